@@ -1,0 +1,99 @@
+"""Every error of batchpol, one tree, ordered by what the caller can do (floor 0: standard library only).
+
+::
+
+    BatchpolError
+    ├── UsageError          arguments or configuration unusable: change them; nothing was sent
+    │   └── TargetMismatch  credentials belong to another account than expected
+    ├── InputError          the input as a whole is unusable: mend the file; nothing was sent
+    ├── JournalError        the journal cannot be used
+    │   ├── JournalLocked   another run holds it: wait for that run, or give another --journal
+    │   ├── JournalMismatch it belongs to another account, Region or endpoint: --fresh, or another --journal
+    │   ├── JournalDamaged  it was altered further up than its last line, or is no journal at all
+    │   └── JournalUnwritable  disk full or the like: nothing more is sent; mend and run again
+    └── SesError            an answer (or none) to one request
+        ├── PolicyRefused   SES says no to this record: outcome ``failed``
+        ├── Throttled       too fast: back to the gate
+        ├── NoAnswer        5xx, dropped or timed out: back to the gate, else outcome ``unknown``
+        └── AccessRefused   credentials expired, unknown or not allowed: the lane stops, resumable
+
+A record's failure is a value (an :class:`~batchpol.model.Outcome`); only a run's failure leaves the API as an
+exception. Foreign exceptions are translated at one border, :mod:`batchpol.ses`.
+"""
+
+from __future__ import annotations
+
+
+class BatchpolError(Exception):
+    """Base of everything batchpol raises. ``str(error)`` is one paragraph: what, where, why.
+
+    ``hint`` says what to do, and is shown after it.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(BatchpolError):
+    """Arguments or configuration are unusable; nothing was sent."""
+
+
+class TargetMismatch(UsageError):
+    """The credentials belong to another account than the one expected; nothing was sent."""
+
+
+class InputError(BatchpolError):
+    """The input as a whole is unusable (absent, empty, no header, binary …); nothing was sent."""
+
+
+class JournalError(BatchpolError):
+    """The journal cannot be used."""
+
+
+class JournalLocked(JournalError):
+    """Another run holds the journal."""
+
+
+class JournalMismatch(JournalError):
+    """The journal belongs to another account, Region or endpoint, or to a newer format."""
+
+
+class JournalDamaged(JournalError):
+    """The journal was altered further up than its last line, or is no journal at all."""
+
+
+class JournalUnwritable(JournalError):
+    """The journal could not be written (disk full, say); no further request is sent."""
+
+
+class SesError(BatchpolError):
+    """An answer, or the lack of one, to one request.
+
+    ``code`` is the error code in SES's words (``Throttling``, ``InvalidPolicy`` …) or ours where no answer came
+    (``ConnectionClosed``, ``Timeout`` …); ``request_id`` is SES's, or empty; ``http_status`` 0 without an answer.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, request_id: str = "", http_status: int = 0, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.request_id = request_id
+        self.http_status = http_status
+
+
+class PolicyRefused(SesError):
+    """SES refused this record; the same request will be refused again."""
+
+
+class Throttled(SesError):
+    """Too fast for SES: try again through the gate."""
+
+
+class NoAnswer(SesError):
+    """No usable answer (5xx, dropped, timed out, unreadable): it may or may not have taken effect."""
+
+
+class AccessRefused(SesError):
+    """Credentials expired, unknown or not allowed: no record of this target can succeed until they are mended."""

@@ -1,0 +1,160 @@
+"""The words of the project as types: record, finding, target, change, outcome (floor 0: standard library only).
+
+Nothing here knows files, clocks, AWS or asyncio. Every other module speaks in these types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is: an ``error`` rejects its record, a ``warning`` is reported and the record is sent."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Action(StrEnum):
+    """What a record asks for."""
+
+    PUT = "put"
+    DELETE = "delete"
+
+
+class Status(StrEnum):
+    """The fate of one record; every record of an input ends in exactly one of these."""
+
+    APPLIED = "applied"
+    """SES took it: the policy is there (put) or gone (delete)."""
+    UNCHANGED = "unchanged"
+    """What was asked for is there already; nothing was written."""
+    REJECTED = "rejected"
+    """Invalid by our own check; never sent."""
+    FAILED = "failed"
+    """SES refused it, in its own words, or throttled it until the attempts were used up."""
+    UNKNOWN = "unknown"
+    """Sent, and no answer says whether it took effect."""
+    DUPLICATE = "duplicate"
+    """The same change as an earlier record of the input; sent once, for that one."""
+    NOT_ATTEMPTED = "not_attempted"
+    """Valid, and never sent: the run ended before its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong (error) or doubtful (warning) with a record.
+
+    ``code`` is stable and documented in the README. ``where`` is ``identity``, ``policy_name``, ``policy``,
+    another column's name, ``record`` (the line as a whole) or a JSON pointer into the document
+    (``/Statement/0/Action``). ``message`` names the value; ``hint`` is the mend, or empty.
+    """
+
+    severity: Severity
+    code: str
+    where: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of validation, as ``batchpol validate --explain CODE`` prints it; findings carry its code."""
+
+    code: str
+    severity: Severity
+    title: str
+    """One line, as in the README's table."""
+    source: str
+    """Where the rule comes from: the documentation page or what was observed."""
+    why: str
+    """The rule and its reason, in a paragraph."""
+    bad: str
+    """A smallest example that breaks it."""
+    good: str
+    """The same example, mended."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One row or line of input as read, before any check.
+
+    ``policy`` is the document's text exactly as it was written (empty for a delete). ``region`` and ``account``
+    are the optional columns. ``line`` is the 1-based line of ``file`` on which the record begins. ``problems``
+    are what the reader itself could not accept (broken JSON line, wrong column count …); such a record is
+    rejected and its other fields hold whatever could still be read.
+    """
+
+    identity: str
+    policy_name: str
+    policy: str = ""
+    action: str = "put"
+    region: str | None = None
+    account: str | None = None
+    line: int = 0
+    file: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One account and Region: what the limit of one request a second belongs to. Empty parts are not known yet."""
+
+    account: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"{self.account or '(account unknown)'}/{self.region or '(Region unknown)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A valid, canonical record: what will be sent.
+
+    ``number`` is the record's 0-based place in the input. ``identity`` is as it is sent; ``key_identity`` is
+    its canonical name for comparing (domain in lower case, an ARN's last part). ``document`` is the policy text
+    to send, as written or losslessly minified; empty for a delete.
+    """
+
+    number: int
+    line: int
+    target: Target
+    identity: str
+    key_identity: str
+    policy_name: str
+    action: Action
+    document: str
+    sha256: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The fate of one record: a row of the report.
+
+    ``started_at`` is the wall-clock time (ISO 8601, UTC) at which the last attempt left, ``duration_ms`` that
+    attempt's round trip in milliseconds; both are empty/None where nothing was sent. ``retryable`` says that
+    the same request may succeed later. ``sha256`` is the SHA-256 of the document's UTF-8 bytes as sent.
+    """
+
+    number: int
+    line: int
+    identity: str
+    policy_name: str
+    status: Status
+    region: str = ""
+    account: str = ""
+    action: str = "put"
+    error_code: str = ""
+    message: str = ""
+    attempts: int = 0
+    request_id: str = ""
+    started_at: str = ""
+    duration_ms: float | None = None
+    sha256: str = ""
+    retryable: bool = False
+    findings: tuple[Finding, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+    policy: str = ""

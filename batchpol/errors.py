@@ -15,6 +15,7 @@
         ├── PolicyRefused   SES says no to this record: outcome ``failed``
         ├── Throttled       too fast: back to the gate
         ├── NoAnswer        5xx, dropped or timed out: back to the gate, else outcome ``unknown``
+        │   └── Unreachable never connected, so certainly not sent: back to the gate until the lane gives up
         └── AccessRefused   credentials expired, unknown or not allowed: the lane stops, resumable
 
 A record's failure is a value (an :class:`~batchpol.model.Outcome`); only a run's failure leaves the API as an
@@ -74,9 +75,7 @@ class SesError(BatchpolError):
     (``ConnectionClosed``, ``Timeout`` …); ``request_id`` is SES's, or empty; ``http_status`` 0 without an answer.
     """
 
-    def __init__(
-        self, message: str, *, code: str, request_id: str = "", http_status: int = 0, hint: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, code: str, request_id: str = "", http_status: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code
         self.request_id = request_id
@@ -93,6 +92,10 @@ class Throttled(SesError):
 
 class NoAnswer(SesError):
     """No usable answer (5xx, dropped, timed out, unreadable): it may or may not have taken effect."""
+
+
+class Unreachable(NoAnswer):
+    """No connection came about (name not resolved, refused, timed out): the request certainly was not sent."""
 
 
 class AccessRefused(SesError):

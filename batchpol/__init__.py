@@ -1,0 +1,1 @@
+"""batchpol: sending authorization policies for thousands of Amazon SES identities."""

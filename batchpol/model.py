@@ -75,6 +75,12 @@ class Rule:
     """A smallest example that breaks it."""
     good: str
     """The same example, mended."""
+    always: bool = False
+    """Without it no request can be formed, so ``--ignore`` has no effect on it."""
+
+    def at(self, where: str, message: str, hint: str = "") -> Finding:
+        """This rule's finding at ``where``."""
+        return Finding(self.severity, self.code, where, message, hint)
 
 
 @dataclass(slots=True)
@@ -158,3 +164,36 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     policy: str = ""
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value of the input as messages quote it: at most ``limit`` characters, nothing a terminal would obey.
+
+    Text stands in double quotes, with control characters, direction marks and lone surrogates escaped; a list or
+    an object is only named, so that hostile depth or length costs nothing.
+    """
+    match value:
+        case str():
+            safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value[:limit])
+            return f'"{safe}"' if len(value) <= limit else f'"{safe}…"'
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case dict():
+            return "an object"
+        case list() | tuple():
+            return "a list"
+        case int() if abs(value) >> 128:
+            return "a huge number"
+    return str(value)[:limit]
+
+
+def pointer(*tokens: str | int) -> str:
+    """A JSON pointer (RFC 6901) of these keys and list indices; overlong keys are cut with an ellipsis."""
+    return "".join(f"/{_token(t) if isinstance(t, str) else t}" for t in tokens)
+
+
+def _token(key: str) -> str:
+    cut = key if len(key) <= 80 else key[:80] + "…"
+    return cut.replace("~", "~0").replace("/", "~1")

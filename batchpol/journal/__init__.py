@@ -1,0 +1,57 @@
+"""The book of truth: an append-only JSON Lines file from which progress, resume and the report are read (floor 2).
+
+Knows bytes, fsync, locking and its own format version; nothing of SES, of asyncio or of reports.
+
+============= =====================================================================================
+``entries``   the kinds of line, as types
+``chain``     the bytes below them: chained checksums, the torn tail, damage
+``section``   one start of the command read back: the rows of the report
+``history``   all sections together: the latest fate of each change, for a resume
+``book``      the file itself: create, resume, lock, append, sync
+============= =====================================================================================
+
+A section is ``run``, its ``record`` lines, carried ``outcome`` lines, ``planned`` (durable: from here on something
+may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``note`` lines between, and ``end``.
+"""
+
+from __future__ import annotations
+
+from batchpol.journal.book import Journal, outcomes, read, scan, set_aside
+from batchpol.journal.entries import (
+    FORMAT,
+    BeforeEntry,
+    EndEntry,
+    Entry,
+    IntentEntry,
+    NoteEntry,
+    OutcomeEntry,
+    PlannedEntry,
+    RecordEntry,
+    RunEntry,
+    TargetCount,
+)
+from batchpol.journal.history import Fate, History
+from batchpol.journal.section import UNANSWERED, Section
+
+__all__ = [
+    "FORMAT",
+    "UNANSWERED",
+    "BeforeEntry",
+    "EndEntry",
+    "Entry",
+    "Fate",
+    "History",
+    "IntentEntry",
+    "Journal",
+    "NoteEntry",
+    "OutcomeEntry",
+    "PlannedEntry",
+    "RecordEntry",
+    "RunEntry",
+    "Section",
+    "TargetCount",
+    "outcomes",
+    "read",
+    "scan",
+    "set_aside",
+]

@@ -1,0 +1,415 @@
+"""The journal as a run writes it: created or resumed under a lock, appended to, made durable, read back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+from zlib import crc32
+
+import msgspec
+
+from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalUnwritable
+from batchpol.journal.chain import SEAL, Chain, line_at
+from batchpol.journal.entries import (
+    Entry,
+    OutcomeEntry,
+    RecordEntry,
+    RunEntry,
+    decode,
+    decode_outcome,
+    decode_record,
+    encode,
+    scrubbed,
+)
+from batchpol.journal.history import History
+from batchpol.journal.section import Section, read_section, torn_note
+from batchpol.model import Outcome
+
+_BUFFER = 1 << 18
+"""Bytes kept back before they are handed to the system; a sync hands over all."""
+
+_fdatasync = getattr(os, "fdatasync", os.fsync)
+
+
+class Journal:
+    """One run's hold on its journal; a context manager that lets go of it.
+
+    Appending and making durable may happen on different threads: a sync covers whatever was appended before it
+    was called. The first write that fails poisons the journal, since what follows a gap could not be believed:
+    from then on every append raises :class:`~batchpol.errors.JournalUnwritable`.
+
+    Attributes:
+        path: where it is; None for a temporary one.
+        history: what the sections before this run say (empty for a new journal).
+        notes: sentences for people about what was found (a torn tail that was cut off).
+    """
+
+    def __init__(self, fd: int, path: Path | None, history: History, chain: Chain | None = None) -> None:
+        self.path = path
+        self.history = history
+        self.notes: list[str] = []
+        self._fd = fd
+        self._durable = path is not None
+        self._buffer = bytearray()
+        self._written = chain.size if chain else 0
+        self._size = self._written
+        self._seed = chain.seed if chain else 0
+        self._failure: OSError | None = None
+        self._lock = Lock()
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str]) -> Self:
+        """A new journal, readable by its owner alone.
+
+        Raises:
+            JournalError: something is at that path already (a dangling symbolic link counts).
+            JournalUnwritable: it cannot be created there.
+        """
+        where = Path(path)
+        try:
+            fd = os.open(where, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:
+            raise JournalError(f"{where} is there already.", hint="Resume it, or set it aside with --fresh.") from None
+        except OSError as error:
+            raise _unwritable(where, error) from error
+        try:
+            _hold(fd, where)
+            _sync_folder(where)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(fd, where, History())
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str]) -> Self:
+        """An existing journal, verified and read (:attr:`history`), its torn tail cut off, ready for a section.
+
+        Raises:
+            JournalLocked: another run holds it; the message names that run.
+            JournalDamaged: it was altered further up than its last line, or is no journal.
+            JournalMismatch: a newer batchpol wrote it.
+            JournalError: it is a symbolic link or no plain file.
+            JournalUnwritable: it cannot be opened for writing.
+        """
+        where = Path(path)
+        fd = _open_plain(where)
+        try:
+            _hold(fd, where)
+            chain, history = Chain(fd, str(where)), History()
+            history.read(chain)
+            journal = cls(fd, where, history, chain)
+            if chain.torn:
+                journal._cut(chain)
+        except BaseException:
+            os.close(fd)
+            raise
+        return journal
+
+    @classmethod
+    def temporary(cls) -> Self:
+        """A journal without a name, gone when it is closed, for callers who keep none; nothing is made durable."""
+        with tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
+            return cls(os.dup(file.fileno()), None, History())
+
+    def append(self, *entries: Entry) -> int:
+        """Write entries down, in order; durable only after :meth:`sync`.
+
+        Returns:
+            The byte offset of the first of them, for :meth:`read_record`.
+
+        Raises:
+            JournalUnwritable: this or an earlier write failed.
+        """
+        with self._lock:
+            self._check()
+            start = self._size
+            for entry in entries:
+                body = _encode(entry)[:-1]
+                crc = crc32(body, self._seed)
+                seal = SEAL % crc
+                self._seed = crc32(seal, crc)
+                self._buffer += body
+                self._buffer += seal
+                self._size += len(body) + len(seal)
+            if len(self._buffer) > _BUFFER:
+                self._flush()
+            return start
+
+    def sync(self) -> None:
+        """Return when everything appended so far would survive a power cut (nothing to do for a temporary one).
+
+        Raises:
+            JournalUnwritable: it does not, and never will.
+        """
+        with self._lock:
+            self._check()
+            self._flush()
+        if self._durable:
+            try:
+                _fdatasync(self._fd)
+            except OSError as error:
+                self._failure = error
+                raise _unwritable(self.path, error) from error
+
+    def read_record(self, offset: int) -> RecordEntry:
+        """The record whose append returned this offset."""
+        try:
+            return decode_record(self._line(offset))
+        except msgspec.DecodeError as error:
+            raise JournalDamaged(f"No record stands at byte {offset} of the journal: {error}.") from error
+
+    def read_outcome(self, offset: int) -> OutcomeEntry:
+        """The outcome at this offset (:attr:`Fate.offset`)."""
+        try:
+            return decode_outcome(self._line(offset))
+        except msgspec.DecodeError as error:
+            raise JournalDamaged(f"No outcome stands at byte {offset} of the journal: {error}.") from error
+
+    def section(self) -> Section | None:
+        """The section a report is about, this run's own if it got that far; see :func:`scan`."""
+        with self._lock:
+            if self._failure is None:
+                self._flush()
+        return read_section(Chain(self._fd, self._name))
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """The report's rows in input order, from what is written down; see :func:`outcomes`."""
+        section = self.section()
+        return section.outcomes(self._fd) if section else iter(())
+
+    def close(self) -> None:
+        """Write out what is pending and let go of the lock; closing twice is harmless.
+
+        Raises:
+            JournalUnwritable: the pending entries could not be written.
+        """
+        if self._fd < 0:
+            return
+        try:
+            if self._failure is None:
+                self.sync()
+        finally:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _name(self) -> str:
+        return str(self.path or "the temporary journal")
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise _unwritable(self.path, self._failure)
+        if self._fd < 0:
+            raise JournalError("The journal is closed.")
+
+    def _flush(self) -> None:
+        """Hand the buffer to the system; the lock is held."""
+        try:
+            while self._buffer:
+                count = os.write(self._fd, self._buffer)
+                self._written += count
+                del self._buffer[:count]
+        except OSError as error:
+            self._failure = error
+            raise _unwritable(self.path, error) from error
+
+    def _line(self, offset: int) -> bytes:
+        if offset >= self._written:
+            with self._lock:
+                self._check()
+                self._flush()
+        return line_at(self._fd, offset)
+
+    def _cut(self, chain: Chain) -> None:
+        """Cut a torn tail off, so that the next line begins on a line of its own."""
+        try:
+            os.ftruncate(self._fd, chain.size)
+            _fdatasync(self._fd)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        self.notes.append(torn_note(chain.torn))
+
+
+def set_aside(path: str | os.PathLike[str]) -> Path:
+    """Rename a journal that nobody holds, never over another file; its name gains the time of its last write.
+
+    Returns:
+        Where it is now, in the same folder.
+
+    Raises:
+        JournalLocked: a run holds it.
+        JournalError: it is a symbolic link or no plain file.
+        JournalUnwritable: the folder does not let it be renamed.
+    """
+    where = Path(path)
+    fd = _open_plain(where)
+    try:
+        _hold(fd, where)
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.fstat(fd).st_mtime))
+        aside = _claim(where, stamp)
+        # The claimed name is an empty file of ours, so replacing it loses nothing.
+        where.replace(aside)
+        _sync_folder(where)
+    except OSError as error:
+        raise _unwritable(where, error) from error
+    finally:
+        os.close(fd)
+    return aside
+
+
+def _claim(where: Path, stamp: str) -> Path:
+    """Create an empty file under a name that was free."""
+    count = 1
+    while True:
+        aside = where.with_name(f"{where.name}.{stamp}" + (f"-{count}" if count > 1 else ""))
+        try:
+            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        except FileExistsError:
+            count += 1
+        else:
+            return aside
+
+
+def read(path: str | os.PathLike[str]) -> Iterator[tuple[int, Entry]]:
+    """Every entry of a journal with its byte offset, verified on the way; also while a run is writing it.
+
+    A torn last line is left out.
+
+    Raises:
+        JournalDamaged: at the first line that is not as it was written.
+        JournalMismatch: a newer batchpol wrote it.
+    """
+    with _reading(path) as fd:
+        chain = Chain(fd, str(path))
+        for offset, block in chain.blocks():
+            for line in block.splitlines(keepends=True):
+                try:
+                    entry = decode(line)
+                except msgspec.DecodeError as error:
+                    raise chain.undecodable(str(error)) from error
+                yield offset, entry
+                offset += len(line)
+
+
+def scan(path: str | os.PathLike[str]) -> Section | None:
+    """The section a report is about, None in an empty journal; needs no lock.
+
+    It is the last one that read its whole input or ended in good order. Raises as :func:`read` does.
+    """
+    with _reading(path) as fd:
+        return read_section(Chain(fd, str(path)))
+
+
+def outcomes(path: str | os.PathLike[str], section: Section | None = None) -> Iterator[Outcome]:
+    """One row for each record of the section a report is about, in input order; needs no lock.
+
+    Args:
+        section: what :func:`scan` found, to save reading the journal twice.
+    """
+    with _reading(path) as fd:
+        found = section or read_section(Chain(fd, str(path)))
+        if found is not None:
+            yield from found.outcomes(fd)
+
+
+@contextlib.contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[int]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise JournalError(f"The journal {path} cannot be read: {error.strerror}.") from error
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise JournalError(f"The journal {path} is not a plain file.")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _open_plain(where: Path) -> int:
+    """Open an existing journal for reading and appending; nothing but a plain file will do."""
+    try:
+        fd = os.open(where, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise JournalError(
+                f"The journal {where} is a symbolic link, which is refused.", hint="Name the file itself."
+            ) from error
+        raise _unwritable(where, error) from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise JournalError(f"The journal {where} is not a plain file.")
+    return fd
+
+
+def _hold(fd: int, where: Path) -> None:
+    """Take the lock that lasts until the descriptor is closed, or say who has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise JournalLocked(
+            f"The journal {where} is held by {_holder(fd)}.",
+            hint="Wait until that run has ended, or give another --journal.",
+        ) from None
+    except OSError as error:
+        raise JournalError(f"The journal {where} cannot be locked: {error.strerror}.") from error
+    try:
+        same = os.path.samestat(os.fstat(fd), os.lstat(where))
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise JournalLocked(f"The journal {where} was just set aside by another run.", hint="Try again.")
+
+
+def _holder(fd: int) -> str:
+    """The run whose header stands last in the file, in words."""
+    if os.fstat(fd).st_size:
+        with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as view:
+            offset = view.rfind(b'{"t":"run",')
+        with contextlib.suppress(msgspec.DecodeError, JournalDamaged):
+            run = decode(line_at(fd, max(offset, 0)))
+            if isinstance(run, RunEntry):
+                return f"another run (process {run.pid} on {run.host}, started {run.at})"
+    return "another run that has only just begun"
+
+
+def _encode(entry: Entry) -> bytes:
+    try:
+        return encode(entry)
+    except UnicodeEncodeError:
+        return encode(scrubbed(entry))
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a name in a folder durable."""
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _unwritable(path: Path | None, error: OSError) -> JournalUnwritable:
+    return JournalUnwritable(
+        f"The journal {path or '(temporary)'} cannot be written: {error.strerror}.",
+        hint="Nothing more is sent. Mend that, and run the same command again to go on.",
+    )

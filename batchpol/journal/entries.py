@@ -1,0 +1,196 @@
+"""The kinds of line a journal holds, as types: format 1.
+
+Member names are short but readable, and members that hold their default are left out. The checksum member that
+ends each line belongs to :mod:`batchpol.journal.chain`. ``n`` is everywhere the record's 0-based number within
+its section; times are ISO 8601, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from batchpol.model import Action, Change, Finding, Status, Target
+
+FORMAT = 1
+"""Version of the format that this code writes; it reads every version up to this one."""
+
+Number = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Line(msgspec.Struct, tag_field="t", omit_defaults=True, gc=False):
+    """One line of the journal."""
+
+
+class RunEntry(_Line, tag="run"):
+    """Begins a section: one start of the command. A resume appends a new section to the same file.
+
+    ``endpoint`` is the URL the requests go to (empty: AWS's own), ``options`` what the run was asked to do,
+    ``columns`` the input's extra columns in their order.
+    """
+
+    format: Number
+    run_id: str
+    at: str
+    version: str = ""
+    pid: int = 0
+    host: str = ""
+    input: str = ""
+    sandbox: bool = False
+    endpoint: str = ""
+    options: Mapping[str, Any] = {}
+    columns: tuple[str, ...] = ()
+
+
+class RecordEntry(_Line, tag="record"):
+    """One record of the section's input, whatever its verdict; numbers run 0, 1, 2 … without a gap.
+
+    ``verdict`` is empty for a valid record, else the status it ends with unless an outcome says otherwise later
+    (``rejected`` or ``duplicate``). For a valid record ``identity`` and ``policy`` are as they will be sent.
+    """
+
+    n: Number
+    line: int
+    identity: str
+    policy_name: str
+    key: str = ""
+    account: str = ""
+    region: str = ""
+    action: str = "put"
+    policy: str = ""
+    sha256: str = ""
+    verdict: str = ""
+    extra: Mapping[str, str] = {}
+    findings: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(cls, change: Change, *, extra: Mapping[str, str], findings: tuple[Finding, ...]) -> RecordEntry:
+        """The line of a valid record."""
+        return cls(
+            n=change.number,
+            line=change.line,
+            identity=change.identity,
+            policy_name=change.policy_name,
+            key=change.key_identity,
+            account=change.target.account,
+            region=change.target.region,
+            action=change.action.value,
+            policy=change.document,
+            sha256=change.sha256,
+            extra=extra,
+            findings=findings,
+        )
+
+    def change(self) -> Change:
+        """What is to be sent; only for a valid record (a rejected one may ask for an action there is not)."""
+        return Change(
+            number=self.n,
+            line=self.line,
+            target=Target(self.account, self.region),
+            identity=self.identity,
+            key_identity=self.key,
+            policy_name=self.policy_name,
+            action=Action(self.action),
+            document=self.policy,
+            sha256=self.sha256,
+        )
+
+
+class TargetCount(msgspec.Struct, frozen=True, gc=False):
+    """How many changes a section means to send to one target."""
+
+    account: str
+    region: str
+    changes: int
+
+
+class PlannedEntry(_Line, tag="planned"):
+    """Ends the first pass, durable before the first request: a section without it sent nothing."""
+
+    records: int
+    input_sha256: str = ""
+    targets: tuple[TargetCount, ...] = ()
+
+
+class IntentEntry(_Line, tag="intent"):
+    """An attempt is about to be sent; durable before the request leaves. ``at`` has milliseconds."""
+
+    n: Number
+    attempt: int
+    at: str
+
+
+class BeforeEntry(_Line, tag="before"):
+    """What a write is about to replace; durable before it. ``policy`` is None where nothing was there."""
+
+    n: Number
+    policy: str | None = None
+    sha256: str = ""
+
+
+class OutcomeEntry(_Line, tag="outcome"):
+    """The fate of a record; the last one of a number in a section counts.
+
+    ``findings`` are those that came after the record's own line was written (a conflict with a later record).
+    ``carried`` marks a copy from an earlier section, of which nothing was sent in this one.
+    """
+
+    n: Number
+    status: Status
+    error_code: str = ""
+    message: str = ""
+    attempts: int = 0
+    request_id: str = ""
+    started_at: str = ""
+    duration_ms: float | None = None
+    retryable: bool = False
+    findings: tuple[Finding, ...] = ()
+    carried: bool = False
+
+
+class NoteEntry(_Line, tag="note"):
+    """Something the run's reader should know: a lane that widened its period, say."""
+
+    kind: str
+    text: str = ""
+    at: str = ""
+    data: Mapping[str, Any] = {}
+
+
+class EndEntry(_Line, tag="end"):
+    """The run ended by itself: ``finished``, ``interrupted``, ``terminated`` or ``stopped: …``."""
+
+    at: str
+    reason: str
+    exit_code: int = 0
+
+
+Entry = RunEntry | RecordEntry | PlannedEntry | IntentEntry | BeforeEntry | OutcomeEntry | NoteEntry | EndEntry
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Entry).decode
+decode_lines = msgspec.json.Decoder(Entry).decode_lines
+decode_record = msgspec.json.Decoder(RecordEntry).decode
+decode_outcome = msgspec.json.Decoder(OutcomeEntry).decode
+decode_fate = msgspec.json.Decoder(OutcomeEntry | IntentEntry).decode
+
+
+def scrubbed(entry: Entry) -> Entry:
+    """The same entry with lone surrogates replaced by U+FFFD: they have no UTF-8, so no line can hold them.
+
+    Only text that was rejected can hold any, so nothing that is sent is changed.
+    """
+    clean: Entry = msgspec.convert(_scrub(msgspec.to_builtins(entry)), Entry)
+    return clean
+
+
+def _scrub(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_scrub(key): _scrub(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_scrub(member) for member in value]
+    return value

@@ -1,0 +1,236 @@
+"""One section of a journal read back: where each record and its fate stand, and the rows of the report.
+
+A section keeps 17 bytes a record in memory; documents stay in the file.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+
+from batchpol.journal.chain import Chain, line_at
+from batchpol.journal.entries import (
+    EndEntry,
+    IntentEntry,
+    OutcomeEntry,
+    PlannedEntry,
+    RecordEntry,
+    RunEntry,
+    decode_fate,
+    decode_record,
+)
+from batchpol.model import Outcome, Status
+
+STATUSES = tuple(Status)
+CODE_OF = {status: code for code, status in enumerate(STATUSES)}
+UNANSWERED = "NoAnswerRecorded"
+"""Error code of a record whose request was sent and whose answer was never written down."""
+
+_NOWHERE = 0
+"""Offset of no fate: a run's header stands there."""
+
+
+class _Number(msgspec.Struct, tag_field="t", gc=False):
+    """As much of a line as finding it again takes."""
+
+    n: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Record(_Number, tag="record"):
+    verdict: str = ""
+
+
+class _Intent(_Number, tag="intent"):
+    pass
+
+
+class _Outcome(_Number, tag="outcome"):
+    status: Status
+
+
+class _Before(_Number, tag="before"):
+    pass
+
+
+class _Note(msgspec.Struct, tag_field="t", tag="note", gc=False):
+    pass
+
+
+_decode_lines = msgspec.json.Decoder(
+    RunEntry | PlannedEntry | EndEntry | _Record | _Intent | _Outcome | _Before | _Note
+).decode_lines
+
+
+@dataclass(slots=True)
+class Section:
+    """One start of the command, as far as it got.
+
+    ``record_at`` and ``fate_at`` hold, by record number, the byte offsets of the record's line and of its last
+    outcome, or of its last intent where no outcome followed; 0 where there is neither. ``state`` holds the
+    status as its place in :data:`STATUSES`. ``notes`` are sentences for people.
+    """
+
+    run: RunEntry
+    planned: PlannedEntry | None = None
+    end: EndEntry | None = None
+    record_at: array[int] = field(default_factory=lambda: array("Q"))
+    fate_at: array[int] = field(default_factory=lambda: array("Q"))
+    state: bytearray = field(default_factory=bytearray)
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+    def counts(self) -> dict[Status, int]:
+        """How many records are in each status; a status of which there is none is left out."""
+        found = {status: self.state.count(code) for code, status in enumerate(STATUSES)}
+        return {status: count for status, count in found.items() if count}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the section says something about its whole input: it was read to the end, or given up."""
+        return self.planned is not None or self.end is not None
+
+    def outcomes(self, fd: int) -> Iterator[Outcome]:
+        """The report's rows in input order, read from the journal's descriptor one by one."""
+        for number, (record_at, fate_at) in enumerate(zip(self.record_at, self.fate_at, strict=True)):
+            record = decode_record(line_at(fd, record_at))
+            status = STATUSES[self.state[number]]
+            if fate_at == _NOWHERE:
+                yield _outcome(record, status, message=self._why_not(status))
+                continue
+            fate = decode_fate(line_at(fd, fate_at))
+            yield _unanswered(record, fate) if isinstance(fate, IntentEntry) else _answered(record, fate)
+
+    def _why_not(self, status: Status) -> str:
+        if status is Status.NOT_ATTEMPTED and self.end is not None:
+            return f"Not sent: the run ended before its turn ({self.end.reason})."
+        return ""
+
+
+def _outcome(record: RecordEntry, status: Status, message: str = "") -> Outcome:
+    return Outcome(
+        number=record.n,
+        line=record.line,
+        identity=record.identity,
+        policy_name=record.policy_name,
+        status=status,
+        region=record.region,
+        account=record.account,
+        action=record.action,
+        message=message,
+        sha256=record.sha256,
+        findings=record.findings,
+        extra=record.extra,
+        policy=record.policy,
+    )
+
+
+def _unanswered(record: RecordEntry, intent: IntentEntry) -> Outcome:
+    outcome = _outcome(
+        record,
+        Status.UNKNOWN,
+        "Sent, but the run ended before an answer was written down; sending it again is safe.",
+    )
+    outcome.error_code = UNANSWERED
+    outcome.attempts = intent.attempt
+    outcome.started_at = intent.at
+    outcome.retryable = True
+    return outcome
+
+
+def _answered(record: RecordEntry, fate: OutcomeEntry) -> Outcome:
+    outcome = _outcome(record, fate.status, fate.message)
+    outcome.error_code = fate.error_code
+    outcome.attempts = fate.attempts
+    outcome.request_id = fate.request_id
+    outcome.started_at = fate.started_at
+    outcome.duration_ms = fate.duration_ms
+    outcome.retryable = fate.retryable
+    outcome.findings = record.findings + fate.findings
+    return outcome
+
+
+def read_section(chain: Chain) -> Section | None:
+    """The section a report is about, or None in a journal without one.
+
+    That is the last one that read its whole input or ended in good order; a resume that died while it was still
+    reading has sent nothing, and the section before it is the truth.
+    """
+    sections = _Sections(chain)
+    for offset, block in chain.blocks():
+        sections.take(offset, block)
+    return sections.chosen()
+
+
+class _Sections:
+    """Keeps the section under way and the last settled one before it."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._settled: Section | None = None
+        self._current: Section | None = None
+
+    def take(self, offset: int, block: bytes) -> None:
+        """Go through a block of verified lines."""
+        try:
+            entries = _decode_lines(block)
+            for entry, line in zip(entries, block.split(b"\n"), strict=False):
+                if isinstance(entry, RunEntry):
+                    self._begin(entry)
+                else:
+                    self._note(self._section(), entry, offset)
+                offset += len(line) + 1
+        except (msgspec.DecodeError, IndexError, ValueError) as error:
+            raise self._chain.undecodable(str(error)) from error
+
+    def chosen(self) -> Section | None:
+        """The section to report, told of a torn tail and of a later run that got nowhere."""
+        section = self._current
+        if section is not None and not section.settled and self._settled is not None:
+            later, section = section.run, self._settled
+            section.notes.append(
+                f"A later run (process {later.pid} on {later.host}, started {later.at}) has not read its whole "
+                "input; nothing of it was sent. This is the run before it."
+            )
+        if section is not None and self._chain.torn:
+            section.notes.append(torn_note(self._chain.torn))
+        return section
+
+    def _begin(self, run: RunEntry) -> None:
+        if self._current is not None and self._current.settled:
+            self._settled = self._current
+        self._current = Section(run)
+
+    def _section(self) -> Section:
+        if self._current is None:
+            raise ValueError("its first line begins no run")
+        return self._current
+
+    def _note(self, section: Section, entry: object, offset: int) -> None:
+        match entry:
+            case _Record():
+                if entry.n != len(section):
+                    raise ValueError(f"record {entry.n} stands where {len(section)} was due")
+                section.record_at.append(offset)
+                section.fate_at.append(_NOWHERE)
+                section.state.append(CODE_OF[Status(entry.verdict or Status.NOT_ATTEMPTED)])
+            case _Intent():
+                section.fate_at[entry.n] = offset
+                section.state[entry.n] = CODE_OF[Status.UNKNOWN]
+            case _Outcome():
+                section.fate_at[entry.n] = offset
+                section.state[entry.n] = CODE_OF[entry.status]
+            case PlannedEntry():
+                section.planned = entry
+            case EndEntry():
+                section.end = entry
+
+
+def torn_note(size: int) -> str:
+    """What is said of a tail that a crash left behind."""
+    return f"The journal's last line was incomplete ({size} bytes, never fully written); it is left out."

@@ -1,0 +1,122 @@
+"""For tests, ours and yours: the embedded SES, a pytest fixture of it, and an event loop that owns the clock.
+
+- ``async with Sandbox(...)`` runs an SES inside an event loop, ``with running_sandbox(...)`` beside one, in a
+  thread of its own, for code that blocks (boto3).
+- ``pytest_plugins = ["batchpol.testing"]`` in a ``conftest.py`` gives the fixture ``ses_sandbox``; override
+  ``ses_sandbox_options`` to set it up.
+- :class:`VirtualClockLoop` lets code that waits an hour finish in milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from batchpol.sandbox import FAULTS, Arrival, Sandbox, SandboxOptions
+
+__all__ = [
+    "FAULTS",
+    "Arrival",
+    "NothingScheduled",
+    "Sandbox",
+    "SandboxOptions",
+    "VirtualClockLoop",
+    "running_sandbox",
+]
+
+_TICK: Final = 1e-9
+
+
+class NothingScheduled(RuntimeError):
+    """On a virtual clock, every task waits for something that no timer will bring."""
+
+
+class VirtualClockLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer whenever nothing else is left to do.
+
+    Waiting costs no real time and happens in the same order every time. The clock cannot see threads or
+    sockets: what they would bring comes too late or never, so keep both out. Where a real loop would wait for
+    ever, :class:`NothingScheduled` is raised.
+
+    Each pass of the loop takes a nanosecond: on a clock that stood still, code that waits for a remainder too
+    small to move it (aiolimiter does, by rounding) would go round for ever.
+    """
+
+    def __init__(self, start: float = 1000.0) -> None:
+        self._now = self._start = start
+        super().__init__(_Jump(self))
+
+    def time(self) -> float:
+        """The virtual time in seconds."""
+        return self._now
+
+    def wall_time(self) -> float:
+        """A wall clock that goes with it, in seconds since 1970: 2026-01-01 00:00 UTC when the loop was made."""
+        return 1_767_225_600.0 + self._now - self._start
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward; what is due by then runs in the loop's next pass."""
+        self._now += max(seconds, 0.0)
+
+
+class _Jump(selectors.DefaultSelector):
+    """A selector that, instead of waiting, moves the clock of its loop."""
+
+    def __init__(self, loop: VirtualClockLoop) -> None:
+        super().__init__()
+        self._clock = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout is None:
+            raise NothingScheduled(
+                "every task waits and no timer is set: on a virtual clock this would never end "
+                "(a lock nobody releases, a queue nobody fills, or a thread or socket, which it cannot see)"
+            )
+        self._clock.advance(_TICK if ready else max(timeout or 0.0, _TICK))
+        return ready
+
+
+@contextmanager
+def running_sandbox(options: SandboxOptions | None = None, port: int = 0) -> Iterator[Sandbox]:
+    """A sandbox in a thread with an event loop of its own, for as long as the ``with`` block lasts.
+
+    Without ``options`` it has no limit of requests a second. Raises OSError if the port is taken.
+    """
+    sandbox = Sandbox(options or SandboxOptions(rate=0), port)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="batchpol-sandbox", daemon=True)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result()
+        try:
+            yield sandbox
+        finally:
+            asyncio.run_coroutine_threadsafe(sandbox.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+try:
+    import pytest
+except ImportError:
+    pass  # All but the fixtures works without pytest.
+else:
+
+    @pytest.fixture
+    def ses_sandbox_options() -> SandboxOptions:
+        """How ``ses_sandbox`` behaves: no limit of requests a second. Override it in a test module."""
+        return SandboxOptions(rate=0)
+
+    @pytest.fixture
+    def ses_sandbox(ses_sandbox_options: SandboxOptions) -> Iterator[Sandbox]:
+        """An SES on loopback for one test, empty at its start; for blocking and for asynchronous tests."""
+        with running_sandbox(ses_sandbox_options) as sandbox:
+            yield sandbox

@@ -1,0 +1,27 @@
+"""What every test shares: the choice of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+
+pytest_plugins = ["batchpol.testing"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "virtual_clock: run on an event loop that jumps to its next timer instead of waiting"
+    )
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    # Not at the top: pytest imports its plugins itself, to rewrite their assertions.
+    from batchpol.testing import VirtualClockLoop
+
+    if item.get_closest_marker("virtual_clock"):
+        return {"virtual": VirtualClockLoop}
+    return {"asyncio": asyncio.new_event_loop}

@@ -1,0 +1,230 @@
+"""What a batch remembers of its earlier records: a few numbers each, never the records (floor 1).
+
+A million records must fit beside a running program, so everything here is a 64-bit hash or a small number kept in
+arrays. Hashes are Python's own, salted anew in every process: good for one run, never to be written down. Two
+different keys of a million collide with a chance of one in 37 million.
+"""
+
+from __future__ import annotations
+
+from array import array
+from enum import Enum, auto
+from typing import NamedTuple
+
+_SEGMENTS = 64
+_SEGMENT_BITS = 6
+_FIRST_SLOTS = 16
+_WORD = 0xFFFF_FFFF_FFFF_FFFF
+_HALF = 0xFFFF_FFFF
+_PUT, _INDEXED = 1, 2
+
+
+def key_of(*parts: str) -> int:
+    """A 64-bit key of these texts, the same for equal texts within this process; never 0."""
+    return hash(parts) & _WORD or 1
+
+
+class KeyIndex:
+    """A map from 64-bit keys to numbers below 2**32: some 25 bytes an entry at a million entries.
+
+    Open addressing with linear probing. The table is cut into 64 segments by the key's low bits, each growing on
+    its own, so that doubling never holds the whole table twice. Key 0 marks a free slot and is not a valid key.
+    """
+
+    __slots__ = ("_keys", "_used", "_values")
+
+    def __init__(self) -> None:
+        self._keys = [array("Q", bytes(8 * _FIRST_SLOTS)) for _ in range(_SEGMENTS)]
+        self._values = [array("I", bytes(4 * _FIRST_SLOTS)) for _ in range(_SEGMENTS)]
+        self._used = [0] * _SEGMENTS
+
+    def __len__(self) -> int:
+        return sum(self._used)
+
+    def get(self, key: int) -> int | None:
+        """The number stored for ``key``, or None."""
+        segment = key & (_SEGMENTS - 1)
+        keys = self._keys[segment]
+        mask = len(keys) - 1
+        slot = (key >> _SEGMENT_BITS) & mask
+        while (there := keys[slot]) != key:
+            if not there:
+                return None
+            slot = (slot + 1) & mask
+        return self._values[segment][slot]
+
+    def setdefault(self, key: int, value: int) -> int:
+        """Store ``value`` for a new ``key``; return what is stored for it now."""
+        segment = key & (_SEGMENTS - 1)
+        keys = self._keys[segment]
+        mask = len(keys) - 1
+        slot = (key >> _SEGMENT_BITS) & mask
+        while there := keys[slot]:
+            if there == key:
+                return self._values[segment][slot]
+            slot = (slot + 1) & mask
+        keys[slot] = key
+        self._values[segment][slot] = value
+        self._used[segment] = used = self._used[segment] + 1
+        if 3 * used > 2 * mask:
+            self._grow(segment)
+        return value
+
+    def set(self, key: int, value: int) -> None:
+        """Store ``value`` for ``key``, whatever was there."""
+        if self.setdefault(key, value) != value:
+            segment = key & (_SEGMENTS - 1)
+            keys = self._keys[segment]
+            mask = len(keys) - 1
+            slot = (key >> _SEGMENT_BITS) & mask
+            while keys[slot] != key:
+                slot = (slot + 1) & mask
+            self._values[segment][slot] = value
+
+    def _grow(self, segment: int) -> None:
+        old_keys, old_values = self._keys[segment], self._values[segment]
+        size = 2 * len(old_keys)
+        mask = size - 1
+        keys, values = array("Q", bytes(8 * size)), array("I", bytes(4 * size))
+        for key, value in zip(old_keys, old_values, strict=True):
+            if key:
+                slot = (key >> _SEGMENT_BITS) & mask
+                while keys[slot]:
+                    slot = (slot + 1) & mask
+                keys[slot] = key
+                values[slot] = value
+        self._keys[segment], self._values[segment] = keys, values
+
+
+class Fate(Enum):
+    """What an entry is beside the earlier ones of its batch."""
+
+    NEW = auto()
+    DUPLICATE = auto()
+    """The same change as an earlier one."""
+    CONFLICT = auto()
+    """Another change of the same thing as an earlier one: neither may be sent."""
+    OVERFULL = auto()
+    """One name too many on its identity; it was not entered."""
+
+
+class Noted(NamedTuple):
+    """What became of an entry: the earlier one it meets (number and line), the names its identity has by now,
+    and the numbers of all earlier entries that a conflict takes down with it."""
+
+    fate: Fate
+    number: int = -1
+    line: int = 0
+    names: int = 1
+    amends: tuple[int, ...] = ()
+
+
+class Ledger:
+    """Every change of a batch so far, to find duplicates, conflicts and overfull identities.
+
+    An identity seen once costs one index entry and one row of 34 bytes; only when it is seen again are its names
+    indexed too.
+    """
+
+    def __init__(self) -> None:
+        self._index = KeyIndex()
+        self._rows = array("Q")
+        """Four words a row: number and line, name, digest, stated and implied place."""
+        self._name_counts = bytearray()
+        self._flags = bytearray()
+        self._conflicts: set[int] = set()
+        self._copies: dict[int, list[int]] = {}
+
+    def note(
+        self,
+        number: int,
+        line: int,
+        identity: int,
+        name: int,
+        digest: int,
+        stated: int,
+        implied: int,
+        is_put: bool,
+        limit: int | None = None,
+    ) -> Noted:
+        """Enter one change; with a ``limit``, not when its identity has that many names put on it already.
+
+        ``number`` and ``line`` are the record's. ``identity`` and ``name`` are keys of the canonical identity and
+        the policy name, ``digest`` one of action and document. ``stated`` is a key of the account and Region as
+        the record or the run gives them, ``implied`` the same with gaps filled from the document: two changes are
+        about one thing when identity, name and either of the two are equal.
+        """
+        flags = self._flags
+        row = len(flags)
+        place = (stated & _HALF) << 32 | (implied & _HALF)
+        first = self._index.setdefault(identity, row)
+        words = (number << 32 | (line & _HALF), name, digest, place)
+        if first == row:
+            self._rows.extend(words)
+            flags.append(is_put)
+            self._name_counts.append(is_put)
+            return _NEW
+        if not flags[first] & _INDEXED:
+            flags[first] |= _INDEXED
+            for key in _keys(identity, self._rows[4 * first + 1], self._rows[4 * first + 3]):
+                self._index.set(key, first)
+        keys = _keys(identity, name, place)
+        found = [self._index.get(key) for key in keys]
+        earlier = next((there for there in found if there is not None), None)
+        if earlier is None:
+            return self._enter(identity, words, keys, is_put, limit)
+        for key in keys:
+            self._index.setdefault(key, earlier)
+        return self._meet(earlier, number, identity, digest)
+
+    def _enter(
+        self, identity: int, words: tuple[int, ...], keys: tuple[int, ...], is_put: bool, limit: int | None
+    ) -> Noted:
+        row = len(self._flags)
+        holder = self._holder(identity, words[3], row)
+        names = (0 if holder == row else self._name_counts[holder]) + is_put
+        if limit is not None and is_put and names > limit:
+            return Noted(Fate.OVERFULL, names=names)
+        self._rows.extend(words)
+        self._flags.append(is_put | _INDEXED)
+        self._name_counts.append(0)
+        self._name_counts[holder] = min(names, 255)
+        for key in keys:
+            self._index.set(key, row)
+        return Noted(Fate.NEW, names=names)
+
+    def _holder(self, identity: int, place: int, row: int) -> int:
+        """The row that counts the names of this identity in this account and Region."""
+        first = self._index.get(identity)
+        if first is not None and (self._rows[4 * first + 3] ^ place) & _HALF == 0:
+            return first
+        return self._index.setdefault(_mixed(identity, place & _HALF), row)
+
+    def _meet(self, earlier: int, number: int, identity: int, digest: int) -> Noted:
+        there = self._rows[4 * earlier]
+        if earlier in self._conflicts:
+            return Noted(Fate.CONFLICT, there >> 32, there & _HALF)
+        if self._rows[4 * earlier + 2] == digest:
+            self._copies.setdefault(earlier, []).append(number)
+            return Noted(Fate.DUPLICATE, there >> 32, there & _HALF)
+        self._conflicts.add(earlier)
+        if self._flags[earlier] & _PUT:
+            holder = self._holder(identity, self._rows[4 * earlier + 3], earlier)
+            self._name_counts[holder] = max(self._name_counts[holder] - 1, 0)
+        amends = (there >> 32, *self._copies.pop(earlier, ()))
+        return Noted(Fate.CONFLICT, there >> 32, there & _HALF, amends=amends)
+
+
+_NEW = Noted(Fate.NEW)
+
+
+def _mixed(*words: int) -> int:
+    return hash(words) & _WORD or 1
+
+
+def _keys(identity: int, name: int, place: int) -> tuple[int, ...]:
+    """Under which keys a change is found: its implied place and, where that differs, its stated one."""
+    stated, implied = place >> 32, place & _HALF
+    if stated == implied:
+        return (_mixed(identity, name, implied),)
+    return _mixed(identity, name, implied), _mixed(identity, name, stated)

@@ -25,7 +25,7 @@ from batchpol.journal.entries import (
     Entry,
     OutcomeEntry,
     RecordEntry,
-    RunEntry,
+    Run,
     decode,
     decode_outcome,
     decode_record,
@@ -387,7 +387,7 @@ def _holder(fd: int) -> str:
             offset = view.rfind(b'{"t":"run",')
         with contextlib.suppress(msgspec.DecodeError, JournalDamaged):
             run = decode(line_at(fd, max(offset, 0)))
-            if isinstance(run, RunEntry):
+            if isinstance(run, Run):
                 return f"another run (process {run.pid} on {run.host}, started {run.at})"
     return "another run that has only just begun"
 

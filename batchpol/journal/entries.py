@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from batchpol.model import Action, Change, Finding, Status, Target
+from batchpol.model import Action, Change, Finding, Outcome, Status, Target
 
 FORMAT = 1
 """Version of the format that this code writes; it reads every version up to this one."""
@@ -24,7 +24,7 @@ class _Line(msgspec.Struct, tag_field="t", omit_defaults=True, gc=False):
     """One line of the journal."""
 
 
-class RunEntry(_Line, tag="run"):
+class Run(_Line, tag="run"):
     """Begins a section: one start of the command. A resume appends a new section to the same file.
 
     ``endpoint`` is the URL the requests go to (empty: AWS's own), ``options`` what the run was asked to do,
@@ -106,7 +106,7 @@ class TargetCount(msgspec.Struct, frozen=True, gc=False):
     changes: int
 
 
-class PlannedEntry(_Line, tag="planned"):
+class Planned(_Line, tag="planned"):
     """Ends the first pass, durable before the first request: a section without it sent nothing."""
 
     records: int
@@ -114,7 +114,7 @@ class PlannedEntry(_Line, tag="planned"):
     targets: tuple[TargetCount, ...] = ()
 
 
-class IntentEntry(_Line, tag="intent"):
+class Intent(_Line, tag="intent"):
     """An attempt is about to be sent; durable before the request leaves. ``at`` has milliseconds."""
 
     n: Number
@@ -122,12 +122,11 @@ class IntentEntry(_Line, tag="intent"):
     at: str
 
 
-class BeforeEntry(_Line, tag="before"):
+class Before(_Line, tag="before"):
     """What a write is about to replace; durable before it. ``policy`` is None where nothing was there."""
 
     n: Number
     policy: str | None = None
-    sha256: str = ""
 
 
 class OutcomeEntry(_Line, tag="outcome"):
@@ -149,17 +148,52 @@ class OutcomeEntry(_Line, tag="outcome"):
     findings: tuple[Finding, ...] = ()
     carried: bool = False
 
+    @classmethod
+    def of(cls, outcome: Outcome) -> OutcomeEntry:
+        """The line of an outcome; what its record's line says already is not repeated."""
+        return cls(
+            n=outcome.number,
+            status=outcome.status,
+            error_code=outcome.error_code,
+            message=outcome.message,
+            attempts=outcome.attempts,
+            request_id=outcome.request_id,
+            started_at=outcome.started_at,
+            duration_ms=outcome.duration_ms,
+            retryable=outcome.retryable,
+        )
 
-class NoteEntry(_Line, tag="note"):
+
+def outcome_entry(outcome: Outcome, *, carried: bool = False) -> OutcomeEntry:
+    """The line of an outcome; what the record's own line says (identity, document …) is not said again.
+
+    ``outcome.findings`` are taken to be only those which the record's line does not have.
+    """
+    return OutcomeEntry(
+        n=outcome.number,
+        status=outcome.status,
+        error_code=outcome.error_code,
+        message=outcome.message,
+        attempts=outcome.attempts,
+        request_id=outcome.request_id,
+        started_at=outcome.started_at,
+        duration_ms=outcome.duration_ms,
+        retryable=outcome.retryable,
+        findings=outcome.findings,
+        carried=carried,
+    )
+
+
+class Note(_Line, tag="note"):
     """Something the run's reader should know: a lane that widened its period, say."""
 
-    kind: str
-    text: str = ""
-    at: str = ""
+    at: str
+    text: str
+    kind: str = ""
     data: Mapping[str, Any] = {}
 
 
-class EndEntry(_Line, tag="end"):
+class End(_Line, tag="end"):
     """The run ended by itself: ``finished``, ``interrupted``, ``terminated`` or ``stopped: …``."""
 
     at: str
@@ -167,14 +201,14 @@ class EndEntry(_Line, tag="end"):
     exit_code: int = 0
 
 
-Entry = RunEntry | RecordEntry | PlannedEntry | IntentEntry | BeforeEntry | OutcomeEntry | NoteEntry | EndEntry
+Entry = Run | RecordEntry | Planned | Intent | Before | OutcomeEntry | Note | End
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Entry).decode
 decode_lines = msgspec.json.Decoder(Entry).decode_lines
 decode_record = msgspec.json.Decoder(RecordEntry).decode
 decode_outcome = msgspec.json.Decoder(OutcomeEntry).decode
-decode_fate = msgspec.json.Decoder(OutcomeEntry | IntentEntry).decode
+decode_fate = msgspec.json.Decoder(OutcomeEntry | Intent).decode
 
 
 def scrubbed(entry: Entry) -> Entry:

@@ -13,7 +13,7 @@ import msgspec
 
 from batchpol.index import KeyIndex, key_of
 from batchpol.journal.chain import Chain
-from batchpol.journal.entries import EndEntry, PlannedEntry, RunEntry
+from batchpol.journal.entries import End, Planned, Run
 from batchpol.journal.section import CODE_OF, STATUSES
 from batchpol.model import Status, Target
 
@@ -59,9 +59,7 @@ class _Note(msgspec.Struct, tag_field="t", tag="note", gc=False):
     pass
 
 
-_decode_lines = msgspec.json.Decoder(
-    RunEntry | PlannedEntry | EndEntry | _Record | _Intent | _Outcome | _Before | _Note
-).decode_lines
+_decode_lines = msgspec.json.Decoder(Run | Planned | End | _Record | _Intent | _Outcome | _Before | _Note).decode_lines
 
 _NOT_ATTEMPTED = CODE_OF[Status.NOT_ATTEMPTED]
 _UNKNOWN = CODE_OF[Status.UNKNOWN]
@@ -79,9 +77,9 @@ class History:
     """
 
     def __init__(self) -> None:
-        self.run: RunEntry | None = None
-        self.planned: PlannedEntry | None = None
-        self.end: EndEntry | None = None
+        self.run: Run | None = None
+        self.planned: Planned | None = None
+        self.end: End | None = None
         self.last_sent: dict[Target, str] = {}
         self._index = KeyIndex()
         # By slot, one for each (account, Region, identity, name):
@@ -141,12 +139,12 @@ class History:
                 self._intent(entry)
             case _Outcome():
                 self._outcome(entry, offset)
-            case RunEntry():
+            case Run():
                 self._close_section()
                 self.run, self.planned, self.end = entry, None, None
-            case PlannedEntry():
+            case Planned():
                 self.planned = entry
-            case EndEntry():
+            case End():
                 self.end = entry
 
     def _record(self, entry: _Record) -> None:

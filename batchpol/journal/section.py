@@ -14,12 +14,12 @@ import msgspec
 
 from batchpol.journal.chain import Chain, line_at
 from batchpol.journal.entries import (
-    EndEntry,
-    IntentEntry,
+    End,
+    Intent,
     OutcomeEntry,
-    PlannedEntry,
+    Planned,
     RecordEntry,
-    RunEntry,
+    Run,
     decode_fate,
     decode_record,
 )
@@ -60,9 +60,7 @@ class _Note(msgspec.Struct, tag_field="t", tag="note", gc=False):
     pass
 
 
-_decode_lines = msgspec.json.Decoder(
-    RunEntry | PlannedEntry | EndEntry | _Record | _Intent | _Outcome | _Before | _Note
-).decode_lines
+_decode_lines = msgspec.json.Decoder(Run | Planned | End | _Record | _Intent | _Outcome | _Before | _Note).decode_lines
 
 
 @dataclass(slots=True)
@@ -74,9 +72,9 @@ class Section:
     status as its place in :data:`STATUSES`. ``notes`` are sentences for people.
     """
 
-    run: RunEntry
-    planned: PlannedEntry | None = None
-    end: EndEntry | None = None
+    run: Run
+    planned: Planned | None = None
+    end: End | None = None
     record_at: array[int] = field(default_factory=lambda: array("Q"))
     fate_at: array[int] = field(default_factory=lambda: array("Q"))
     state: bytearray = field(default_factory=bytearray)
@@ -104,7 +102,7 @@ class Section:
                 yield _outcome(record, status, message=self._why_not(status))
                 continue
             fate = decode_fate(line_at(fd, fate_at))
-            yield _unanswered(record, fate) if isinstance(fate, IntentEntry) else _answered(record, fate)
+            yield _unanswered(record, fate) if isinstance(fate, Intent) else _answered(record, fate)
 
     def _why_not(self, status: Status) -> str:
         if status is Status.NOT_ATTEMPTED and self.end is not None:
@@ -130,7 +128,7 @@ def _outcome(record: RecordEntry, status: Status, message: str = "") -> Outcome:
     )
 
 
-def _unanswered(record: RecordEntry, intent: IntentEntry) -> Outcome:
+def _unanswered(record: RecordEntry, intent: Intent) -> Outcome:
     outcome = _outcome(
         record,
         Status.UNKNOWN,
@@ -180,7 +178,7 @@ class _Sections:
         try:
             entries = _decode_lines(block)
             for entry, line in zip(entries, block.split(b"\n"), strict=False):
-                if isinstance(entry, RunEntry):
+                if isinstance(entry, Run):
                     self._begin(entry)
                 else:
                     self._note(self._section(), entry, offset)
@@ -201,7 +199,7 @@ class _Sections:
             section.notes.append(torn_note(self._chain.torn))
         return section
 
-    def _begin(self, run: RunEntry) -> None:
+    def _begin(self, run: Run) -> None:
         if self._current is not None and self._current.settled:
             self._settled = self._current
         self._current = Section(run)
@@ -225,9 +223,9 @@ class _Sections:
             case _Outcome():
                 section.fate_at[entry.n] = offset
                 section.state[entry.n] = CODE_OF[entry.status]
-            case PlannedEntry():
+            case Planned():
                 section.planned = entry
-            case EndEntry():
+            case End():
                 section.end = entry
 
 

@@ -5,7 +5,7 @@ Nothing here knows files, clocks, AWS or asyncio. Every other module speaks in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -187,6 +187,11 @@ def shown(value: object, limit: int = 80) -> str:
         case int() if abs(value) >> 128:
             return "a huge number"
     return str(value)[:limit]
+
+
+def placed(where: str, findings: Iterable[Finding]) -> list[Finding]:
+    """The same findings with ``where`` put before their own place."""
+    return [Finding(it.severity, it.code, where + it.where, it.message, it.hint) for it in findings]
 
 
 def pointer(*tokens: str | int) -> str:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from batchpol.sandbox import FAULTS, Arrival, Sandbox, SandboxOptions
@@ -88,20 +90,32 @@ def running_sandbox(options: SandboxOptions | None = None, port: int = 0) -> Ite
     Without ``options`` it has no limit of requests a second. Raises OSError if the port is taken.
     """
     sandbox = Sandbox(options or SandboxOptions(rate=0), port)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="batchpol-sandbox", daemon=True)
+    started: Future[Callable[[], object]] = Future()
+    thread = threading.Thread(target=asyncio.run, args=[_host(sandbox, started)], name="batchpol-sandbox")
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result()
+        stop = started.result()
         try:
             yield sandbox
         finally:
-            asyncio.run_coroutine_threadsafe(sandbox.__aexit__(None, None, None), loop).result()
+            stop()
     finally:
-        loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+
+
+async def _host(sandbox: Sandbox, started: Future[Callable[[], object]]) -> None:
+    """Run a sandbox until what ``started`` gives is called; what hinders it from starting is given there too."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        await sandbox.__aenter__()
+    except BaseException as error:
+        started.set_exception(error)
+        return
+    try:
+        started.set_result(partial(loop.call_soon_threadsafe, stop.set))
+        await stop.wait()
+    finally:
+        await sandbox.__aexit__(None, None, None)
 
 
 try:

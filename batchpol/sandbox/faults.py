@@ -56,6 +56,7 @@ _BUSY = "The request has failed due to a temporary failure of the server."
 FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
     {
         "reset_before": Fault(Stage.NETWORK, "connection reset before SES saw the request; not applied"),
+        "drop_before": Fault(Stage.NETWORK, "connection closed in good order before SES saw the request; not applied"),
         "portal": Fault(Stage.NETWORK, "a proxy's HTML page with status 200 instead of SES; not applied"),
         "expired_token": Fault(Stage.CREDENTIALS, "403 ExpiredToken; not applied", 403, "ExpiredToken", _EXPIRED),
         "invalid_client_token": Fault(
@@ -95,6 +96,7 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
         "stall_before": Fault(Stage.SERVICE, "no answer, ever; not applied"),
         "stall_after": Fault(Stage.ANSWER, "no answer, ever; applied"),
         "reset_after": Fault(Stage.ANSWER, "connection reset instead of the answer; applied"),
+        "drop_after": Fault(Stage.ANSWER, "connection closed in good order instead of the answer; applied"),
         "malformed": Fault(Stage.ANSWER, "status 200 with XML that breaks off; applied"),
         "truncated": Fault(Stage.ANSWER, "fewer bytes than Content-Length, then closed; applied"),
         "wrong_type": Fault(Stage.ANSWER, "status 200 with an HTML page of text/html; applied"),

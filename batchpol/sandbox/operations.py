@@ -64,7 +64,7 @@ class Operations:
                 "InvalidParameterValue",
                 f"Number of policies for {owner.identity} exceeds max allowed number of policies per resource",
             )
-        self._store.put(owner, name, kept)
+        self._store.put(owner, name, kept, time.monotonic())
         return ""
 
     def _check_seen(self, principals: set[str]) -> None:
@@ -77,18 +77,22 @@ class Operations:
         names = members(form, "PolicyNames")
         if len(names) > rules.MAX_POLICIES:
             raise _too_many("policyNames", rules.MAX_POLICIES)
-        present = self._store.get(_owner(caller, form))
+        present = self._visible(_owner(caller, form))
         found = ((name, text(present[name])) for name in dict.fromkeys(names) if name in present)
         return map_of("Policies", found)
 
+    def _visible(self, owner: Owner) -> Mapping[str, str]:
+        stale = self.options.stale_seconds
+        return self._store.get_as_of(owner, time.monotonic() - stale) if stale else self._store.get(owner)
+
     def _list_policies(self, caller: Caller, form: Form) -> str:
-        return list_of("PolicyNames", sorted(self._store.get(_owner(caller, form))))
+        return list_of("PolicyNames", sorted(self._visible(_owner(caller, form))))
 
     def _delete_policy(self, caller: Caller, form: Form) -> str:
         owner = _owner(caller, form)
         name = rules.required(form, "PolicyName")
         rules.check_name(name)
-        self._store.delete(owner, name)
+        self._store.delete(owner, name, time.monotonic())
         return ""
 
     def _list_identities(self, caller: Caller, form: Form) -> str:

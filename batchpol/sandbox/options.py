@@ -73,11 +73,14 @@ class SandboxOptions:
     late_principals: Mapping[str, float] = field(default_factory=dict)
     """Principal to the number of Puts naming it that are refused before IAM "sees" it (``math.inf``: all)."""
 
+    stale_seconds: float = 0.0
+    """How long after a write ``GetIdentityPolicies`` and ``ListIdentityPolicies`` still show what was before."""
+
     log: Path | None = None
     """File of arrivals, JSON Lines, appended to and flushed line by line."""
 
     def __post_init__(self) -> None:
-        for name in ("rate", "latency_ms", "jitter_ms", "jitter_after_ms", "stall_seconds"):
+        for name in ("rate", "latency_ms", "jitter_ms", "jitter_after_ms", "stall_seconds", "stale_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
         if self.burst < 1:

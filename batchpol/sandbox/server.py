@@ -24,7 +24,7 @@ HOST: Final = "127.0.0.1"
 _PAGE: Final = b"<html><head><title>Welcome</title></head><body><p>Please sign in.</p></body></html>"
 _PAGES: Final = {"portal": 200, "wrong_type": 200, "bad_gateway": 502}
 _KEEP_ALIVE_SECONDS: Final = 3600.0
-_SHUTDOWN_SECONDS: Final = 0.25
+_SHUTDOWN_SECONDS: Final = 0.1
 
 
 class Sandbox:
@@ -149,6 +149,8 @@ class Sandbox:
         match answer.fault:
             case "reset_before" | "reset_after":
                 _reset(request)
+            case "drop_before" | "drop_after":
+                _drop(request)
             case "stall_before" | "stall_after":
                 await self._stall()
                 _reset(request)
@@ -188,11 +190,16 @@ def _reset(request: web.BaseRequest) -> None:
         transport.abort()
 
 
+def _drop(request: web.BaseRequest) -> None:
+    """End the connection in good order; clients tell that from a reset, and not all treat it the same."""
+    if request.transport is not None:
+        request.transport.close()
+
+
 async def _truncate(request: web.BaseRequest, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
     """Announce the whole answer, send half of it, and close."""
     response = web.StreamResponse(status=200, headers=headers | {"Content-Length": str(len(answer.body))})
     await response.prepare(request)
     await response.write(answer.body[: len(answer.body) // 2])
-    if request.transport is not None:
-        request.transport.close()
+    _drop(request)
     return response

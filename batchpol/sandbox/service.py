@@ -214,5 +214,6 @@ def _strike(name: str, stage: Stage, caller: Caller, operation: str) -> None:
         return
     fault = FAULTS[name]
     if fault.code or stage is Stage.SERVICE:
-        denied = f"User `{caller.arn}` is not authorized to perform `ses:{operation}`"
+        service = "sts" if operation in STS_OPERATIONS else "ses"
+        denied = f"User: {caller.arn} is not authorized to perform: {service}:{operation}"
         raise ServiceError(fault.code, fault.message or denied, fault.status)

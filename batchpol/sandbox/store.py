@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import deque
+from typing import Final, NamedTuple
+
+_REMEMBERED: Final = 100_000
 
 
 class Owner(NamedTuple):
@@ -21,20 +24,39 @@ class Store:
         """Documents by policy name, compacted as SES keeps them."""
         self.registered: set[Owner] = set()
         """Identities that somebody asked to verify."""
+        self._replaced: deque[tuple[float, Owner, str, str | None]] = deque(maxlen=_REMEMBERED)
 
-    def put(self, owner: Owner, name: str, document: str) -> None:
+    def put(self, owner: Owner, name: str, document: str, now: float = 0.0) -> None:
+        """Set a policy; ``now`` is the time of it, for :meth:`get_as_of`."""
+        self._remember(owner, name, now)
         self.policies.setdefault(owner, {})[name] = document
 
     def get(self, owner: Owner) -> dict[str, str]:
         """The policies of one identity by name; empty if there are none."""
         return dict(self.policies.get(owner, {}))
 
-    def delete(self, owner: Owner, name: str) -> None:
+    def get_as_of(self, owner: Owner, then: float) -> dict[str, str]:
+        """The policies of one identity as they were at the time ``then``, of the last 100,000 writes."""
+        policies = self.get(owner)
+        for written, whose, name, before in reversed(self._replaced):
+            if written <= then or whose != owner:
+                continue
+            if before is None:
+                policies.pop(name, None)
+            else:
+                policies[name] = before
+        return policies
+
+    def delete(self, owner: Owner, name: str, now: float = 0.0) -> None:
         """Remove a policy; nothing happens if it is not there."""
+        self._remember(owner, name, now)
         policies = self.policies.get(owner, {})
         policies.pop(name, None)
         if not policies:
             self.policies.pop(owner, None)
+
+    def _remember(self, owner: Owner, name: str, now: float) -> None:
+        self._replaced.append((now, owner, name, self.policies.get(owner, {}).get(name)))
 
     def forget(self, owner: Owner) -> None:
         """Remove an identity with its policies."""

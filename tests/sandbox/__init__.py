@@ -1,0 +1,1 @@
+"""The embedded SES, tried by the clients it is made for."""

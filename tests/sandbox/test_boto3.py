@@ -1,0 +1,247 @@
+"""What a client does with SES, done by boto3, the AWS CLI and aiobotocore, none of which knows of the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiobotocore.session import get_session
+from botocore.exceptions import ClientError
+
+from batchpol.sandbox import Owner
+from batchpol.testing import Sandbox
+from tests.sandbox.documents import ACCOUNT, REGION, arn_of, policy_for
+
+
+def read(client: Any, identity: str, *names: str) -> dict[str, str]:
+    found: dict[str, str] = client.get_identity_policies(Identity=identity, PolicyNames=list(names))["Policies"]
+    return found
+
+
+def test_a_policy_is_put_read_back_listed_and_deleted(ses: Any) -> None:
+    document = policy_for("example.com")
+    put = ses.put_identity_policy(Identity="example.com", PolicyName="send", Policy=document)
+    assert put["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert put["ResponseMetadata"]["RequestId"]
+    found = read(ses, "example.com", "send", "unknown")
+    assert found.keys() == {"send"}
+    assert json.loads(found["send"]) == json.loads(document)
+    assert ses.list_identity_policies(Identity="example.com")["PolicyNames"] == ["send"]
+    ses.delete_identity_policy(Identity="example.com", PolicyName="send")
+    assert ses.list_identity_policies(Identity="example.com")["PolicyNames"] == []
+
+
+def test_a_put_overwrites_silently_and_deleting_nothing_succeeds(ses: Any) -> None:
+    for action in ("ses:SendEmail", "ses:SendRawEmail"):
+        ses.put_identity_policy(
+            Identity="example.com", PolicyName="send", Policy=policy_for("example.com", Action=action)
+        )
+    assert json.loads(read(ses, "example.com", "send")["send"])["Statement"][0]["Action"] == "ses:SendRawEmail"
+    ses.delete_identity_policy(Identity="nobody.example", PolicyName="never")
+
+
+def test_a_document_is_kept_without_insignificant_whitespace_and_otherwise_as_written(ses: Any) -> None:
+    arn = arn_of("example.com")
+    written = (
+        '{\n "Statement" : [ {"Resource":"' + arn + '" , "Effect":"Allow",\t"Principal":"*","Action" :"ses:*",\r\n'
+        ' "Sid":"a \\" \\u00e9 é {  } <&>", "Condition":{"NumericEquals":{"ses:x":[1.50e+3, -0]}} } ],\n'
+        ' "Version":"2012-10-17"}\n'
+    )
+    kept = (
+        '{"Statement":[{"Resource":"' + arn + '","Effect":"Allow","Principal":"*","Action":"ses:*",'
+        '"Sid":"a \\" \\u00e9 é {  } <&>","Condition":{"NumericEquals":{"ses:x":[1.50e+3,-0]}}}],'
+        '"Version":"2012-10-17"}'
+    )
+    ses.put_identity_policy(Identity="example.com", PolicyName="send", Policy=written)
+    assert read(ses, "example.com", "send") == {"send": kept}
+
+
+@pytest.mark.parametrize(
+    ("put_as", "read_as", "kept_as"),
+    [
+        ("example.com", arn_of("example.com"), "example.com"),
+        (arn_of("example.com"), "example.com", "example.com"),
+        ("Example.COM", "example.com", "example.com"),
+        ("Jo@Example.com", "Jo@Example.com", "Jo@Example.com"),
+        (arn_of("Jo@Example.com"), "Jo@Example.com", "Jo@Example.com"),
+    ],
+)
+def test_name_and_arn_are_one_identity_and_domains_have_no_case(
+    ses: Any, ses_sandbox: Sandbox, put_as: str, read_as: str, kept_as: str
+) -> None:
+    ses.put_identity_policy(Identity=put_as, PolicyName="send", Policy=policy_for(kept_as))
+    assert read(ses, read_as, "send").keys() == {"send"}
+    assert ses_sandbox.store.policies.keys() == {Owner(ACCOUNT, REGION, kept_as)}
+
+
+def test_addresses_have_case(ses: Any) -> None:
+    ses.put_identity_policy(Identity="Jo@example.com", PolicyName="send", Policy=policy_for("Jo@example.com"))
+    assert read(ses, "jo@example.com", "send") == {}
+
+
+def test_regions_and_accounts_are_apart(connect: Callable[..., Any], ses_sandbox: Sandbox) -> None:
+    ses_sandbox.change(accounts={"AKIAOTHER": "999988887777"})
+    ireland = connect(region_name="eu-west-1")
+    other = connect(aws_access_key_id="AKIAOTHER", aws_secret_access_key="x")
+    gov = connect(region_name="us-gov-west-1")
+    ireland.put_identity_policy(
+        Identity="example.com",
+        PolicyName="eu",
+        Policy=policy_for("example.com", Resource=arn_of("example.com", region="eu-west-1")),
+    )
+    other.put_identity_policy(
+        Identity="example.com",
+        PolicyName="other",
+        Policy=policy_for("example.com", Resource=arn_of("example.com", "999988887777")),
+    )
+    gov.put_identity_policy(
+        Identity="example.com",
+        PolicyName="gov",
+        Policy=policy_for(
+            "example.com", Resource=arn_of("example.com", region="us-gov-west-1", partition="aws-us-gov")
+        ),
+    )
+    assert {owner[:2]: set(policies) for owner, policies in ses_sandbox.store.policies.items()} == {
+        (ACCOUNT, "eu-west-1"): {"eu"},
+        ("999988887777", REGION): {"other"},
+        (ACCOUNT, "us-gov-west-1"): {"gov"},
+    }
+
+
+def test_identities_come_page_by_page(ses: Any) -> None:
+    for number in range(7):
+        ses.verify_domain_identity(Domain=f"tenant-{number}.example")
+        ses.verify_email_identity(EmailAddress=f"jo@tenant-{number}.example")
+    ses.put_identity_policy(Identity="unregistered.example", PolicyName="a", Policy=policy_for("unregistered.example"))
+    pages = list(ses.get_paginator("list_identities").paginate(PaginationConfig={"PageSize": 4}))
+    assert [len(page["Identities"]) for page in pages] == [4, 4, 4, 3]
+    everything = [identity for page in pages for identity in page["Identities"]]
+    assert len(set(everything)) == 15
+    assert "unregistered.example" in everything
+    domains = ses.list_identities(IdentityType="Domain", MaxItems=1000)
+    assert len(domains["Identities"]) == 8
+    assert "NextToken" not in domains
+    assert all("@" in identity for identity in ses.list_identities(IdentityType="EmailAddress")["Identities"])
+
+
+def test_a_deleted_identity_is_gone_with_its_policies(ses: Any) -> None:
+    ses.verify_domain_identity(Domain="example.com")
+    ses.put_identity_policy(Identity="example.com", PolicyName="send", Policy=policy_for("example.com"))
+    ses.delete_identity(Identity="example.com")
+    assert ses.list_identities()["Identities"] == []
+    assert ses.list_identity_policies(Identity="example.com")["PolicyNames"] == []
+
+
+def test_every_identity_counts_as_verified_but_those_under_invalid(ses: Any) -> None:
+    ses.verify_domain_identity(Domain="waiting.invalid")
+    asked = [
+        "example.com",
+        "jo@example.com",
+        "waiting.invalid",
+        "unknown.invalid",
+        "jo@mail.unknown.invalid",
+        "invalid",
+    ]
+    answered = ses.get_identity_verification_attributes(Identities=asked)["VerificationAttributes"]
+    assert {identity: answer["VerificationStatus"] for identity, answer in answered.items()} == {
+        "example.com": "Success",
+        "jo@example.com": "Success",
+        "waiting.invalid": "Pending",
+    }
+    assert "VerificationToken" in answered["example.com"]
+    assert "VerificationToken" not in answered["jo@example.com"]
+
+
+def test_sts_knows_the_caller_and_hands_out_roles(connect: Callable[..., Any]) -> None:
+    sts = connect("sts")
+    me = sts.get_caller_identity()
+    assert (me["Account"], me["Arn"]) == (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/sandbox")
+    given = sts.assume_role(
+        RoleArn="arn:aws:iam::999988887777:role/deploy/Batch", RoleSessionName="test", DurationSeconds=900
+    )
+    left = given["Credentials"]["Expiration"] - datetime.now(UTC)
+    assert timedelta(seconds=890) < left <= timedelta(seconds=900)
+    keys = {
+        "aws_access_key_id": given["Credentials"]["AccessKeyId"],
+        "aws_secret_access_key": given["Credentials"]["SecretAccessKey"],
+        "aws_session_token": given["Credentials"]["SessionToken"],
+    }
+    them = connect("sts", **keys).get_caller_identity()
+    assert them["Account"] == "999988887777"
+    assert them["Arn"] == given["AssumedRoleUser"]["Arn"] == "arn:aws:sts::999988887777:assumed-role/Batch/test"
+    connect("ses", **keys).put_identity_policy(
+        Identity="example.com",
+        PolicyName="a",
+        Policy=policy_for("example.com", Resource=arn_of("example.com", "999988887777")),
+    )
+
+
+def test_a_roles_credentials_expire(connect: Callable[..., Any], ses_sandbox: Sandbox) -> None:
+    ses_sandbox.change(credential_seconds=0)
+    given = connect("sts").assume_role(RoleArn="arn:aws:iam::999988887777:role/Batch", RoleSessionName="test")
+    client = connect(
+        aws_access_key_id=given["Credentials"]["AccessKeyId"],
+        aws_secret_access_key=given["Credentials"]["SecretAccessKey"],
+        aws_session_token=given["Credentials"]["SessionToken"],
+    )
+    with pytest.raises(ClientError) as caught:
+        client.list_identities()
+    assert caught.value.response["Error"]["Code"] == "ExpiredToken"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_an_external_id_can_be_asked_for(connect: Callable[..., Any], ses_sandbox: Sandbox) -> None:
+    ses_sandbox.change(external_id="tenant-7")
+    sts = connect("sts")
+    role = {"RoleArn": "arn:aws:iam::999988887777:role/Batch", "RoleSessionName": "test"}
+    for wrong in ({}, {"ExternalId": "tenant-8"}):
+        with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole") as caught:
+            sts.assume_role(**role, **wrong)
+        assert caught.value.response["Error"]["Code"] == "AccessDenied"
+    assert sts.assume_role(**role, ExternalId="tenant-7")["Credentials"]["SessionToken"]
+
+
+def test_reads_can_lag_behind_writes(ses: Any, ses_sandbox: Sandbox) -> None:
+    first, second = (policy_for("example.com", Action=f"ses:Send{kind}Email") for kind in ("", "Raw"))
+    ses.put_identity_policy(Identity="example.com", PolicyName="kept", Policy=first)
+    ses_sandbox.change(stale_seconds=3600)
+    assert read(ses, "example.com", "kept") == {}
+    ses_sandbox.change(stale_seconds=0)
+    ses.put_identity_policy(Identity="example.com", PolicyName="kept", Policy=second)
+    assert json.loads(read(ses, "example.com", "kept")["kept"]) == json.loads(second)
+
+
+def test_the_aws_command_puts_and_reads_back(ses_sandbox: Sandbox, tmp_path: Path) -> None:
+    document = tmp_path / "policy.json"
+    document.write_text(policy_for("example.com"))
+    environment = {**os.environ, **ses_sandbox.environment("us-east-1"), "AWS_PAGER": ""}
+
+    def aws(*arguments: str) -> str:
+        command = [str(Path(sys.executable).parent / "aws"), "ses", *arguments, "--identity", "example.com"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    aws("put-identity-policy", "--policy-name", "send", "--policy", f"file://{document}")
+    read_back = json.loads(aws("get-identity-policies", "--policy-names", "send"))
+    assert json.loads(read_back["Policies"]["send"]) == json.loads(document.read_text())
+
+
+async def test_aiobotocore_puts_and_reads_back(ses_sandbox: Sandbox) -> None:
+    async with get_session().create_client(
+        "ses",
+        region_name="us-east-1",
+        endpoint_url=ses_sandbox.url,
+        aws_access_key_id="AKIATEST",
+        aws_secret_access_key="secret",
+    ) as client:
+        await client.put_identity_policy(Identity="example.com", PolicyName="send", Policy=policy_for("example.com"))
+        found = await client.get_identity_policies(Identity="example.com", PolicyNames=["send"])
+        assert json.loads(found["Policies"]["send"]) == json.loads(policy_for("example.com"))
+        await client.delete_identity_policy(Identity="example.com", PolicyName="send")
+    assert ses_sandbox.store.policies == {}

@@ -100,12 +100,17 @@ def _refuse(message: str) -> NoReturn:
     raise ServiceError("InvalidPolicy", message)
 
 
-def _parse(document: str) -> dict[str, Any]:
-    def no_constant(name: str) -> NoReturn:
-        raise ValueError(name)
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
 
+
+# Python's reader takes NaN and Infinity, which are not JSON.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _parse(document: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(document, parse_constant=no_constant)
+        parsed = _DECODER.decode(document)
     except (ValueError, RecursionError):
         _refuse("Policy is not valid JSON.")
     if not isinstance(parsed, dict):

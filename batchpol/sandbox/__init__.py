@@ -10,11 +10,17 @@ It shares no rule with the rest of batchpol, so that an error there is not repea
 One request, from the wire to the answer, is :meth:`batchpol.sandbox.service.Service.answer`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from batchpol.sandbox.arrivals import Arrival
 from batchpol.sandbox.faults import FAULTS, Fault
 from batchpol.sandbox.options import SES_OPERATIONS, STS_OPERATIONS, SandboxOptions
-from batchpol.sandbox.server import Sandbox, serve
 from batchpol.sandbox.store import Owner, Store
+
+if TYPE_CHECKING:
+    from batchpol.sandbox.server import Sandbox, serve
 
 __all__ = [
     "FAULTS",
@@ -28,3 +34,13 @@ __all__ = [
     "Store",
     "serve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # aiohttp's server takes a quarter of a second to import: only who runs a sandbox pays for it, not who
+    # lists its options.
+    if name in ("Sandbox", "serve"):
+        from batchpol.sandbox import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

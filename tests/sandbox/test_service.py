@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -317,3 +319,14 @@ def test_requests_are_told_apart() -> None:
     assert len({answer.request_id for answer in answers}) == 50
     assert all(earlier.at <= later.at for earlier, later in itertools.pairwise(service.arrivals))
     assert [arrival.place for arrival in service.arrivals] == list(range(1, 51))
+
+
+def test_listing_options_does_not_import_the_server() -> None:
+    program = (
+        "import sys, batchpol.sandbox as sandbox\n"
+        "assert sandbox.SandboxOptions and sandbox.FAULTS and 'aiohttp' not in sys.modules\n"
+        "assert sandbox.Sandbox and sandbox.serve and 'aiohttp' in sys.modules\n"
+        "assert not hasattr(sandbox, 'nonsense')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr

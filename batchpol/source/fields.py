@@ -1,0 +1,152 @@
+"""The names of a record's fields, in our spelling and boto3's, and what a header makes of its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from batchpol.errors import InputError
+from batchpol.model import shown
+
+SPELLINGS: Final = {
+    "identity": "identity",
+    "policy_name": "policy_name",
+    "policyname": "policy_name",
+    "name": "policy_name",
+    "policy": "policy",
+    "region": "region",
+    "account": "account",
+    "action": "action",
+}
+"""Every spelling of a field, in lower case, and the field it stands for."""
+
+_HOMEMADE: Final = {
+    "identity": ("domain", "email", "address", "identity_arn", "sender", "domain_name"),
+    "policy_name": ("policyid", "policy_id", "policy name", "policy-name"),
+    "policy": ("policy_document", "policydocument", "document", "policy document", "policy_json"),
+}
+"""Names that people give the columns and that are offered, never taken, for the field."""
+
+_DATA: Final = re.compile(r"[@{]|^\s*arn:|^\s*[\w-]+(\.[\w-]+)*\.[a-z]{2,}\s*$", re.IGNORECASE)
+
+
+def field_of(name: str) -> str | None:
+    """The field that a column or key called ``name`` stands for; None for any other."""
+    return SPELLINGS.get(name.strip().casefold())
+
+
+def repeated(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first two names that stand for the same field, if there are any."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (known := field_of(name)) is None:
+            continue
+        if known in seen:
+            return seen[known], name
+        seen[known] = name
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each field stands in a row, by position; made once from the header.
+
+    A field without a column has position -1: the reader puts one empty cell behind every row.
+    """
+
+    width: int
+    identity: int
+    policy_name: int
+    policy: int
+    region: int
+    account: int
+    action: int
+    extra: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, header: Sequence[str]) -> Layout:
+        """The layout that ``header`` gives; which columns are required is not looked at."""
+        at: dict[str, int] = {}
+        extra: dict[str, int] = {}
+        for place, cell in enumerate(header):
+            if (known := field_of(cell)) is not None:
+                at.setdefault(known, place)
+            else:
+                extra[_free_name(cell.strip() or f"column {place + 1}", extra)] = place
+        places = {known: at.get(known, -1) for known in SPELLINGS.values()}
+        return cls(width=len(header), extra=tuple(extra.items()), **places)
+
+    def missing(self, *, policy_required: bool, name_required: bool) -> list[str]:
+        """Required fields that no column gives. A file of deletes (it has an ``action``) needs no policies."""
+        absent = ["identity"] if self.identity < 0 else []
+        if name_required and self.policy_name < 0:
+            absent.append("policy_name")
+        if policy_required and self.policy < 0 and (self.action < 0 or self._near("policy")):
+            absent.append("policy")
+        return absent
+
+    def _near(self, known: str) -> str | None:
+        names = {name.casefold(): name for name, _ in self.extra}
+        close = get_close_matches(known, names, n=1, cutoff=0.75)
+        for candidate in (*close, *_HOMEMADE.get(known, ())):
+            if candidate in names:
+                return names[candidate]
+        return None
+
+    def doubts(self) -> list[str]:
+        """A note for each extra column that looks like a misspelt optional one."""
+        return [
+            f"the column {shown(near)} is carried to the report as it is; if it is meant as {known}, rename it"
+            for known in ("region", "account", "action")
+            if getattr(self, known) < 0 and (near := self._near(known))
+        ]
+
+    def refuse(self, where: str, header: Sequence[str], missing: Sequence[str]) -> InputError:
+        """The error for a header without its required columns: what was found, and the mend."""
+        found = ", ".join(shown(cell.strip(), 40) for cell in header[:20]) + (", …" if len(header) > 20 else "")
+        wanted = " and ".join(missing)
+        if len(missing) > 1 and any(_DATA.search(cell) for cell in header):
+            return _no_header(where, header, found)
+        nearest = [f"rename {shown(near)} to {known}" for known in missing if (near := self._near(known)) is not None]
+        return InputError(
+            f"{where}: the header has no column {wanted}; its columns are {found}",
+            hint="; ".join(nearest) or "the first line must name the columns: identity,policy_name,policy",
+        )
+
+
+def _no_header(where: str, header: Sequence[str], found: str) -> InputError:
+    if header[0].lstrip().startswith("{"):
+        return InputError(
+            f"{where}: no header: the first line looks like JSON",
+            hint="read it as JSON Lines: name it .jsonl, or give --format jsonl",
+        )
+    return InputError(
+        f"{where}: no header: the first line looks like a record ({found})",
+        hint="put a line on top that names the columns, such as identity,policy_name,policy",
+    )
+
+
+def _free_name(name: str, taken: Iterable[str]) -> str:
+    """``name``, or ``name (2)`` and so on where another column is called that already."""
+    used, count, free = set(taken), 1, name
+    while free in used:
+        count += 1
+        free = f"{name} ({count})"
+    return free
+
+
+def check_repeated(where: str, header: Sequence[str]) -> None:
+    """Refuse a header in which two columns stand for one field.
+
+    Raises:
+        InputError: names both columns.
+    """
+    if (pair := repeated(header)) is not None:
+        first, second = (shown(cell.strip()) for cell in pair)
+        raise InputError(
+            f"{where}: the columns {first} and {second} both stand for {field_of(pair[0])}",
+            hint="rename or remove one of them; a column with any other name is carried to the report",
+        )

@@ -1,0 +1,105 @@
+"""Records that come from a program, not from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from batchpol.model import Finding, Record, shown
+from batchpol.source.fields import field_of, repeated
+from batchpol.source.policyfile import PREFIX
+from batchpol.source.rules import FIELD, POLICY_FILE, REPEATED
+
+
+def as_record(item: Record | Mapping[str, Any], number: int) -> Record:
+    """A record from a :class:`Record` or a mapping with our keys or boto3's.
+
+    A policy given as a mapping is written as compact JSON in its own order; given as text, it stays as it is. What
+    is wrong with the item becomes the record's problems, so that one bad item does not end the others.
+
+    Args:
+        item: the record.
+        number: its 0-based place among the others; ``number + 1`` stands for its line.
+
+    Raises:
+        TypeError: ``item`` is neither a Record nor a mapping.
+    """
+    if isinstance(item, Record):
+        return item if item.line else replace(item, line=number + 1)
+    if not isinstance(item, Mapping):
+        raise TypeError(f"a record is a batchpol.Record or a mapping, not {type(item).__name__}")
+    problems: list[Finding] = []
+    found: dict[str, Any] = {}
+    extra: dict[str, str] = {}
+    keys = [key for key in item if isinstance(key, str)]
+    if (pair := repeated(keys)) is not None:
+        message = f"{shown(pair[0])} and {shown(pair[1])} are both given"
+        problems.append(REPEATED.at(field_of(pair[0]) or "record", message, "keep one"))
+    for key, value in item.items():
+        known = field_of(key) if isinstance(key, str) else None
+        if known is None:
+            extra[str(key)] = _as_text(value)
+        elif value is not None:
+            found.setdefault(known, value)
+    for known in ("identity", "policy_name"):
+        if known not in found:
+            problems.append(FIELD.at(known, f"the field {known} is missing"))
+    texts = {known: _text_of(known, value, problems) for known, value in found.items()}
+    return Record(
+        texts.get("identity", ""),
+        texts.get("policy_name", ""),
+        texts.get("policy", ""),
+        texts.get("action") or "put",
+        texts.get("region") or None,
+        texts.get("account") or None,
+        number + 1,
+        "",
+        extra,
+        tuple(problems),
+    )
+
+
+def _text_of(known: str, value: Any, problems: list[Finding]) -> str:
+    if isinstance(value, str):
+        # A str subclass (an enum, say) counts as its text.
+        text = str.__str__(value)
+        if known == "policy" and text.startswith(PREFIX):
+            hint = "give the document itself; file:// is for input files"
+            problems.append(POLICY_FILE.at("policy", f"{shown(text)} has no folder to be looked up in", hint))
+        return text
+    if known == "policy" and isinstance(value, Mapping | list):
+        try:
+            return _compact(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            problems.append(FIELD.at("policy", f"policy cannot be written as JSON: {error}"))
+            return ""
+    wanted = "a mapping, or text" if known == "policy" else "text"
+    problems.append(FIELD.at(known, f"{known} is {_kind(value)}; it must be {wanted}"))
+    return ""
+
+
+def _kind(value: Any) -> str:
+    return f"of type {type(value).__name__}"
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if value is None:
+        return ""
+    try:
+        return _compact(value)
+    except (TypeError, ValueError, RecursionError):
+        return str(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_mapping)
+
+
+def _mapping(value: Any) -> dict[Any, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a value of type {type(value).__name__}")

@@ -1,0 +1,221 @@
+"""Opening an input: its format, its compression, and files that are none."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from batchpol.errors import InputError
+from batchpol.model import Record, shown
+from batchpol.source.jsonlines import JsonLines
+from batchpol.source.policyfile import PolicyFiles
+from batchpol.source.stream import GZIP_MAGIC, Counted, Damage, Gunzip, bounded_lines
+from batchpol.source.table import Table
+
+FORMATS: Final = ("csv", "tsv", "jsonl")
+MAX_UNPACKED: Final = 8 << 30
+"""Most bytes that a compressed input may unpack to (8 GiB: some million records of the largest policies)."""
+_SUFFIXES: Final = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_BUFFER: Final = 1 << 17
+_SNIFF: Final = 4096
+
+_SAVE_AS: Final = "save it as CSV UTF-8 (File, Save As), and give that file"
+_SPREADSHEETS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
+_UNPACK: Final = "unpack it first, or compress it with gzip"
+_MAGIC: Final = (
+    (b"PK\x03\x04", "a zip archive or a spreadsheet (.xlsx, .ods)", _SAVE_AS),
+    (b"\xd0\xcf\x11\xe0", "an old Office document (.xls)", _SAVE_AS),
+    (b"%PDF", "a PDF document", "give the table it was made from, saved as CSV UTF-8"),
+    (b"\xff\xfe", "UTF-16 text", _SAVE_AS),
+    (b"\xfe\xff", "UTF-16 text", _SAVE_AS),
+    (b"\x00\x00\xfe\xff", "UTF-32 text", _SAVE_AS),
+    (b"BZh", "compressed with bzip2", _UNPACK),
+    (b"\xfd7zXZ", "compressed with xz", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", _UNPACK),
+    (b"7z\xbc\xaf", "a 7-Zip archive", _UNPACK),
+)
+
+
+class Source:
+    """One input being read: an iterator of records, once through, and a context manager.
+
+    ``name`` is the input as messages call it; ``format`` one of :data:`FORMATS`; ``columns`` the extra columns of
+    a table's header, in order (none for JSON Lines); ``notes`` what the user should be told about how it is read;
+    ``total_bytes`` the file's size, or None where it is not known beforehand.
+    """
+
+    def __init__(self, name: str, format: str, raw: Counted, size: int | None, reader: Table | JsonLines) -> None:
+        self.name, self.format, self.total_bytes = name, format, size
+        self.columns: tuple[str, ...] = reader.columns
+        self.notes: list[str] = reader.notes
+        self._raw = raw
+        self._records = iter(reader)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read so far, as they are on disk (compressed ones count as such)."""
+        return self._raw.count
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256, in hex, of the bytes read so far; of the whole input once it was read to its end."""
+        return self._raw.hexdigest()
+
+    def __iter__(self) -> Iterator[Record]:
+        return self._records
+
+    def close(self) -> None:
+        """Close the file; standard input stays open. Closing twice is fine."""
+        self._raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    policy_required: bool = True,
+    name_required: bool = True,
+    max_bytes: int = MAX_UNPACKED,
+) -> Source:
+    """Open an input and read as much of it as shows that it is one.
+
+    Args:
+        path: a file, or ``-`` for standard input.
+        format: ``csv``, ``tsv`` or ``jsonl``; by default the file's suffix says it. Standard input needs it.
+        policy_required: whether a table needs a policy column (it does not if its header has an ``action``).
+        name_required: whether records need a policy name.
+        max_bytes: most bytes that a compressed input may unpack to; what follows is not read.
+
+    Raises:
+        InputError: absent, unreadable, empty, of unknown format, without a usable header, or not text.
+    """
+    name = os.fsdecode(path)
+    if format is not None and format not in FORMATS:
+        raise InputError(f"{shown(format)} is no format of input", hint=f"give one of {', '.join(FORMATS)}")
+    if name == "-":
+        format, name = _format_of_stdin(format), "standard input"
+        raw, size = _open_stdin(name), None
+        folder = "."
+    else:
+        format = format or _format_of(name)
+        raw, size = _open_file(name)
+        folder = str(Path(name).parent)
+    try:
+        reader = _reader(raw, name, format, PolicyFiles(folder), policy_required, name_required, max_bytes)
+    except BaseException:
+        raw.close()
+        raise
+    return Source(name, format, raw, size, reader)
+
+
+def _reader(
+    raw: Counted,
+    name: str,
+    format: str,
+    policies: PolicyFiles,
+    policy_required: bool,
+    name_required: bool,
+    max_bytes: int,
+) -> Table | JsonLines:
+    packed = raw.head(_SNIFF).startswith(GZIP_MAGIC)
+    if name.casefold().endswith(".gz") and not packed:
+        raise InputError(f"{name} is not compressed with gzip", hint="take the .gz off its name, or compress it")
+    bytes_in: io.RawIOBase = Gunzip(raw, max_bytes) if packed else raw
+    stream = io.BufferedReader(bytes_in, _BUFFER)
+    try:
+        _check_text(name, stream.peek(_SNIFF)[:_SNIFF])
+    except Damage as damage:
+        raise InputError(f"{name}: {damage}", hint="get a whole copy of the file") from damage
+    lines = bounded_lines(stream)
+    if format == "jsonl":
+        return JsonLines(lines, file=name, policies=policies, name_required=name_required)
+    return Table(
+        lines,
+        delimiter="\t" if format == "tsv" else ",",
+        file=name,
+        policies=policies,
+        policy_required=policy_required,
+        name_required=name_required,
+    )
+
+
+def _format_of_stdin(format: str | None) -> str:
+    if format is None:
+        raise InputError(
+            "standard input has no suffix to tell its format by", hint=f"give --format {'|'.join(FORMATS)}"
+        )
+    return format
+
+
+def _format_of(name: str) -> str:
+    path = Path(name.casefold())
+    if path.suffix == ".gz":
+        path = path.with_suffix("")
+    if path.suffix in _SPREADSHEETS:
+        raise InputError(f"{name} is a spreadsheet, which batchpol cannot read", hint=_SAVE_AS)
+    if path.suffix == ".json":
+        hint = f"one object a line? Then give --format jsonl. An array? jq -c '.[]' {name} > records.jsonl"
+        raise InputError(f"{name}: .json may be an array; batchpol reads JSON Lines", hint=hint)
+    if path.suffix not in _SUFFIXES:
+        known = ", ".join(_SUFFIXES)
+        raise InputError(
+            f"{name}: its suffix tells no format; those that do are {known}, each also with .gz behind it",
+            hint=f"rename it, or give --format {'|'.join(FORMATS)}",
+        )
+    return _SUFFIXES[path.suffix]
+
+
+def _open_file(name: str) -> tuple[Counted, int | None]:
+    try:
+        file = io.FileIO(name)
+    except IsADirectoryError as error:
+        raise InputError(f"{name} is a folder", hint="give a file in it") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: there is no such file", hint=f"the working directory is {Path.cwd()}") from error
+    except PermissionError as error:
+        raise InputError(f"{name} may not be read by this user", hint="change its permissions or its owner") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{shown(name)} cannot be opened: {error}") from error
+    found = os.fstat(file.fileno())
+    return Counted(file.readinto, name, file.close), found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _open_stdin(name: str) -> Counted:
+    if sys.stdin is None:
+        raise InputError("standard input is closed", hint="give a file")
+    buffer: Any = sys.stdin.buffer
+    # readinto1: a pipe's bytes as they come, instead of waiting until a whole buffer is full.
+    return Counted(buffer.readinto1, name)
+
+
+def _check_text(name: str, head: bytes) -> None:
+    """Refuse what is no text at all, by its first bytes.
+
+    Raises:
+        InputError: what it is, and the mend.
+    """
+    if not head:
+        raise InputError(f"{name} is empty", hint="it needs records; was it written to the end?")
+    for magic, what, hint in _MAGIC:
+        if head.startswith(magic):
+            raise InputError(f"{name} is {what}, not UTF-8 text", hint=hint)
+    zeros = head.count(0)
+    if zeros > 8 and zeros * 3 > len(head):
+        raise InputError(f"{name} is UTF-16 text or a binary file, not UTF-8 text", hint=_SAVE_AS)
+    control = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
+    if control > 8 and control * 20 > len(head):
+        raise InputError(f"{name} is a binary file, not text", hint="give a CSV, TSV or JSON Lines file")

@@ -1,0 +1,155 @@
+"""From a file or standard input to bounded physical lines: counting, digest, decompression, damage."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from batchpol.errors import InputError
+from batchpol.model import Finding
+from batchpol.source.rules import CUT_OFF, MAX_LINE, TOO_LONG
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+_CHUNK: Final = 1 << 16
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class BrokenLine(bytes):
+    """A line that could not be read; its text is lost, ``problem`` says why."""
+
+    problem: Finding
+
+    @classmethod
+    def because(cls, problem: Finding) -> BrokenLine:
+        """An empty line that carries ``problem``."""
+        line = cls()
+        line.problem = problem
+        return line
+
+
+class Damage(Exception):
+    """The rest of a compressed stream cannot be read; never leaves this package."""
+
+
+class Counted(io.RawIOBase):
+    """Raw bytes as they come from disk, counted and digested on the way through."""
+
+    def __init__(
+        self, readinto: Callable[[Any], int | None], name: str, shut: Callable[[], None] | None = None
+    ) -> None:
+        self._readinto, self._name, self._shut = readinto, name, shut
+        self._digest = hashlib.sha256()
+        self._head = b""
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        if self._head:
+            size = min(len(buffer), len(self._head))
+            buffer[:size], self._head = self._head[:size], self._head[size:]
+            return size
+        try:
+            size = self._readinto(buffer) or 0
+        except OSError as error:
+            raise InputError(f"{self._name}: reading failed after {self.count} bytes: {error.strerror}") from error
+        self._digest.update(memoryview(buffer)[:size])
+        self.count += size
+        return size
+
+    def head(self, size: int) -> bytes:
+        """The first bytes (fewer only at the end of the file), to be read again afterwards."""
+        held = bytearray()
+        while len(held) < size and (part := self.read(size - len(held))):
+            held += part
+        self._head = bytes(held)
+        return self._head
+
+    def close(self) -> None:
+        if self._shut is not None:
+            self._shut()
+        super().close()
+
+    def hexdigest(self) -> str:
+        """SHA-256 of all bytes read so far."""
+        return self._digest.hexdigest()
+
+
+class Gunzip(io.RawIOBase):
+    """Decompresses one or more gzip members, never holding more than a buffer of output.
+
+    Everything that was good before the damage is handed out before :class:`Damage` is raised (``gzip.GzipFile``
+    drops what it had unpacked for the call that fails).
+    """
+
+    def __init__(self, raw: Counted, max_bytes: int) -> None:
+        self._raw, self._left = raw, max_bytes
+        self._inflate = zlib.decompressobj(wbits=31)
+        self._packed = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._inflate.eof or self._next_member():
+            packed = self._packed or self._raw.read(_CHUNK) or b""
+            if data := self._unpack(packed, len(buffer)):
+                buffer[: len(data)] = data
+                return len(data)
+            if not packed and not self._inflate.eof:
+                raise Damage("the compressed file ends early")
+        return 0
+
+    def _unpack(self, packed: bytes, size: int) -> bytes:
+        # Called with nothing at the end of the file too: the decompressor may still hold output back.
+        try:
+            data = self._inflate.decompress(packed, size)
+        except zlib.error as error:
+            raise Damage("the compressed file is damaged") from error
+        self._packed = self._inflate.unconsumed_tail
+        self._left -= len(data)
+        if self._left < 0:
+            raise Damage("the file unpacks to more than the limit")
+        return data
+
+    def _next_member(self) -> bool:
+        """Start on the gzip member that follows, if there is one; zero padding may stand between."""
+        self._packed = self._inflate.unused_data.lstrip(b"\0")
+        while not self._packed and (part := self._raw.read(_CHUNK)):
+            self._packed = part.lstrip(b"\0")
+        self._inflate = zlib.decompressobj(wbits=31)
+        return bool(self._packed)
+
+
+def bounded_lines(stream: io.BufferedReader[Any]) -> Iterator[bytes]:
+    """Physical lines with their ends, the byte order mark removed.
+
+    A line over ``MAX_LINE`` bytes, or damage of the stream, comes as a :class:`BrokenLine`; nothing follows damage.
+    """
+    readline = stream.readline
+    try:
+        line = readline(MAX_LINE + 2)
+        if line.startswith(_BOM):
+            line = line[len(_BOM) :]
+        while line:
+            if len(line) > MAX_LINE and len(line.rstrip(b"\r\n")) > MAX_LINE:
+                yield _skip_rest(line, readline)
+            else:
+                yield line
+            line = readline(MAX_LINE + 2)
+    except Damage as damage:
+        yield BrokenLine.because(
+            CUT_OFF.at("record", f"{damage}; whatever should follow is not known", "get a whole copy of the file")
+        )
+
+
+def _skip_rest(line: bytes, readline: Callable[[int], bytes]) -> BrokenLine:
+    size = len(line)
+    while line and not line.endswith(b"\n"):
+        line = readline(MAX_LINE)
+        size += len(line)
+    return BrokenLine.because(TOO_LONG.at("record", f"the line is {size:,} bytes long; the limit is {MAX_LINE:,}"))

@@ -33,10 +33,10 @@ round trip says nothing about how much of it was delay."""
 MEMORY = 30
 """Round trips remembered for the smallest one: few enough to follow a change of route in half a minute."""
 
-WIDEN, NARROW, WIDEST = 1.5, 1.25, 10.0
+WIDEN, NARROW, WIDEST = 1.5, 1.25, 4.0
 """Factors by which the period grows when others use the quota and shrinks again, and its bound in seconds."""
 
-CLEAR_AIR = 10
+CLEAR_AIR = 3
 """Attempts in a row that SES took before a widened period is narrowed by one step."""
 
 
@@ -103,29 +103,25 @@ class Pace:
             return now  # round trips of over a period are this route's normal state: several are under way at once
         return max(self.under_way.values()) + self.period + self.base
 
-    def refused(self) -> bool:
-        """Count a refusal; true when they repeat so that the period was widened just now.
+    def refused(self) -> None:
+        """Count a refusal, and widen the period when they repeat.
 
         One refusal is an unlucky delay. Two in a row, or three in five, mean that somebody else uses the quota.
         """
         in_a_row = bool(self.recent) and self.recent[-1]
         self.taken_in_a_row = 0
         self.recent.append(True)
-        if not in_a_row and sum(self.recent) < 3:
-            return False
-        self.recent.clear()
-        self.period = min(max(WIDEST, self.base), self.period * WIDEN)
-        return True
+        if in_a_row or sum(self.recent) >= 3:
+            self.recent.clear()
+            self.period = min(max(WIDEST, self.base), self.period * WIDEN)
 
-    def taken(self) -> bool:
-        """Count an attempt that SES did not refuse; true when the period came back to normal just now."""
+    def taken(self) -> None:
+        """Count an attempt that SES did not refuse; enough of them in a row narrow a widened period by a step."""
         self.recent.append(False)
         self.taken_in_a_row += 1
-        if self.period <= self.base or self.taken_in_a_row < CLEAR_AIR:
-            return False
-        self.taken_in_a_row = 0
-        self.period = max(self.base, self.period / NARROW)
-        return self.period == self.base
+        if self.taken_in_a_row >= CLEAR_AIR:
+            self.taken_in_a_row = 0
+            self.period = max(self.base, self.period / NARROW)
 
 
 class Passage:
@@ -177,8 +173,11 @@ class Gate:
         limiter = AsyncLimiter(1, period)
         self._pace = Pace(base=period, limiter=limiter, period=period, due=not_before)
         self.refusals = 0
-        self.widened = False
-        """True from the first widening until the period is back to normal: told once, not at every step."""
+
+    @property
+    def widened(self) -> bool:
+        """Whether the period is longer than the base just now, since others use the quota."""
+        return self._pace.period > self._pace.base
 
     @property
     def period(self) -> float:
@@ -232,6 +231,6 @@ class Gate:
     def _count(self, pace: Pace, *, refused: bool) -> None:
         if refused:
             self.refusals += 1
-            self.widened = pace.refused() or self.widened
-        elif pace.taken():
-            self.widened = False
+            pace.refused()
+        else:
+            pace.taken()

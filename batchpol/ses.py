@@ -21,7 +21,9 @@ import botocore.exceptions as bx
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
+from aiohttp import ClientConnectorError, ClientError
 from botocore.awsrequest import AWSRequest
+from botocore.parsers import ResponseParserError
 
 from batchpol.errors import (
     AccessRefused,
@@ -94,10 +96,11 @@ _CREDENTIALS = (
     bx.MetadataRetrievalError,
     bx.RefreshWithMFAUnsupportedError,
     bx.InfiniteLoopConfigError,
+    getattr(bx, "LoginError", bx.SSOError),  # of newer botocore only
 )
 _NEVER_SENT = (bx.EndpointConnectionError, bx.ConnectTimeoutError, bx.ProxyConnectionError)
 _TLS = (bx.SSLError,)
-_NO_ANSWER = (bx.HTTPClientError, bx.ConnectionError, bx.ResponseParserError, bx.IncompleteReadError)
+_NO_ANSWER = (bx.HTTPClientError, bx.ConnectionError, ResponseParserError, bx.IncompleteReadError)
 
 
 def translate(error: BaseException) -> SesError:
@@ -113,7 +116,7 @@ def translate(error: BaseException) -> SesError:
             code="TLSRefused",
             hint="check the endpoint, or name your certificate authorities in AWS_CA_BUNDLE",
         )
-    if isinstance(error, _NEVER_SENT):
+    if isinstance(error, _NEVER_SENT) and _never_connected(error):
         return Unreachable(f"SES could not be reached: {text}", code=type(error).__name__)
     if isinstance(error, TimeoutError):
         return NoAnswer("no answer within the time allowed", code="Timeout")
@@ -122,6 +125,12 @@ def translate(error: BaseException) -> SesError:
     if isinstance(error, bx.BotoCoreError):
         return AccessRefused(f"botocore cannot make the request: {text}", code=type(error).__name__)
     return NoAnswer(f"no usable answer: {text}", code=type(error).__name__)
+
+
+def _never_connected(error: bx.BotoCoreError) -> bool:
+    """aiobotocore says "could not connect" of a reset too, which may come after the write took effect."""
+    cause = error.kwargs.get("error")
+    return not isinstance(cause, ClientError | ConnectionError) or isinstance(cause, ClientConnectorError)
 
 
 def _translate_answer(error: bx.ClientError) -> SesError:
@@ -270,6 +279,11 @@ class Ses:
         except Exception as error:
             raise translate(error) from error
 
+    async def access_key(self) -> str:
+        """The access key in use, to tell renewed credentials from the old ones; it is written nowhere."""
+        credentials = self.client._request_signer._credentials
+        return str((await credentials.get_frozen_credentials()).access_key) if credentials else ""
+
     async def _call(self, method: str, attempt: Attempt | None, **arguments: Any) -> Mapping[str, Any]:
         """Make one attempt; its time is bounded from departure on, the wait at the gate before it is not."""
         with anyio.CancelScope() as scope:
@@ -335,6 +349,7 @@ class Aws:
     def __init__(self, connection: Connection, session: AioSession | None = None) -> None:
         self.connection = connection
         try:
+            self._own_session = session is None
             self._session = session or _session(connection)
             self._session.get_scoped_config()  # raises on a profile that is not there
         except bx.BotoCoreError as error:
@@ -377,6 +392,22 @@ class Aws:
     async def ses(self, target: Target) -> Ses:
         """SES of one target, open until this object is closed."""
         return Ses(_hooked(await self._open("ses", target, self._clients)), self.connection.call_timeout)
+
+    async def renew(self, target: Target, old: Ses) -> Ses | None:
+        """SES with credentials read or assumed afresh after they expired; None if there are no newer ones.
+
+        Short-lived credentials that botocore can refresh are refreshed by it in time; this is for those that
+        something else renews, a credentials file, say.
+        """
+        try:
+            before = await old.access_key()
+            if self._own_session:
+                self._session = _session(self.connection)
+            self._roles.pop(target.account, None)
+            fresh = await self.ses(target)
+            return fresh if await fresh.access_key() != before else None
+        except (SesError, bx.BotoCoreError):
+            return None
 
     async def _open(self, service: str, target: Target, stack: AsyncExitStack) -> Any:
         connection = self.connection

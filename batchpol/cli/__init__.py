@@ -1,0 +1,62 @@
+"""The command line: arguments, terminal, signals, exit codes (floor 5).
+
+What a command needs is imported when the command runs, so that ``--help`` answers at once.
+
+========== ============================================================
+``apply``  records in, one a second to SES, a report out
+``check``  ``validate``: the first pass alone, offline
+``embedded`` ``sandbox``: the embedded SES for any client
+``screen`` what people see: plan, progress, summary, errors
+========== ============================================================
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from batchpol.cli import apply, check, embedded
+from batchpol.cli.screen import complain
+from batchpol.errors import BatchpolError
+from batchpol.version import __version__
+
+app = typer.Typer(
+    name="batchpol",
+    help="Put sending authorization policies on thousands of Amazon SES identities: each one validated, one request a "
+    "second, and a report row for every record.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BATCHPOL"},
+)
+app.command("apply", epilog=apply.EPILOG)(apply.apply)
+app.command("validate", epilog=check.EPILOG)(check.validate)
+app.command("sandbox", epilog=embedded.EPILOG)(embedded.sandbox)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"batchpol {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _batchpol(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Holds the options that come before a command."""
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    try:
+        app()
+    except BatchpolError as error:
+        if "--debug" in sys.argv:
+            raise
+        complain(error)
+        sys.exit(3 if error.resumable else 2)

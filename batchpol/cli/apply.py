@@ -1,0 +1,261 @@
+"""``batchpol apply``: arguments to one call of :mod:`batchpol.run`, and its result to an exit code."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from batchpol.cli.screen import Screen, ask, print_result
+from batchpol.errors import UsageError
+
+if TYPE_CHECKING:
+    from batchpol.run import Batch, Options, Result, Threshold
+
+EPILOG = (
+    "Example: batchpol apply tenants.csv --profile prod --region eu-west-1 --expect-account 123456789012. "
+    "Run the same command again to go on where it stopped. "
+    "Exit: 0 all applied or unchanged, 1 some rejected, failed or unknown, 2 unusable arguments or input (nothing "
+    "sent), 3 stopped early (resumable), 130 interrupted, 143 terminated."
+)
+
+
+
+def apply(  # noqa: PLR0913 - one parameter an option
+    input: Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin.")],
+    format: Annotated[
+        str | None, typer.Option(metavar="csv|tsv|jsonl", help="Of INPUT, where its name does not say.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Send nothing if any record is rejected.")] = False,
+    limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="Send the first N valid changes only.")] = None,
+    select: Annotated[list[str] | None, typer.Option(metavar="CODE", help="Only these findings count.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="CODE", help="These findings do not count.")] = None,
+    warnings_as_errors: Annotated[
+        bool, typer.Option("--warnings-as-errors", help="A warning rejects its record.")
+    ] = False,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGION", help="Before AWS_REGION, AWS_DEFAULT_REGION and the profile's."),
+    ] = None,
+    profile: Annotated[str | None, typer.Option(metavar="NAME", help="AWS profile.")] = None,
+    endpoint_url: Annotated[str | None, typer.Option(metavar="URL", help="Another SES than AWS's.")] = None,
+    role_arn: Annotated[
+        str | None, typer.Option(metavar="ARN", help="Role to assume for each account; {account} is filled in.")
+    ] = None,
+    external_id: Annotated[str | None, typer.Option(metavar="ID", help="External id for --role-arn.")] = None,
+    expect_account: Annotated[str | None, typer.Option(metavar="ACCOUNT", help="Refuse any other account.")] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Run against an embedded SES: no account, nothing real.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the first write.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before the first write.")] = False,
+    blind: Annotated[bool, typer.Option("--blind/--compare", help="Write without reading what is there.")] = False,
+    no_clobber: Annotated[bool, typer.Option("--no-clobber", help="Create only; replace nothing.")] = False,
+    only_existing: Annotated[bool, typer.Option("--only-existing", help="Replace only; create nothing.")] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, metavar="PER_SECOND", help="Requests a second, if not one.")
+    ] = None,
+    higher_quota: Annotated[
+        bool, typer.Option("--i-have-a-higher-quota", help="Allow a --rate of more than one.")
+    ] = False,
+    shared_quota: Annotated[
+        bool, typer.Option("--shared-quota", help="Reads and writes share one limit in this account.")
+    ] = False,
+    max_failures: Annotated[
+        str | None, typer.Option(metavar="N|N%", help="Stop when more records than this failed.")
+    ] = None,
+    max_attempts: Annotated[int, typer.Option(min=1, help="Attempts for one record.")] = 8,
+    max_outage: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Stop when SES is silent so long.")] = 120,
+    max_duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after this time, e.g. 90s, 30m, 2h.")
+    ] = None,
+    defer: Annotated[
+        bool, typer.Option("--defer/--no-defer", help="Try a principal that SES does not see again at the end.")
+    ] = True,
+    journal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: INPUT's stem + .journal.jsonl, here.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Set the journal aside and start over.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Send again what SES refused.")] = False,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="*.csv or *.jsonl, may be repeated. Default: stem + .report.csv."),
+    ] = None,
+    output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors are shown all the same.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Apply the policies of INPUT, one request a second, with a report row for every record."""
+    from batchpol.lane import Conduct, Persistence
+    from batchpol.run import Options
+    from batchpol.ses import Connection
+
+    if output not in ("text", "json"):
+        raise UsageError(f"--output is text or json, not {output!r}")
+    if not (yes or sandbox or dry_run) and (input == "-" or not _can_ask()):
+        raise UsageError(
+            "there is no terminal to ask on before the first write", hint="look with --dry-run, then confirm with --yes"
+        )
+    stem = _stem(input)
+    options = Options(
+        connection=Connection(
+            profile=profile,
+            region=region[0] if region else None,
+            endpoint_url=endpoint_url,
+            role_arn=role_arn,
+            external_id=external_id,
+        ),
+        regions=tuple(region or ()),
+        journal=journal or Path(f"{stem}.journal.jsonl"),
+        fresh=fresh,
+        retry_failed=retry_failed,
+        reports=tuple(report or (() if dry_run else (Path(f"{stem}.report.csv"),))),
+        sandbox=sandbox,
+        strict=strict,
+        dry_run=dry_run,
+        limit=limit,
+        threshold=_threshold(max_failures),
+        expect_account=expect_account,
+        period=_period(rate, higher_quota),
+        shared_quota=shared_quota,
+        max_duration=_seconds(max_duration),
+        conduct=Conduct(compare=not blind, no_clobber=no_clobber, only_existing=only_existing),
+        persistence=Persistence(
+            max_attempts=max_attempts, max_outage=max_outage, max_deferrals=2 if defer else 0
+        ),
+        select=tuple(select or ()),
+        ignore=tuple(ignore or ()),
+        warnings_as_errors=warnings_as_errors,
+    )
+    screen = Screen(quiet=quiet, confirm=None if yes or sandbox or dry_run else ask)
+    raise typer.Exit(_run(input, format, options, screen, output))
+
+
+def _run(input: str, format: str | None, options: Options, screen: Screen, output: str) -> int:
+    import anyio
+
+    from batchpol.report import check_suffix
+    from batchpol.source import open_source
+
+    for path in options.reports:
+        check_suffix(path)
+    with open_source(input, format=format) as source:
+        screen.notes(source.notes)
+        result = anyio.run(_apply, source, options, screen, backend_options={"use_uvloop": _has_uvloop()})
+    print_result(result, output)
+    return result.exit_code
+
+
+async def _apply(source: object, options: Options, screen: Screen) -> Result:
+    import anyio
+
+    from batchpol.run import Batch
+    from batchpol.source import Source
+
+    assert isinstance(source, Source)
+    async with AsyncExitStack() as stack:
+        if options.sandbox:
+            options = await _embedded(options, stack)
+        batch = Batch(
+            source,
+            options,
+            observer=screen,
+            name=source.name,
+            columns=lambda: source.columns,
+            digest=lambda: source.sha256,
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_heed_signals, batch, screen)
+            tasks.start_soon(screen.show_progress)
+            result = await batch.run()
+            tasks.cancel_scope.cancel()
+    return result
+
+
+async def _embedded(options: Options, stack: AsyncExitStack) -> Options:
+    """Start an SES in this process and point the run at it, whatever AWS configuration this machine has."""
+    from batchpol.sandbox import Sandbox
+
+    server = await stack.enter_async_context(Sandbox())
+    connection = replace(
+        options.connection, profile=None, endpoint_url=server.url, access_key="EMBEDDEDSES", secret_key="embedded"
+    )
+    return replace(options, connection=connection, regions=options.regions or ("us-east-1",))
+
+
+async def _heed_signals(batch: Batch, screen: Screen) -> None:
+    """First signal: finish what is under way. Second: end now."""
+    import anyio
+
+    codes = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143), signal.SIGHUP: ("terminated", 143)}
+    with anyio.open_signal_receiver(*codes) as signals:
+        first = True
+        async for number in signals:
+            reason, code = codes[signal.Signals(number)]
+            if first:
+                screen.say(f"{reason}: finishing what is under way; once more to end at once")
+                batch.stop(reason, code)
+            else:
+                batch.abandon()
+            first = False
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("uvloop") is not None
+
+
+def _stem(input: str) -> str:
+    """The input's name without its endings: ``tenants`` of ``lists/tenants.csv.gz``."""
+    if input == "-":
+        return "stdin"
+    name = Path(input).name
+    for ending in (".gz", ".csv", ".tsv", ".jsonl", ".ndjson"):
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
+    return name or "input"
+
+
+def _threshold(text: str | None) -> Threshold:
+    from batchpol.run import Threshold
+
+    if text is None:
+        return Threshold()
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text):
+        return Threshold(share=float(match[1]) / 100)
+    if text.isdecimal():
+        return Threshold(most=int(text))
+    raise UsageError(f"--max-failures is a number or a percentage, not {text!r}", hint="for instance 10 or 5%")
+
+
+def _period(rate: float | None, higher_quota: bool) -> float:
+    if rate is not None and rate > 1 and not higher_quota:
+        raise UsageError(
+            f"SES allows one request a second, and --rate asks for {rate:g}",
+            hint="add --i-have-a-higher-quota if AWS raised the quota of this account",
+        )
+    return 1 / rate if rate else 1.0
+
+
+def _seconds(text: str | None) -> float | None:
+    """Seconds of ``90``, ``90s``, ``30m``, ``2h`` or ``1h30m``."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if not match or not any(match.groups()):
+        raise UsageError(f"--max-duration is a time like 90s, 30m or 2h, not {text!r}")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return hours * 3600.0 + minutes * 60.0 + seconds
+
+

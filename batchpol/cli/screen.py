@@ -1,0 +1,191 @@
+"""What people see: the plan before the start, progress, the summary, errors.
+
+Text that comes from the input or from SES is never interpreted by the terminal: control characters are escaped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from batchpol.errors import BatchpolError, SesError, UsageError
+from batchpol.model import Outcome, Status, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchpol.run import Preview, Result
+
+EVERY = 30.0
+"""Seconds between two lines of progress where the output is no terminal."""
+
+SHOWN = 5
+"""Rejected records shown before the question; the report has them all."""
+
+
+def visible(text: str) -> str:
+    """``text`` with everything a terminal might interpret escaped: C0 and C1 controls, and bidirectional marks."""
+    return "".join(
+        char if char.isprintable() or char == " " else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def tell(text: str) -> None:
+    """One line on standard error; a closed terminal is no reason to stop."""
+    try:
+        typer.echo(text, err=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the process
+
+
+def complain(error: BatchpolError) -> None:
+    """An error as one paragraph: what happened, where and why, then what to do."""
+    text = visible(str(error))
+    tell(f"error: {text}" + (f"\n  -> {visible(error.hint)}" if error.hint else ""))
+
+
+def ask(preview: Preview) -> bool:
+    """Ask on the terminal before the first write."""
+    return typer.confirm(f"Send {preview.to_send:,} requests?", default=False, err=True)
+
+
+class Screen:
+    """Shows a run on standard error; the observer of :class:`~batchpol.run.Batch`.
+
+    Args:
+        quiet: no progress and no plan; errors all the same.
+        confirm: asks before the first write, or None to go on unasked.
+    """
+
+    def __init__(self, *, quiet: bool, confirm: Callable[[Preview], bool] | None) -> None:
+        self._quiet, self._confirm = quiet, confirm
+        self._counts: dict[Status, int] = {}
+        self._total = 0
+        self._seconds = 0.0
+        self._started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            tell(text)
+
+    def notes(self, notes: list[str]) -> None:
+        for note in notes:
+            self.say(f"note: {visible(note)}")
+
+    async def planned(self, preview: Preview) -> bool:
+        import anyio.to_thread
+
+        self._total, self._seconds = preview.to_send, preview.seconds
+        self._started = time.monotonic()
+        self.notes(preview.notes)
+        if not self._quiet or self._confirm:
+            for line in _plan(preview):
+                tell(line)
+        if self._confirm is None or not preview.to_send:
+            return True
+        return await anyio.to_thread.run_sync(self._confirm, preview, abandon_on_cancel=True)
+
+    def settled(self, outcome: Outcome) -> None:
+        self._counts[outcome.status] = self._counts.get(outcome.status, 0) + 1
+        if outcome.status in (Status.FAILED, Status.UNKNOWN):
+            what = f"{outcome.identity} {outcome.policy_name}: {outcome.error_code}: {outcome.message}"
+            tell(f"line {outcome.line}: {outcome.status}: {visible(what)}")
+
+    def noted(self, target: Target, text: str) -> None:
+        tell(f"{target}: {visible(text)}")
+
+    async def show_progress(self) -> None:
+        import anyio
+
+        while True:
+            await anyio.sleep(EVERY)
+            if self._total:
+                self.say(self._progress())
+
+    def _progress(self) -> str:
+        done = sum(self._counts.values())
+        counts = ", ".join(f"{count:,} {status}" for status, count in self._counts.items())
+        left = max(0.0, self._seconds - (time.monotonic() - self._started))
+        return f"{done:,} of {self._total:,} ({counts}), about {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """``59 s``, ``2 min 5 s`` or ``2 h 47 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _plan(preview: Preview) -> list[str]:
+    from batchpol.validate import Verdict
+
+    where = f" at {preview.endpoint}" if preview.endpoint else ""
+    rejected, duplicates = preview.verdicts[Verdict.REJECTED], preview.verdicts[Verdict.DUPLICATE]
+    lines = [
+        f"account {preview.caller.account}, caller {visible(preview.caller.arn)}, Region {preview.region}{where}",
+        f"{preview.records:,} records: {preview.to_send:,} to send, {rejected:,} rejected, {duplicates:,} duplicate"
+        + (f", {preview.warnings:,} with warnings" if preview.warnings else ""),
+    ]
+    if preview.resumed.done or preview.resumed.again or preview.resumed.refused:
+        lines.append(
+            f"going on from the journal: {preview.resumed.done:,} done before and not sent again, "
+            f"{preview.resumed.again:,} to be sent again, {preview.resumed.refused:,} refused by SES before"
+        )
+    for checked in preview.first_rejected[:SHOWN]:
+        first = next(finding for finding in checked.findings if finding.severity == "error")
+        lines.append(f"  line {checked.record.line}: rejected: {visible(first.message)} [{first.code}]")
+    if rejected > SHOWN:
+        lines.append(f"  ... and {rejected - SHOWN:,} more; the report has them all")
+    if len(preview.targets) > 1:
+        lines += [f"  {target}: {count:,}" for target, count in list(preview.targets.items())[:20]]
+    if preview.to_send:
+        lines.append(f"time: about {duration(preview.seconds)}, one request every {preview.period:g} s for each target")
+    return lines
+
+
+def print_result(result: Result, output: str) -> None:
+    """The summary on standard output; a reader that went away changes nothing about the run."""
+    from batchpol.report import summary_json, summary_text
+
+    if output == "json":
+        text = json.dumps(summary_json(result.summary) | _ending(result))
+    else:
+        text = summary_text(result.summary)
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in _last_words(result):
+        tell(line)
+
+
+def _ending(result: Result) -> dict[str, object]:
+    return {
+        "exit_code": result.exit_code,
+        "reason": result.reason,
+        "reports": [str(path) for path in result.reports],
+        "journal": str(result.journal) if result.journal else None,
+    }
+
+
+def _last_words(result: Result) -> list[str]:
+    lines = [f"report: {path}" for path in result.reports]
+    if result.reason != "finished":
+        lines.append(f"the run ended early: {visible(result.reason)}")
+    if result.journal and result.exit_code in (1, 3, 130, 143) and result.summary.can_go_on:
+        lines.append(f"to go on, run the same command again; what went through is in {result.journal}")
+    return lines
+
+
+def exit_code_of(error: BatchpolError) -> int:
+    """2 for what was unusable from the start, 3 for what stopped a run under way."""
+    return 2 if isinstance(error, UsageError) or not isinstance(error, SesError) else 3

@@ -1,0 +1,207 @@
+"""The first pass: every record of the input checked and written into the journal, before anything is sent (floor 3).
+
+What is left in memory is, per change that is to be sent, the place of its record in the journal; the documents stay
+there until their turn. Changes of one identity are brought together in the order in which their identities first
+came, so that one read serves up to 20 of them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from batchpol.index import KeyIndex, key_of
+from batchpol.journal import (
+    Fate,
+    History,
+    Journal,
+    OutcomeEntry,
+    Planned,
+    RecordEntry,
+    TargetCount,
+)
+from batchpol.model import Change, Record, Severity, Status, Target
+from batchpol.validate import Amendment, Checked, Checker, Verdict
+
+DONE = frozenset({Status.APPLIED, Status.UNCHANGED})
+"""Fates that a resume does not repeat."""
+
+
+@dataclass(slots=True)
+class Queue:
+    """The changes of one target, as places in the journal, in the order in which they will go."""
+
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    _identities: array[int] = field(default_factory=lambda: array("Q"))
+    _sorted: bool = True
+
+    def add(self, offset: int, identity_first_seen: int) -> None:
+        self._sorted = self._sorted and (not self._identities or identity_first_seen >= self._identities[-1])
+        self.offsets.append(offset)
+        self._identities.append(identity_first_seen)
+
+    def close(self) -> None:
+        """Bring the changes of one identity together, each identity's in the order of the input."""
+        if not self._sorted:
+            order = sorted(range(len(self.offsets)), key=self._identities.__getitem__)
+            self.offsets = array("Q", (self.offsets[place] for place in order))
+        self._identities = array("Q")
+
+
+@dataclass(slots=True)
+class Resumed:
+    """What a resume found in the journal: records done, to be sent again, and refused by SES before."""
+
+    done: int = 0
+    again: int = 0
+    refused: int = 0
+
+
+class Intake:
+    """Takes records in, one by one, and knows at the end what is to be sent where.
+
+    Args:
+        checker: the rules for fields, documents and the batch.
+        journal: where every record is written down.
+        history: what earlier sections of the journal say.
+        limit: send no more than this many changes; the rest stays ``not_attempted``.
+        retry_failed: send again what SES refused in an earlier run.
+    """
+
+    def __init__(
+        self,
+        checker: Checker,
+        journal: Journal,
+        history: History,
+        *,
+        limit: int | None = None,
+        retry_failed: bool = False,
+    ) -> None:
+        self._checker, self._journal, self._history = checker, journal, history
+        self._limit, self._retry_failed = limit, retry_failed
+        self._identities = KeyIndex()
+        self._states = bytearray()
+        self._dropped: set[int] = set()
+        self._queues: dict[Target, Queue] = {}
+        self.records = 0
+        self.to_send = 0
+        self.warnings = 0
+        self.resumed = Resumed()
+        self.first_rejected: list[Checked] = []
+
+    def take(self, record: Record) -> Checked:
+        """Check one record, write it down, and queue it if it is to be sent."""
+        checked = self._checker.check(record)
+        self.records += 1
+        self._states.append(_STATES.index(checked.status))
+        self.warnings += any(finding.severity is Severity.WARNING for finding in checked.findings)
+        if checked.status is Verdict.REJECTED and len(self.first_rejected) < 20:
+            self.first_rejected.append(checked)
+        offset = self._journal.append(_entry(checked))
+        if checked.change is not None:
+            self._place(checked.change, offset)
+        for amendment in checked.amends:
+            self._amend(amendment)
+        return checked
+
+    def _place(self, change: Change, offset: int) -> None:
+        fate = self._history.fate(
+            change.target.account,
+            change.target.region,
+            change.key_identity,
+            change.policy_name,
+            change.action.value,
+            change.sha256,
+        )
+        if fate is not None and not self._is_due(fate):
+            carried = self._journal.read_outcome(fate.offset)
+            carried.n, carried.carried = change.number, True
+            self._journal.append(carried)
+            return
+        if self._limit is not None and self.to_send >= self._limit:
+            return
+        self.to_send += 1
+        queue = self._queues.setdefault(change.target, Queue())
+        target = change.target
+        key = key_of(target.account, target.region, change.key_identity)
+        queue.add(offset, self._identities.setdefault(key, change.number))
+
+    def _is_due(self, fate: Fate) -> bool:
+        """Whether a change that was asked for before is to be sent again."""
+        if fate.status in DONE:
+            self.resumed.done += 1
+            return False
+        if fate.status is Status.FAILED and not fate.retryable:
+            self.resumed.refused += 1
+            return self._retry_failed
+        self.resumed.again += 1
+        return True
+
+    def _amend(self, amendment: Amendment) -> None:
+        """A later record changed what an earlier one is: a conflict rejects both."""
+        self._dropped.add(amendment.number)
+        self._states[amendment.number] = _STATES.index(amendment.status)
+        self._journal.append(
+            OutcomeEntry(
+                n=amendment.number,
+                status=Status(amendment.status.value),
+                error_code=amendment.finding.code,
+                message=amendment.finding.message,
+                findings=(amendment.finding,),
+            )
+        )
+
+    def close(self, input_sha256: str = "") -> dict[Target, Queue]:
+        """End the first pass, durably; returns what is to be sent, by target in order of appearance."""
+        for queue in self._queues.values():
+            if self._dropped:
+                self._drop(queue)
+            queue.close()
+        queues = {target: queue for target, queue in self._queues.items() if queue.offsets}
+        counts = tuple(TargetCount(to.account, to.region, len(queue.offsets)) for to, queue in queues.items())
+        self._journal.append(Planned(records=self.records, input_sha256=input_sha256, targets=counts))
+        self._journal.sync()
+        return queues
+
+    def _drop(self, queue: Queue) -> None:
+        kept = Queue()
+        for offset, first_seen in zip(queue.offsets, queue._identities, strict=True):
+            if self._journal.read_record(offset).n in self._dropped:
+                self.to_send -= 1
+            else:
+                kept.add(offset, first_seen)
+        queue.offsets, queue._identities, queue._sorted = kept.offsets, kept._identities, kept._sorted
+
+    def counts(self) -> Counter[Verdict]:
+        """How many records are valid, rejected and duplicate."""
+        return Counter({verdict: self._states.count(code) for code, verdict in enumerate(_STATES)})
+
+
+_STATES = tuple(Verdict)
+
+
+def changes(journal: Journal, queue: Queue) -> Iterator[Change]:
+    """The changes of one queue, read back from the journal one by one."""
+    for offset in queue.offsets:
+        yield journal.read_record(offset).change()
+
+
+def _entry(checked: Checked) -> RecordEntry:
+    record, change = checked.record, checked.change
+    if change is not None:
+        return RecordEntry.of(change, extra=record.extra, findings=checked.findings)
+    return RecordEntry(
+        n=checked.number,
+        line=record.line,
+        identity=record.identity,
+        policy_name=record.policy_name,
+        account=record.account or "",
+        region=record.region or "",
+        action=record.action,
+        policy=record.policy,
+        verdict=checked.status.value,
+        extra=record.extra,
+        findings=checked.findings,
+    )

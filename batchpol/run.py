@@ -1,0 +1,502 @@
+"""One batch: who we are, first pass, lanes, stop, report (floor 4).
+
+:func:`run_batch` is the whole of it in one straight line. It prints nothing, installs no signal handler and holds no
+global state; whoever wants to know what happens passes an :class:`Observer`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from batchpol.commit import GroupCommit
+from batchpol.errors import (
+    AccessRefused,
+    JournalError,
+    JournalMismatch,
+    SesError,
+    TargetMismatch,
+    UsageError,
+)
+from batchpol.gate import PERIOD
+from batchpol.intake import Intake, Queue, Resumed, changes
+from batchpol.journal import FORMAT, End, Entry, History, Journal, Note, Run, set_aside
+from batchpol.lane import Conduct, Gates, Lane, Persistence
+from batchpol.model import Change, Outcome, Record, Status, Target
+from batchpol.report import Summary, write_report
+from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.validate import Checked, Checker, Verdict
+from batchpol.version import __version__
+
+DRAIN = 10.0
+"""Seconds that requests under way are given to be answered after a run was asked to stop."""
+
+FAILURES_COUNT_FROM = 20
+"""Records that must have been attempted before a failure threshold in per cent says anything."""
+
+BAD = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
+"""Statuses that make the exit code 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """When failures stop the run: more than ``most`` of them, or more than ``share`` of those attempted."""
+
+    most: int | None = None
+    share: float | None = None
+
+    def passed(self, failed: int, attempted: int) -> bool:
+        if self.most is not None:
+            return failed > self.most
+        return self.share is not None and attempted >= FAILURES_COUNT_FROM and failed > self.share * attempted
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Every choice of one run. Times are in seconds.
+
+    ``journal`` None keeps the book in an unnamed temporary file. ``regions`` are the Regions of the run: the first
+    is the default of records that name none; with several, every record must name one of them.
+    """
+
+    connection: Connection = field(default_factory=Connection)
+    regions: tuple[str, ...] = ()
+    journal: Path | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    reports: tuple[Path, ...] = ()
+    sandbox: bool = False
+    strict: bool = False
+    dry_run: bool = False
+    limit: int | None = None
+    threshold: Threshold = field(default_factory=Threshold)
+    expect_account: str | None = None
+    period: float = PERIOD
+    shared_quota: bool = False
+    max_duration: float | None = None
+    conduct: Conduct = field(default_factory=Conduct)
+    persistence: Persistence = field(default_factory=Persistence)
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    warnings_as_errors: bool = False
+    drain: float = DRAIN
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a run is about to do, told before the first write."""
+
+    caller: Caller
+    region: str
+    endpoint: str
+    records: int
+    verdicts: Counter[Verdict]
+    warnings: int
+    first_rejected: list[Checked]
+    resumed: Resumed
+    targets: dict[Target, int]
+    period: float
+    notes: list[str]
+
+    @property
+    def to_send(self) -> int:
+        return sum(self.targets.values())
+
+    @property
+    def seconds(self) -> float:
+        """Least time the run takes in seconds: that of its longest lane."""
+        return max((count - 1 for count in self.targets.values()), default=0) * self.period
+
+
+class Observer:
+    """What a caller may want to know while a batch runs; this one wants nothing."""
+
+    async def planned(self, preview: Preview) -> bool:
+        """The first pass is over; return False to send nothing."""
+        return True
+
+    def settled(self, outcome: Outcome) -> None:
+        """A record that was queued has its outcome, durably."""
+
+    def noted(self, target: Target, text: str) -> None:
+        """Something a person should know, said once."""
+
+
+@dataclass(slots=True)
+class Result:
+    """How a run ended. ``reason`` is ``finished`` or why it stopped early."""
+
+    summary: Summary
+    exit_code: int
+    reason: str
+    reports: tuple[Path, ...]
+    journal: Path | None
+
+
+Records = Iterable[Record] | AsyncIterable[Record]
+
+
+class Batch:
+    """One run of one batch; :meth:`run` once, :meth:`stop` from anywhere on its loop.
+
+    Args:
+        records: what to apply; read to its end before anything is sent.
+        options: every choice of the run.
+        observer: who wants to know.
+        name: the input's name for people and for the journal.
+        columns: the input's extra columns in their order.
+        digest: gives the input's SHA-256 once it was read.
+        aws: makes the connection; the caller's own session or client come in here.
+        wall: the wall clock.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        options: Options,
+        *,
+        observer: Observer | None = None,
+        name: str = "",
+        columns: Callable[[], tuple[str, ...]] = tuple,
+        digest: Callable[[], str] = str,
+        aws: Callable[[Connection], Aws] = Aws,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._records, self.options, self._observer = records, options, observer or Observer()
+        self._name, self._columns, self._digest = name, columns, digest
+        self._make_aws, self._wall = aws, wall
+        self._lanes: dict[Target, Lane] = {}
+        self._sent: Counter[Status] = Counter()
+        self._stopped: tuple[str, int] | None = None
+        self._failure: JournalError | None = None
+        self._scope = anyio.CancelScope()
+        self._notes: list[str] = []
+        self.journal: Journal | None = None
+
+    # -- the straight line -------------------------------------------------------------------------------------
+
+    async def run(self) -> Result:
+        """Apply the batch.
+
+        Raises:
+            UsageError, InputError: configuration or input unusable; nothing was sent.
+            JournalError: the journal cannot be used, or could not be written any more.
+        """
+        async with self._make_aws(self.options.connection) as aws:
+            region = self._region(aws)
+            caller = await self._who(aws, region)
+            journal, history = self._open_journal(caller, region)
+            with journal:
+                self.journal = journal
+                self._begin(journal, caller, region)
+                intake = self._intake(journal, history, Target(caller.account, region))
+                await self._read(intake)
+                queues = intake.close(self._digest())
+                if await self._may_send(intake, queues, caller, region):
+                    await self._send(aws, queues, history, caller)
+                return self._finish(journal)
+
+    def stop(self, reason: str, exit_code: int) -> None:
+        """Ask for the end: what is under way is finished within :attr:`Options.drain` seconds. Idempotent."""
+        if self._stopped is None:
+            self._stopped = (reason, exit_code)
+            self._scope.deadline = min(self._scope.deadline, anyio.current_time() + self.options.drain)
+            for lane in self._lanes.values():
+                lane.stop()
+
+    def abandon(self) -> None:
+        """End now: what is under way stays without an answer (``unknown``); the journal still holds."""
+        self._scope.cancel()
+
+    # -- before the first request ------------------------------------------------------------------------------
+
+    def _region(self, aws: Aws) -> str:
+        region = self.options.regions[0] if self.options.regions else aws.region()
+        if not region:
+            raise UsageError(
+                "no AWS Region is set", hint="name one with --region, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
+            )
+        return region
+
+    async def _who(self, aws: Aws, region: str) -> Caller:
+        try:
+            caller = await aws.caller(region)
+        except SesError as error:
+            raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=error.hint) from error
+        expected = self.options.expect_account
+        if expected and caller.account != expected:
+            raise TargetMismatch(
+                f"the credentials belong to account {caller.account} ({caller.arn}), not to the expected {expected}",
+                hint="choose the right profile or credentials, or correct --expect-account",
+            )
+        return caller
+
+    def _open_journal(self, caller: Caller, region: str) -> tuple[Journal, History]:
+        """The journal to write and what earlier runs left in it; a dry run reads it and leaves it alone."""
+        path = self.options.journal
+        if path is None:
+            return Journal.temporary(), History()
+        if path.exists() or path.is_symlink():
+            if self.options.fresh and not self.options.dry_run:
+                self._notes.append(f"the earlier journal is now {set_aside(path)}")
+            elif (found := self._resume(path, caller, region)) is not None:
+                return found
+        if self.options.dry_run:
+            return Journal.temporary(), History()
+        return Journal.create(path), History()
+
+    def _resume(self, path: Path, caller: Caller, region: str) -> tuple[Journal, History] | None:
+        journal = Journal.resume(path)
+        try:
+            before = journal.history.run
+            if before is not None and before.sandbox and not self.options.dry_run:
+                journal.close()
+                self._notes.append(f"the journal of an embedded SES that is gone was set aside as {set_aside(path)}")
+                return None
+            self._check_same_place(before, caller, region, path)
+            self._notes.extend(journal.notes)
+        except BaseException:
+            journal.close()
+            raise
+        if self.options.dry_run:
+            journal.close()
+            return Journal.temporary(), journal.history
+        return journal, journal.history
+
+    def _check_same_place(self, before: Run | None, caller: Caller, region: str, path: Path) -> None:
+        if before is None:
+            return
+        here = self._place(caller, region)
+        there = {key: before.options.get(key, "") for key in here} | {"endpoint": before.endpoint}
+        here["endpoint"] = self._endpoint
+        if here != there or before.sandbox != self.options.sandbox:
+            described = ", ".join(f"{key} {there[key] or '(none)'}" for key in here if here[key] != there[key])
+            raise JournalMismatch(
+                f"the journal {path} belongs to another place: {described or 'a real SES, not an embedded one'}",
+                hint="name another file with --journal, or set this one aside with --fresh",
+            )
+
+    @staticmethod
+    def _place(caller: Caller, region: str) -> dict[str, str]:
+        return {"account": caller.account, "region": region}
+
+    @property
+    def _endpoint(self) -> str:
+        """The endpoint for the journal's header; an embedded SES has another port each time, so it has none."""
+        return "" if self.options.sandbox else self.options.connection.endpoint_url or ""
+
+    def _begin(self, journal: Journal, caller: Caller, region: str) -> None:
+        journal.append(
+            Run(
+                format=FORMAT,
+                run_id=uuid.uuid4().hex,
+                at=self._now(),
+                version=__version__,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                input=self._name,
+                sandbox=self.options.sandbox,
+                endpoint=self._endpoint,
+                options=self._place(caller, region) | {"caller": caller.arn, "period": self.options.period},
+                columns=self._columns(),
+            )
+        )
+
+    def _intake(self, journal: Journal, history: History, target: Target) -> Intake:
+        options = self.options
+        checker = Checker(
+            target=target,
+            regions=frozenset(options.regions) if len(options.regions) > 1 else frozenset(),
+            select=options.select,
+            ignore=options.ignore,
+            warnings_as_errors=options.warnings_as_errors,
+        )
+        return Intake(checker, journal, history, limit=options.limit, retry_failed=options.retry_failed)
+
+    async def _read(self, intake: Intake) -> None:
+        """The first pass, off the loop where the input is a blocking one."""
+        if isinstance(self._records, AsyncIterable):
+            async for record in self._records:
+                intake.take(record)
+            return
+        records = iter(self._records)
+
+        def take_all() -> None:
+            for record in records:
+                intake.take(record)
+                if self._stopped is not None:
+                    return
+
+        await anyio.to_thread.run_sync(take_all)
+
+    async def _may_send(self, intake: Intake, queues: dict[Target, Queue], caller: Caller, region: str) -> bool:
+        preview = Preview(
+            caller=caller,
+            region=region,
+            endpoint=self._endpoint,
+            records=intake.records,
+            verdicts=intake.counts(),
+            warnings=intake.warnings,
+            first_rejected=intake.first_rejected,
+            resumed=intake.resumed,
+            targets={target: len(queue.offsets) for target, queue in queues.items()},
+            period=self.options.period,
+            notes=self._notes,
+        )
+        agreed = await self._observer.planned(preview)
+        if self._stopped is None:
+            if self.options.strict and preview.verdicts[Verdict.REJECTED]:
+                self._stopped = ("some records are rejected and --strict sends nothing then", 2)
+            elif self.options.dry_run:
+                self._stopped = ("dry run", 1 if preview.verdicts[Verdict.REJECTED] else 0)
+            elif not agreed:
+                self._stopped = ("not confirmed", 2)
+        return self._stopped is None
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    async def _send(self, aws: Aws, queues: dict[Target, Queue], history: History, caller: Caller) -> None:
+        """All lanes at once; each stops alone, a journal that cannot be written stops them all."""
+        commit = GroupCommit(self._write)
+        if self.options.max_duration is not None:
+            limit = f"--max-duration of {self.options.max_duration:g} s is over"
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    timer = anyio.CancelScope()
+                    if self.options.max_duration is not None:
+                        tasks.start_soon(self._stop_after, self.options.max_duration, limit, timer)
+                    async with anyio.create_task_group() as lanes:
+                        for target, queue in queues.items():
+                            lanes.start_soon(self._lane, aws, target, queue, commit, history, caller)
+                    timer.cancel()
+        except* JournalError as errors:
+            self._failure = _first(errors)
+
+    async def _stop_after(self, seconds: float, reason: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            await anyio.sleep(seconds)
+            self.stop(reason, 3)
+
+    async def _write(self, entries: list[Entry]) -> None:
+        """Append and make durable; on a thread only where there is a disk to wait for."""
+        assert self.journal is not None
+        if self.journal.path is None:
+            self.journal.append(*entries)
+        else:
+            await anyio.to_thread.run_sync(_durably, self.journal, entries)
+
+    async def _lane(
+        self, aws: Aws, target: Target, queue: Queue, commit: GroupCommit[Entry], history: History, caller: Caller
+    ) -> None:
+        assert self.journal is not None
+        try:
+            ses = await self._enter(aws, target, caller)
+        except SesError as error:
+            await self._lane_stopped(commit, target, error)
+            return
+        lane = Lane(
+            target=target,
+            ses=ses,
+            gates=Gates.at(
+                self.options.period,
+                not_before=self._not_before(history.last_sent.get(target)),
+                shared=self.options.shared_quota,
+            ),
+            commit=commit,
+            settled=self._settled,
+            noted=self._observer.noted,
+            renew=lambda old: aws.renew(target, old),
+            wall=self._wall,
+            persistence=self.options.persistence,
+            conduct=self.options.conduct,
+        )
+        if self._stopped is not None:
+            return
+        self._lanes[target] = lane
+        await lane.run(_async(changes(self.journal, queue)))
+        if lane.stopped is not None:
+            await self._lane_stopped(commit, target, lane.stopped)
+
+    async def _enter(self, aws: Aws, target: Target, caller: Caller) -> Ses:
+        """SES of a target, once it is sure that the credentials are of its account."""
+        if self.options.connection.role_arn:
+            caller = await aws.caller(target.region, target.account)
+        if caller.account != target.account:
+            raise AccessRefused(
+                f"the credentials are of account {caller.account}, the records of {target.account}",
+                code="WrongAccount",
+                hint="use credentials of that account, or --role-arn with {account} in it",
+            )
+        return await aws.ses(target)
+
+    async def _lane_stopped(self, commit: GroupCommit[Entry], target: Target, error: SesError) -> None:
+        text = f"{error}" + (f"; {error.hint}" if error.hint else "")
+        data = {"account": target.account, "region": target.region, "error_code": error.code}
+        await commit.add(Note(kind="lane_stopped", text=text, at=self._now(), data=data))
+        self._observer.noted(target, f"stopped: {text}")
+        if self._stopped is None:
+            self._stopped = (f"{target} stopped: {text}", 3)
+
+    def _not_before(self, last_sent: str | None) -> float:
+        """Loop time before which nothing leaves: a period after what an earlier run sent last."""
+        if last_sent is None:
+            return 0.0
+        ago = (self._wall() - datetime.fromisoformat(last_sent)).total_seconds()
+        return anyio.current_time() + min(max(0.0, self.options.period - ago), self.options.period)
+
+    def _settled(self, outcome: Outcome) -> None:
+        self._sent[outcome.status] += 1
+        self._observer.settled(outcome)
+        failed = self._sent[Status.FAILED] + self._sent[Status.UNKNOWN]
+        if self.options.threshold.passed(failed, self._sent.total()):
+            self.stop(f"{failed} of {self._sent.total()} records failed, more than --max-failures allows", 3)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _finish(self, journal: Journal) -> Result:
+        """Write down the end, then every report from the journal, whatever way the run ended."""
+        if self._failure is None:
+            reason, code = self._stopped or ("finished", 0)
+            journal.append(End(at=self._now(), reason=reason, exit_code=code))
+            journal.sync()
+        else:
+            reason, code = f"the journal could not be written: {self._failure}", 3
+        section = journal.section()
+        columns = section.run.columns if section else ()
+        for path in self.options.reports:
+            write_report(journal.outcomes(), path, columns=columns)
+        summary = Summary.of(journal.outcomes())
+        if code == 0 and any(summary.counts.get(status) for status in BAD):
+            code = 1
+        return Result(summary, code, reason, self.options.reports, journal.path)
+
+    def _now(self) -> str:
+        return self._wall().isoformat(timespec="milliseconds")
+
+
+def _durably(journal: Journal, entries: list[Entry]) -> None:
+    journal.append(*entries)
+    journal.sync()
+
+
+async def _async(items: Iterator[Change]) -> AsyncIterator[Change]:
+    for item in items:
+        yield item
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> Any:
+    found: Any = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

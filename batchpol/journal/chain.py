@@ -19,7 +19,7 @@ from batchpol.journal.entries import FORMAT
 SEAL = b',"crc":"%08x"}\n'
 SEAL_SIZE = len(SEAL % 0)
 MAGIC = b'{"t":"run","format":'
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 LONGEST = 1 << 26
 """No line is longer (bytes): an input line is at most 1 MiB, and escaping makes at most six bytes of one."""
 

@@ -1,0 +1,146 @@
+"""What a journal of a million records costs: ``python -m tests.bench.journal [--records N]``.
+
+Each step runs in a process of its own, so that its peak memory is its own. The file is read from the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from batchpol import journal
+from batchpol.model import Status
+
+POLICY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "AllowTenant",
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::444455556666:role/sender"},
+                "Action": ["ses:SendEmail", "ses:SendRawEmail"],
+                "Resource": "arn:aws:ses:us-east-1:111122223333:identity/tenant-%07d.example.com",
+                "Condition": {"StringLike": {"ses:FromAddress": "*@tenant-%07d.example.com"}},
+            }
+        ],
+    }
+)
+
+
+def write(path: Path, records: int) -> float:
+    """The first pass, then an intent and an outcome for each record; returns µs an append of a record."""
+    with journal.Journal.create(path) as book:
+        book.append(journal.Run(format=1, run_id="bench", at="2026-01-01T00:00:00Z", columns=("tenant",)))
+        began = time.perf_counter()
+        spent_outside = 0.0
+        for n in range(records):
+            here = time.perf_counter()
+            identity = f"tenant-{n:07d}.example.com"
+            policy = POLICY % (n, n)
+            digest = hashlib.sha256(policy.encode()).hexdigest()
+            spent_outside += time.perf_counter() - here
+            book.append(
+                journal.RecordEntry(
+                    n=n,
+                    line=n + 2,
+                    identity=identity,
+                    policy_name="sending",
+                    key=identity,
+                    account="111122223333",
+                    region="us-east-1",
+                    policy=policy,
+                    sha256=digest,
+                    extra={"tenant": str(n)},
+                )
+            )
+        an_append = (time.perf_counter() - began - spent_outside) / records * 1e6
+        book.append(journal.Planned(records=records))
+        book.sync()
+        for n in range(records):
+            book.append(
+                journal.Intent(n=n, attempt=1, at="2026-01-01T00:00:00.000Z"),
+                journal.OutcomeEntry(
+                    n=n,
+                    status=Status.APPLIED,
+                    attempts=1,
+                    request_id="7c191b81-11ab-4d8e-8ac5-000000000000",
+                    started_at="2026-01-01T00:00:00.000Z",
+                    duration_ms=81.25,
+                ),
+            )
+    return an_append
+
+
+def resume(path: Path, records: int) -> float:
+    """Lock, verify, and gather the latest fate of every change; then ask for each. Returns µs a question."""
+    with journal.Journal.resume(path) as book:
+        print(f"{'':10}opened after {time.process_time():.1f} s of processor time", file=sys.stderr)
+        began = time.perf_counter()
+        for n in range(records):
+            key = f"tenant-{n:07d}.example.com"
+            book.history.fate("111122223333", "us-east-1", key, "sending", "put", "")
+        return (time.perf_counter() - began) / records * 1e6
+
+
+def scan(path: Path, records: int) -> float:
+    """What ``batchpol status`` needs."""
+    section = journal.scan(path)
+    assert section is not None
+    assert section.counts() == {Status.APPLIED: records}
+    return 0.0
+
+
+def outcomes(path: Path, records: int) -> float:
+    """Every row of the report."""
+    began = time.perf_counter()
+    assert sum(1 for _ in journal.outcomes(path)) == records
+    return (time.perf_counter() - began) / records * 1e6
+
+
+STEPS: dict[str, tuple[Callable[[Path, int], float], str]] = {
+    "write": (write, "µs an append of a record"),
+    "scan": (scan, ""),
+    "resume": (resume, "µs a look-up after it"),
+    "outcomes": (outcomes, "µs a row, scan included"),
+}
+
+
+def step(name: str, path: Path, records: int) -> None:
+    """One step, in this process; prints a line of the table."""
+    began = time.perf_counter()
+    run, unit = STEPS[name]
+    each = run(path, records)
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{name:10}{seconds:8.1f} s{peak:8.0f} MB peak   {f'{each:.1f} {unit}' if unit else ''}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--step", choices=STEPS)
+    parser.add_argument("--path", type=Path)
+    given = parser.parse_args()
+    if given.step:
+        step(given.step, given.path, given.records)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bench.journal.jsonl")
+        for name in STEPS:
+            command = [sys.executable, "-m", "tests.bench.journal", "--records", str(given.records)]
+            subprocess.run([*command, "--step", name, "--path", str(path)], check=True)
+        lines = 3 * given.records
+        print(f"{given.records:,} records, {lines:,} lines, {path.stat().st_size / 1e6:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

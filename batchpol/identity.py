@@ -7,11 +7,10 @@ documents or the network. Each rule stands as data beside the function that appl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from batchpol.model import Finding, Rule, Severity, Target, placed, shown
+from batchpol.model import Finding, Rule, Severity, Target, did_you_mean, placed, shown
 
 Findings = tuple[Finding, ...]
 
@@ -336,7 +335,7 @@ def check_place(partition: str, region: str) -> Findings:
     """Partition and Region of an ARN, each against what exists."""
     known = _PARTITIONS.get(partition)
     if known is None:
-        return (PARTITION.at("", f"There is no partition {shown(partition)}", _nearest(partition, _PARTITIONS)),)
+        return (PARTITION.at("", f"There is no partition {shown(partition)}", did_you_mean(partition, _PARTITIONS)),)
     found = list(check_region(region, known))
     if not known.has_ses:
         found.append(PARTITION_UNLISTED.at("", f"SES is not listed in partition {shown(partition)}"))
@@ -350,9 +349,9 @@ def check_region(region: str, partition: _Partition | None = None) -> Findings:
     if not fits:
         form = f" of this partition (such as {partition.form})" if partition else ""
         other = partition_of(region)
-        hint = f"it belongs to partition {other}" if other else _nearest(region, _REGIONS)
+        hint = f"it belongs to partition {other}" if other else did_you_mean(region, _REGIONS)
         return (REGION.at("", f"{shown(region)} is no Region{form}", hint),)
-    if region not in _REGIONS and (hint := _nearest(region, _REGIONS)):
+    if region not in _REGIONS and (hint := did_you_mean(region, _REGIONS)):
         return (REGION_UNLISTED.at("", f"No Region {shown(region)} is known to this version", hint),)
     return ()
 
@@ -368,16 +367,6 @@ def check_account(account: str) -> Findings:
     elif digits == account and 8 <= len(digits) < 12:
         hint = f"was it {digits:0>12} before a spreadsheet dropped leading zeros?"
     return (ACCOUNT.at("", f"{shown(account)} is no account id of 12 digits", hint),)
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """A hint naming the known word most like this one, or ``""``. Only ever called for a faulty word."""
-    from difflib import get_close_matches
-
-    word = word[:64].lower()
-    swapped = [it for it in sorted(known) if sorted(it) == sorted(word)]
-    near = swapped or get_close_matches(word, sorted(known), n=1, cutoff=0.7)
-    return f"did you mean {near[0]}?" if near and near[0] != word else ""
 
 
 # Policy names
@@ -607,21 +596,21 @@ def _faults_of_arn(arn: str) -> list[Finding]:
 class Owner:
     """The identity a policy is attached to, with as much of its account and Region as is known ("" for not).
 
-    ``check`` is handed every Resource of the document and remembers in ``places`` which accounts and Regions
-    they name.
+    Without an identity (None: its own text is faulty) every identity's ARN will do. ``check`` is handed every
+    Resource of the document and remembers in ``places`` which accounts and Regions they name.
     """
 
     __slots__ = ("account", "arn", "name", "partition", "places", "region")
 
-    def __init__(self, identity: Identity, target: Target) -> None:
-        self.name = identity.name
-        self.account = identity.account or target.account
-        self.region = region = identity.region or target.region
-        self.partition = identity.partition or (partition_of(region) if region else "")
+    def __init__(self, identity: Identity | None, target: Target) -> None:
+        self.account = account = target.account
+        self.region = region = target.region
+        self.name = identity.name if identity else None
+        self.partition = (identity.partition if identity else "") or (partition_of(region) if region else "")
         self.places: set[tuple[str, str]] = set()
         self.arn = ""
-        if region and self.account and self.partition:
-            self.arn = f"arn:{self.partition}:ses:{region}:{self.account}:identity/{self.name}"
+        if identity and region and account and self.partition:
+            self.arn = f"arn:{self.partition}:ses:{region}:{account}:identity/{identity.name}"
 
     def check(self, resource: str) -> Findings:
         """A Resource: the owner's own ARN, or what is wrong with it (``where`` is empty)."""
@@ -637,7 +626,7 @@ class Owner:
         if any(doubt.severity is _ERROR for doubt in doubts):
             return self._unusable(resource)
         wrong = (
-            ("identity" if name != self.name and canonical_name(name) != self.name else "")
+            ("identity" if self.name and name != self.name and canonical_name(name) != self.name else "")
             or ("account" if account != (self.account or account) else "")
             or ("Region" if region != (self.region or region) else "")
             or ("partition" if partition != (self.partition or partition) else "")
@@ -645,7 +634,7 @@ class Owner:
         if wrong:
             return (RESOURCE_MISMATCH.at("", f"Resource {shown(resource)} is of another {wrong}", self._hint()),)
         self.places.add((account, region))
-        return doubts if name == self.name else (*doubts, self._miscased(resource))
+        return doubts if name == (self.name or name) else (*doubts, self._miscased(resource))
 
     def _unusable(self, resource: str) -> Findings:
         """A Resource that is no identity's ARN at all."""
@@ -657,6 +646,6 @@ class Owner:
         return RESOURCE_CASE.at("", f"Resource {shown(resource)} spells the domain in another case", self._hint())
 
     def _hint(self) -> str:
-        region = self.region or "REGION"
-        account = self.account or "ACCOUNT"
-        return f"SES needs the Resource arn:{self.partition or 'aws'}:ses:{region}:{account}:identity/{self.name}"[:400]
+        partition, region, account = self.partition or "aws", self.region or "REGION", self.account or "ACCOUNT"
+        name = self.name or "IDENTITY"
+        return f"SES needs the Resource arn:{partition}:ses:{region}:{account}:identity/{name}"[:400]

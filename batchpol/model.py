@@ -189,6 +189,18 @@ def shown(value: object, limit: int = 80) -> str:
     return str(value)[:limit]
 
 
+def did_you_mean(word: str, known: Iterable[str], *, before: str = "", cutoff: float = 0.75) -> str:
+    """The hint that names the known word most like a faulty one, or ``""``; ``before`` is put before that word."""
+    from difflib import get_close_matches  # only ever needed where something is wrong
+
+    by_lower = {it.lower(): it for it in sorted(known)}
+    low = word[:80].lower()
+    swapped = [it for it in by_lower if sorted(it) == sorted(low)]
+    near = swapped or get_close_matches(low, by_lower, n=1, cutoff=cutoff)
+    right = by_lower[near[0]] if near else word
+    return f"did you mean {before}{right}?" if right != word else ""
+
+
 def placed(where: str, findings: Iterable[Finding]) -> list[Finding]:
     """The same findings with ``where`` put before their own place."""
     return [Finding(it.severity, it.code, where + it.where, it.message, it.hint) for it in findings]

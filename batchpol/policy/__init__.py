@@ -1,0 +1,14 @@
+"""A parsed policy document against the rules of SES and of IAM's grammar (floor 1).
+
+One module an element; each rule stands as data beside the function that applies it. Knows nothing of records, of
+the document's text or of the identity: whether a Resource is the identity's own ARN is the caller's to say.
+"""
+
+from __future__ import annotations
+
+from batchpol.policy import action, condition, principal, resource, statement
+from batchpol.policy.statement import check_policy
+
+RULES = (*statement.RULES, *principal.RULES, *action.RULES, *resource.RULES, *condition.RULES)
+
+__all__ = ["RULES", "check_policy"]

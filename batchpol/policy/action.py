@@ -1,0 +1,247 @@
+"""What a statement allows or denies: the rules of ``Action``."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, shown
+from batchpol.policy.example import example
+
+_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+_TABLE = "SES Developer Guide, Policy anatomy: the table of actions"
+
+TYPE = Rule(
+    "action-type",
+    _ERROR,
+    "Action is neither a string nor a list of strings",
+    "SES Developer Guide, Policy anatomy; IAM policy grammar",
+    "Action is one action or a list of them.",
+    bad=example(Action={"ses": "SendEmail"}),
+    good=example(Action=["ses:SendEmail"]),
+)
+EMPTY = Rule(
+    "action-empty",
+    _ERROR,
+    "No action",
+    "SES Developer Guide, Policy anatomy: Action is required",
+    "A statement names at least one action.",
+    bad=example(Action=[]),
+    good=example(Action=["ses:SendEmail"]),
+)
+USELESS = Rule(
+    "action-useless",
+    _ERROR,
+    "None of the actions exists in SES",
+    _TABLE + "; IAM service authorization reference",
+    "Misspelt actions and those of other services do nothing on an SES identity, so the whole statement does nothing.",
+    bad=example(Action=["ses:SendRawEmial", "s3:GetObject"]),
+    good=example(Action=["ses:SendRawEmail"]),
+)
+UNKNOWN = Rule(
+    "action-unknown",
+    _WARNING,
+    "An action that does not exist in SES, beside others that do",
+    _TABLE + "; IAM service authorization reference",
+    "This one does nothing: it is misspelt, or belongs to another service.",
+    bad=example(Action=["ses:SendEmail", "ses:SendRawEmial"]),
+    good=example(Action=["ses:SendEmail", "ses:SendRawEmail"]),
+)
+UNLISTED = Rule(
+    "action-unlisted",
+    _WARNING,
+    "An action outside the documented table",
+    _TABLE,
+    "SES has this action, but its guide does not list it for policies of identities.",
+    bad=example(Action=["ses:SendEmail", "ses:SendBounce"]),
+    good=example(Action=["ses:SendEmail"]),
+)
+CASE = Rule(
+    "action-case",
+    _WARNING,
+    "An action in another case",
+    _TABLE + "; only the prefix is known to have no case",
+    "SES: and ses: mean the same; for the name itself SES documents nothing.",
+    bad=example(Action="ses:sendemail"),
+    good=example(Action="ses:SendEmail"),
+)
+
+RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SENDING = _words("SendEmail SendRawEmail SendTemplatedEmail SendBulkTemplatedEmail")
+MANAGING = _words("""
+    BatchGetMetricData CancelExportJob CreateDeliverabilityTestReport CreateEmailIdentityPolicy CreateExportJob
+    DeleteEmailIdentity DeleteEmailIdentityPolicy GetDomainStatisticsReport GetEmailIdentity GetEmailIdentityPolicies
+    GetExportJob ListExportJobs ListRecommendations PutEmailIdentityConfigurationSetAttributes
+    PutEmailIdentityDkimAttributes PutEmailIdentityDkimSigningAttributes PutEmailIdentityFeedbackAttributes
+    PutEmailIdentityMailFromAttributes TagResource UntagResource UpdateEmailIdentityPolicy
+""")
+# Operations of SES's two APIs that are in neither: real, but not documented for policies of identities.
+_OTHERS = _words("""
+    AssociateEmailIdentityCertificate CloneReceiptRuleSet CreateConfigurationSet CreateConfigurationSetEventDestination
+    CreateConfigurationSetTrackingOptions CreateContact CreateContactList CreateCustomVerificationEmailTemplate
+    CreateDedicatedIpPool CreateEmailIdentity CreateEmailTemplate CreateImportJob CreateMultiRegionEndpoint
+    CreateReceiptFilter CreateReceiptRule CreateReceiptRuleSet CreateTemplate CreateTenant
+    CreateTenantResourceAssociation DeleteConfigurationSet DeleteConfigurationSetEventDestination
+    DeleteConfigurationSetTrackingOptions DeleteContact DeleteContactList DeleteCustomVerificationEmailTemplate
+    DeleteDedicatedIpPool DeleteEmailTemplate DeleteIdentity DeleteIdentityPolicy DeleteMultiRegionEndpoint
+    DeleteReceiptFilter DeleteReceiptRule DeleteReceiptRuleSet DeleteSuppressedDestination DeleteTemplate DeleteTenant
+    DeleteTenantResourceAssociation DeleteVerifiedEmailAddress DescribeActiveReceiptRuleSet DescribeConfigurationSet
+    DescribeReceiptRule DescribeReceiptRuleSet DisassociateEmailIdentityCertificate GetAccount GetAccountSendingEnabled
+    GetBlacklistReports GetConfigurationSet GetConfigurationSetEventDestinations GetContact GetContactList
+    GetCustomVerificationEmailTemplate GetDedicatedIp GetDedicatedIpPool GetDedicatedIps
+    GetDeliverabilityDashboardOptions GetDeliverabilityTestReport GetDomainDeliverabilityCampaign
+    GetEmailAddressInsights GetEmailTemplate GetIdentityDkimAttributes GetIdentityMailFromDomainAttributes
+    GetIdentityNotificationAttributes GetIdentityPolicies GetIdentityVerificationAttributes GetImportJob
+    GetMessageInsights GetMultiRegionEndpoint GetReputationEntity GetSendQuota GetSendStatistics
+    GetSuppressedDestination GetTemplate GetTenant ListConfigurationSets ListContactLists ListContacts
+    ListCustomVerificationEmailTemplates ListDedicatedIpPools ListDeliverabilityTestReports
+    ListDomainDeliverabilityCampaigns ListEmailIdentities ListEmailIdentityCertificates ListEmailTemplates
+    ListIdentities ListIdentityPolicies ListImportJobs ListMultiRegionEndpoints ListReceiptFilters ListReceiptRuleSets
+    ListReputationEntities ListResourceTenants ListSuppressedDestinations ListTagsForResource ListTemplates
+    ListTenantResources ListTenants ListVerifiedEmailAddresses PutAccountDedicatedIpWarmupAttributes PutAccountDetails
+    PutAccountPricingAttributes PutAccountSendingAttributes PutAccountSuppressionAttributes PutAccountVdmAttributes
+    PutConfigurationSetArchivingOptions PutConfigurationSetDeliveryOptions PutConfigurationSetReputationOptions
+    PutConfigurationSetSendingOptions PutConfigurationSetSuppressionOptions PutConfigurationSetTrackingOptions
+    PutConfigurationSetVdmOptions PutDedicatedIpInPool PutDedicatedIpPoolScalingAttributes
+    PutDedicatedIpWarmupAttributes PutDeliverabilityDashboardOption PutIdentityPolicy PutSuppressedDestination
+    PutTenantSuppressionAttributes ReorderReceiptRuleSet SendBounce SendBulkEmail SendCustomVerificationEmail
+    SetActiveReceiptRuleSet SetIdentityDkimEnabled SetIdentityFeedbackForwardingEnabled
+    SetIdentityHeadersInNotificationsEnabled SetIdentityMailFromDomain SetIdentityNotificationTopic
+    SetReceiptRulePosition TestRenderEmailTemplate TestRenderTemplate UpdateAccountSendingEnabled
+    UpdateConfigurationSet UpdateConfigurationSetEventDestination UpdateConfigurationSetReputationMetricsEnabled
+    UpdateConfigurationSetSendingEnabled UpdateConfigurationSetTrackingOptions UpdateContact UpdateContactList
+    UpdateCustomVerificationEmailTemplate UpdateEmailTemplate UpdateReceiptRule
+    UpdateReputationEntityCustomerManagedStatus UpdateReputationEntityPolicy UpdateTemplate VerifyDomainDkim
+    VerifyDomainIdentity VerifyEmailAddress VerifyEmailIdentity
+""")
+LISTED = SENDING | MANAGING
+ACTIONS = LISTED | _OTHERS
+_BY_LOWER = {name.lower(): name for name in ACTIONS}
+_LONGEST_PATTERN = 128
+
+
+class Judged(NamedTuple):
+    """A list of actions: what is wrong with it, whether it takes in managing the identity, whether everything."""
+
+    findings: tuple[Finding, ...] = ()
+    manages: bool = False
+    has_all: bool = False
+
+
+def check_action(value: Any, *, is_not: bool = False) -> Judged:
+    """The value of ``Action`` (or, ``is_not``, of ``NotAction``)."""
+    if type(value) is list:
+        if not value:
+            return Judged((EMPTY.at("", "Action is an empty list"),))
+        if not all(type(one) is str for one in value):
+            return Judged(tuple(_odd_ones(value)))
+        judged = _judge(tuple(value))
+    elif type(value) is str:
+        judged = _judge((value,))
+    else:
+        return Judged((TYPE.at("", f"Action is {shown(value)}"),))
+    if not judged.findings or (not is_not and type(value) is list):
+        return judged
+    return judged._replace(findings=tuple(_restated(it, type(value) is str, is_not) for it in judged.findings))
+
+
+def _odd_ones(value: list[Any]) -> list[Finding]:
+    odd = ((index, one) for index, one in enumerate(value) if type(one) is not str)
+    return [TYPE.at(pointer(index), f"The action {shown(one)} is no string") for index, one in odd]
+
+
+def _restated(it: Finding, is_single: bool, is_not: bool) -> Finding:
+    """A finding of a list's element, for a value that is no list, or for ``NotAction``.
+
+    To except an action that does not exist is no error: all the others are meant.
+    """
+    rule = UNKNOWN if is_not and it.code == USELESS.code else None
+    where = it.where.removeprefix("/0") if is_single else it.where
+    return rule.at(where, it.message, it.hint) if rule else Finding(it.severity, it.code, where, it.message, it.hint)
+
+
+class _One(NamedTuple):
+    exists: bool
+    finding: Finding | None = None
+    manages: bool = False
+    has_all: bool = False
+
+
+@lru_cache(maxsize=1024)
+def _judge(actions: tuple[str, ...]) -> Judged:
+    ones = [_judge_one(action) for action in actions]
+    found: list[Finding] = []
+    useless = not any(one.exists for one in ones)
+    for index, one in enumerate(ones):
+        if one.finding is None:
+            continue
+        fault = one.finding
+        if useless:
+            fault = USELESS.at("", fault.message, fault.hint)
+        found += placed(pointer(index), (fault,))
+    return Judged(tuple(found), any(one.manages for one in ones), any(one.has_all for one in ones))
+
+
+@lru_cache(maxsize=4096)
+def _judge_one(action: str) -> _One:
+    prefix, _, name = action.partition(":")
+    if action == "*":
+        return _One(True, manages=True, has_all=True)
+    if prefix.lower() != "ses":
+        return _One(False, UNKNOWN.at("", f"{shown(action)} is no action of SES", _nearest(action)))
+    if "*" in name or "?" in name:
+        return _judge_pattern(action, re.sub(r"\*+", "*", name))
+    if name in LISTED:
+        return _One(True, manages=name in MANAGING)
+    if name in _OTHERS:
+        return _One(True, UNLISTED.at("", f"{shown(action)} is not in SES's table of actions for identities"))
+    if right := _BY_LOWER.get(name.lower()):
+        return _One(True, CASE.at("", f"{shown(action)} is in another case", f"write ses:{right}"), right in MANAGING)
+    return _One(False, UNKNOWN.at("", f"SES has no action {shown(action)}", _nearest(action)))
+
+
+def _judge_pattern(action: str, pattern: str) -> _One:
+    if len(pattern) > _LONGEST_PATTERN:
+        return _One(False, UNKNOWN.at("", f"{shown(action)} matches no action of SES"))
+    low = pattern.lower()
+    meant = {name for name in ACTIONS if _matches(low, name.lower())}
+    listed = meant & LISTED
+    if not meant:
+        return _One(False, UNKNOWN.at("", f"{shown(action)} matches no action of SES", _nearest(action)))
+    finding = None
+    if not listed:
+        finding = UNLISTED.at("", f"{shown(action)} matches nothing in SES's table of actions for identities")
+    elif not any(_matches(pattern, name) for name in meant):
+        finding = CASE.at("", f"{shown(action)} matches actions in another case only")
+    return _One(True, finding, bool(listed & MANAGING), listed == LISTED)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """Whether ``name`` fits ``pattern`` with its ``*`` and ``?``, in time of their lengths' product at most."""
+    at = star = -1
+    p = n = 0
+    while n < len(name):
+        if p < len(pattern) and pattern[p] == "*":
+            star, at = p, n
+            p += 1
+        elif p < len(pattern) and pattern[p] in ("?", name[n]):
+            p += 1
+            n += 1
+        elif star >= 0:
+            at += 1
+            p, n = star + 1, at
+        else:
+            return False
+    return all(c == "*" for c in pattern[p:])
+
+
+def _nearest(action: str) -> str:
+    name = action.rpartition(":")[2]
+    return did_you_mean(name, LISTED, before="ses:") or did_you_mean(name, ACTIONS, before="ses:", cutoff=0.8)

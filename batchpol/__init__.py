@@ -1,1 +1,65 @@
-"""batchpol: sending authorization policies for thousands of Amazon SES identities."""
+"""batchpol: sending authorization policies for thousands of Amazon SES identities.
+
+What is exported here is public; everything else is private and may change. Names are imported when they are first
+used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from batchpol.version import __version__
+
+if TYPE_CHECKING:
+    from batchpol.api import apply, stream, validate
+    from batchpol.errors import (
+        BatchpolError,
+        InputError,
+        JournalError,
+        SesError,
+        UsageError,
+    )
+    from batchpol.model import Change, Finding, Outcome, Record, Severity, Status, Target
+    from batchpol.report import Summary
+    from batchpol.run import Result
+
+_HOME = {
+    "api": ("apply", "stream", "validate"),
+    "errors": ("BatchpolError", "InputError", "JournalError", "SesError", "UsageError"),
+    "model": ("Change", "Finding", "Outcome", "Record", "Severity", "Status", "Target"),
+    "report": ("Summary",),
+    "run": ("Result",),
+}
+
+__all__ = [
+    "BatchpolError",
+    "Change",
+    "Finding",
+    "InputError",
+    "JournalError",
+    "Outcome",
+    "Record",
+    "Result",
+    "SesError",
+    "Severity",
+    "Status",
+    "Summary",
+    "Target",
+    "UsageError",
+    "__version__",
+    "apply",
+    "stream",
+    "validate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"batchpol.{module}"), name)
+    raise AttributeError(f"module 'batchpol' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -125,6 +125,9 @@ class Observer:
         """The first pass is over; return False to send nothing."""
         return True
 
+    async def ended(self) -> None:
+        """Everything is over and written down; the journal is still open."""
+
     def settled(self, outcome: Outcome) -> None:
         """A record that was queued has its outcome, durably."""
 
@@ -204,7 +207,9 @@ class Batch:
                 queues = intake.close(self._digest())
                 if await self._may_send(intake, queues, caller, region):
                     await self._send(aws, queues, history, caller)
-                return self._finish(journal)
+                result = await anyio.to_thread.run_sync(self._finish, journal)
+                await self._observer.ended()
+                return result
 
     def stop(self, reason: str, exit_code: int) -> None:
         """Ask for the end: what is under way is finished within :attr:`Options.drain` seconds. Idempotent."""
@@ -315,8 +320,9 @@ class Batch:
     def _intake(self, journal: Journal, history: History, target: Target) -> Intake:
         options = self.options
         checker = Checker(
-            target=target,
-            regions=frozenset(options.regions) if len(options.regions) > 1 else frozenset(),
+            # With several Regions none is the default: every record has to say its own.
+            target=Target(target.account, "") if len(options.regions) > 1 else target,
+            require_target=True,
             select=options.select,
             ignore=options.ignore,
             warnings_as_errors=options.warnings_as_errors,

@@ -1,0 +1,65 @@
+"""``batchpol validate``: the first pass alone, offline, with no AWS configuration present."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchpol.cli.screen import visible
+from batchpol.errors import UsageError
+
+EPILOG = (
+    "Example: batchpol validate tenants.csv --region eu-west-1 --account 123456789012 --report findings.jsonl. "
+    "Exit: 0 nothing is rejected, 1 some records are, 2 unusable arguments or input."
+)
+
+
+def validate(
+    input: Annotated[
+        str | None, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="csv|tsv|jsonl", help="Of INPUT, where its name does not say.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Region of records that name none.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account of records that name none.")] = None,
+    select: Annotated[list[str] | None, typer.Option(metavar="CODE", help="Only these findings count.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="CODE", help="These findings do not count.")] = None,
+    warnings_as_errors: Annotated[
+        bool, typer.Option("--warnings-as-errors", help="A warning rejects its record.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="One JSON line a record, *.jsonl.")
+    ] = None,
+    output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The summary only.")] = False,
+    explain: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Explain a finding: the rule, its source, an example.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Check every record of INPUT offline; nothing is sent and no AWS configuration is needed."""
+    if explain is not None:
+        _explain(explain)
+        raise typer.Exit
+    if input is None:
+        raise UsageError("there is no INPUT", hint="name a file, or - for standard input")
+    from batchpol.check import check_input
+    from batchpol.model import Target
+    from batchpol.validate import Checker
+
+    checker = Checker(
+        target=Target(account or "", region or ""),
+        select=tuple(select or ()),
+        ignore=tuple(ignore or ()),
+        warnings_as_errors=warnings_as_errors,
+    )
+    counts = check_input(input, checker, format=format, report=report, found=None if quiet else _show)
+    if output == "json":
+        typer.echo(json.dumps(counts))
+    else:
+        typer.echo(", ".join(f"{count:,} {word}" for word, count in counts.items()))
+    raise typer.Exit(1 if counts["rejected"] else 0)

@@ -1,0 +1,79 @@
+"""Imports point down only, and modules of one floor never import each other (TYPE_CHECKING imports too)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "batchpol"
+
+FLOORS = {
+    "version": 0, "model": 0, "errors": 0,
+    "index": 1, "identity": 1, "policy": 1, "grammar": 1,
+    "source": 2, "validate": 2, "plan": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2,
+    "lane": 3, "intake": 3,
+    "run": 4,
+    "cli": 5, "api": 5,
+    "__init__": 6, "__main__": 6, "sandbox": 6, "testing": 7,
+}  # fmt: skip
+
+FOREIGN = {
+    "aiobotocore": {"ses"},
+    "botocore": {"ses"},
+    "aiolimiter": {"gate"},
+    "typer": {"cli"},
+    "aiohttp": {"ses", "sandbox"},
+    "asyncio": {"sandbox", "testing", "api"},
+}
+"""What may be imported in these modules only."""
+
+EXCEPTIONS = {("cli", "sandbox"), ("__main__", "cli")}
+"""The CLI's ``--sandbox``, and nothing else, reaches up."""
+
+
+def module_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add(str(node.module))
+            if node.module == "batchpol":
+                found |= {f"batchpol.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_module_has_its_floor() -> None:
+    assert {module_of(path) for path in FILES} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    here = module_of(path)
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        if package == "batchpol" and rest:
+            there = rest.split(".")[0]
+            if there != here and (here, there) not in EXCEPTIONS:
+                assert FLOORS[there] < FLOORS[here], f"{here} (floor {FLOORS[here]}) imports {there}"
+        elif package in FOREIGN:
+            assert here in FOREIGN[package], f"{here} imports {package}"
+
+
+def test_product_code_is_quiet_and_holds_no_sleep_of_its_own() -> None:
+    for path in FILES:
+        if module_of(path) in ("cli", "sandbox", "testing"):
+            continue
+        names = {node.func.id for node in ast.walk(ast.parse(path.read_text("utf-8")))
+                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
+        assert "print" not in names, f"{path} prints"

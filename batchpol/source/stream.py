@@ -38,10 +38,15 @@ class Counted(io.RawIOBase):
     """Raw bytes as they come from disk, counted and digested on the way through."""
 
     def __init__(
-        self, readinto: Callable[[Any], int | None], name: str, shut: Callable[[], None] | None = None
+        self,
+        readinto: Callable[[Any], int | None],
+        name: str,
+        *,
+        digest: bool,
+        shut: Callable[[], None] | None = None,
     ) -> None:
         self._readinto, self._name, self._shut = readinto, name, shut
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if digest else None
         self._head = b""
         self.count = 0
 
@@ -57,7 +62,8 @@ class Counted(io.RawIOBase):
             size = self._readinto(buffer) or 0
         except OSError as error:
             raise InputError(f"{self._name}: reading failed after {self.count} bytes: {error.strerror}") from error
-        self._digest.update(memoryview(buffer)[:size])
+        if self._digest is not None:
+            self._digest.update(memoryview(buffer)[:size])
         self.count += size
         return size
 
@@ -75,8 +81,8 @@ class Counted(io.RawIOBase):
         super().close()
 
     def hexdigest(self) -> str:
-        """SHA-256 of all bytes read so far."""
-        return self._digest.hexdigest()
+        """SHA-256 of all bytes read so far; empty if none is kept."""
+        return self._digest.hexdigest() if self._digest is not None else ""
 
 
 class Gunzip(io.RawIOBase):

@@ -1,0 +1,33 @@
+"""What people and scripts read of a run: reports as CSV and JSON Lines, findings, the summary (floor 2).
+
+Knows outcomes and their renderings; not where outcomes come from.
+
+============ ======================================================================
+``rows``     the columns and what stands in them
+``files``    written beside and renamed, mode 0600, never through a link
+``write``    a whole report, in the format of its suffix
+``findings`` the report of ``batchpol validate``
+``summary``  counts and causes
+============ ======================================================================
+"""
+
+from __future__ import annotations
+
+from batchpol.report.findings import FindingsReport
+from batchpol.report.rows import COLUMNS
+from batchpol.report.summary import Cause, Example, Summary, summary_json, summary_text
+from batchpol.report.write import check_report, check_suffix, render, write_report
+
+__all__ = [
+    "COLUMNS",
+    "Cause",
+    "Example",
+    "FindingsReport",
+    "Summary",
+    "check_report",
+    "check_suffix",
+    "render",
+    "summary_json",
+    "summary_text",
+    "write_report",
+]

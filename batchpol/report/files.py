@@ -1,0 +1,99 @@
+"""A report's file: written beside its place and renamed over it, readable by its owner alone, never through a link."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from batchpol.errors import BatchpolError, UsageError
+
+
+class Replacement:
+    """A file that takes its place when it is complete; until then, and after any error, the old one stays.
+
+    A context manager; write to :attr:`file` inside.
+
+    Raises:
+        UsageError: its place is a symbolic link or something else that is no plain file.
+        BatchpolError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        check_place(path)
+        try:
+            fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        except OSError as error:
+            raise unwritable(path, error) from error
+        self._part = Path(name)
+        self.file: BinaryIO = os.fdopen(fd, "w+b", buffering=1 << 17)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+            if isinstance(error, OSError):
+                raise unwritable(self.path, error) from error
+            return
+        self.commit()
+
+    def commit(self) -> None:
+        """Put the complete file in its place, durably."""
+        try:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+            self._part.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            self.discard()
+            raise unwritable(self.path, error) from error
+
+    def discard(self) -> None:
+        """Leave what was in its place."""
+        try:
+            self.file.close()
+        except OSError:
+            pass  # What could not be written is thrown away all the same.
+        finally:
+            self._part.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that a report cannot take: a link, no plain file, in no folder.
+
+    Raises:
+        UsageError: what is there, and what to do.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"the report {path} would be in a folder that is not there", hint=f"make {path.parent} first")
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if stat.S_ISLNK(mode):
+        raise UsageError(f"the report {path} is a symbolic link, which is refused", hint="name the file itself")
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"the report {path} is not a plain file", hint="name another file with --report")
+
+
+def unwritable(path: Path, error: OSError) -> BatchpolError:
+    """The error for a report that the system does not let us write; the journal still has everything."""
+    return BatchpolError(
+        f"the report {path} cannot be written: {error.strerror or error}",
+        hint="mend that; batchpol report renders it again from the journal",
+    )

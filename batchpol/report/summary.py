@@ -1,0 +1,165 @@
+"""What a run came to: how many records in each status, and what went wrong, grouped by cause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchpol.model import Outcome, Status, shown
+from batchpol.report.rows import reason
+
+EXAMPLES = 3
+MOST_CAUSES = 200
+"""Causes told apart; hostile messages cannot make more. What comes later counts for its status alone."""
+
+_WENT_WELL = frozenset({Status.APPLIED, Status.UNCHANGED, Status.DUPLICATE})
+_VARYING = re.compile(
+    r"""arn:[^\s"',]+            # ARNs
+      | "[^"]*" | '[^']*' | `[^`]*` | <[^>]*>   # quoted values
+      | [^\s@"']+@[^\s@"']+     # addresses
+      | \d+(?:\.\d+)*""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One record that a cause struck."""
+
+    line: int
+    identity: str
+    policy_name: str
+    message: str
+
+
+@dataclass(slots=True)
+class Cause:
+    """Records that share status, error code and, but for the values in it, message."""
+
+    status: Status
+    error_code: str
+    count: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Built by streaming over outcomes; holds no more than a few examples of them.
+
+    ``causes`` are what kept records from being applied, the most frequent first. ``can_go_on`` says that the
+    same command, run again, would send some of them. ``seconds`` is how long the run took, if the caller says.
+    """
+
+    counts: dict[Status, int] = field(default_factory=dict)
+    causes: list[Cause] = field(default_factory=list)
+    can_go_on: bool = False
+    seconds: float | None = None
+
+    @property
+    def records(self) -> int:
+        return sum(self.counts.values())
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome], *, seconds: float | None = None) -> Summary:
+        """Count all outcomes; reads them once."""
+        counts: dict[Status, int] = dict.fromkeys(Status, 0)
+        causes: dict[tuple[Status, str, str], Cause] = {}
+        can_go_on = False
+        for outcome in outcomes:
+            counts[outcome.status] += 1
+            can_go_on = can_go_on or _would_be_sent(outcome)
+            if outcome.status not in _WENT_WELL:
+                _enter(causes, outcome)
+        found = sorted(causes.values(), key=lambda cause: -cause.count)
+        return cls({status: count for status, count in counts.items() if count}, found, can_go_on, seconds)
+
+
+def _would_be_sent(outcome: Outcome) -> bool:
+    match outcome.status:
+        case Status.UNKNOWN | Status.NOT_ATTEMPTED:
+            return True
+        case Status.FAILED:
+            return outcome.retryable
+    return False
+
+
+def _enter(causes: dict[tuple[Status, str, str], Cause], outcome: Outcome) -> None:
+    code, message = reason(outcome)
+    key = (outcome.status, code, _shape(outcome, message))
+    cause = causes.get(key)
+    if cause is None:
+        if len(causes) >= MOST_CAUSES:
+            return
+        cause = causes[key] = Cause(outcome.status, code)
+    cause.count += 1
+    if len(cause.examples) < EXAMPLES:
+        cause.examples.append(Example(outcome.line, outcome.identity, outcome.policy_name, message))
+
+
+def _shape(outcome: Outcome, message: str) -> str:
+    """The message without what differs from record to record."""
+    text = message[:1000]
+    for own in (outcome.identity, outcome.policy_name):
+        if own:
+            text = text.replace(own, "…")
+    return _VARYING.sub("…", text)
+
+
+def summary_json(summary: Summary) -> dict[str, Any]:
+    """The summary as one JSON object: plain values only."""
+    return {
+        "records": summary.records,
+        "counts": {status.value: summary.counts.get(status, 0) for status in Status},
+        "seconds": summary.seconds,
+        "can_go_on": summary.can_go_on,
+        "causes": [
+            {
+                "status": cause.status.value,
+                "error_code": cause.error_code or None,
+                "count": cause.count,
+                "examples": [
+                    {
+                        "line": example.line,
+                        "identity": example.identity,
+                        "policy_name": example.policy_name,
+                        "message": example.message,
+                    }
+                    for example in cause.examples
+                ],
+            }
+            for cause in summary.causes
+        ],
+    }
+
+
+def summary_text(summary: Summary) -> str:
+    """The summary for people, in lines without an end of line behind the last; nothing in it moves a terminal."""
+    counts = ", ".join(f"{count:,} {status.value.replace('_', ' ')}" for status, count in summary.counts.items())
+    took = f" in {summary.seconds:.1f} s" if summary.seconds is not None else ""
+    noun = "record" if summary.records == 1 else "records"
+    lines = [f"{summary.records:,} {noun}{took}" + (f": {counts}" if counts else "")]
+    for cause in summary.causes:
+        lines += _cause_lines(cause)
+    return "\n".join(lines)
+
+
+def _cause_lines(cause: Cause) -> list[str]:
+    code = f", {_plain(cause.error_code)}" if cause.error_code else ""
+    message = cause.examples[0].message
+    alike = all(example.message == message for example in cause.examples)
+    lines = ["", f"{cause.count:,} {cause.status.value.replace('_', ' ')}{code}"]
+    if alike and message:
+        lines.append(f"  {_plain(message)}")
+    for example in cause.examples:
+        name = f" / {_plain(example.policy_name)}" if example.policy_name else ""
+        said = f": {_plain(example.message)}" if not alike else ""
+        lines.append(f"  line {example.line}: {_plain(example.identity) or '(no identity)'}{name}{said}")
+    if cause.count > len(cause.examples):
+        lines.append(f"  … and {cause.count - len(cause.examples):,} more")
+    return lines
+
+
+def _plain(text: str) -> str:
+    return shown(text, 300)[1:-1]

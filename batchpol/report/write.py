@@ -1,0 +1,131 @@
+"""A report written to its file: CSV or JSON Lines, one row a record, in the order of the outcomes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from batchpol.errors import UsageError
+from batchpol.model import Outcome, Status
+from batchpol.report.files import Replacement, check_place
+from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, finding_object, names_of_extra, neutral, values
+
+_encode = msgspec.json.Encoder().encode
+
+
+def check_suffix(path: str | os.PathLike[str]) -> str:
+    """The format that a report's name asks for, as its suffix in lower case.
+
+    Raises:
+        UsageError: there is no such format; the message names those there are.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in RENDERINGS:
+        known = " or ".join(RENDERINGS)
+        raise UsageError(
+            f"no report format is called {suffix or 'nothing'}: {path}", hint=f"let its name end in {known}"
+        )
+    return suffix
+
+
+def check_report(path: str | os.PathLike[str]) -> None:
+    """Find out before a run whether its report could be written there, as far as that can be known.
+
+    Raises:
+        UsageError: no such format, or its place is no plain file in a folder.
+    """
+    check_suffix(path)
+    check_place(Path(path))
+
+
+def write_report(
+    outcomes: Iterable[Outcome],
+    path: str | os.PathLike[str],
+    *,
+    columns: Sequence[str] = (),
+    only: Collection[Status] = (),
+    policy: bool = False,
+) -> None:
+    """Write a report to a file, in the format of its suffix.
+
+    It is written beside its place and renamed over it, with mode 0600; a symbolic link there is refused.
+
+    Args:
+        columns: the input's extra columns in order. JSON Lines have any other one a record carries as well.
+        only: leave out records of other statuses. Such a report has a ``policy`` column, so that it can be the
+            input of another run.
+        policy: have that column in any case.
+
+    Raises:
+        UsageError: no such format, or its place is no plain file.
+        BatchpolError: it cannot be written.
+    """
+    suffix = check_suffix(path)
+    with Replacement(Path(path)) as target:
+        render(outcomes, target.file, suffix, columns=columns, only=only, policy=policy)
+
+
+def render(
+    outcomes: Iterable[Outcome],
+    stream: BinaryIO,
+    suffix: str,
+    *,
+    columns: Sequence[str] = (),
+    only: Collection[Status] = (),
+    policy: bool = False,
+) -> None:
+    """Write a report's bytes (UTF-8) to a stream; the arguments are those of :func:`write_report`."""
+    chosen = (outcome for outcome in outcomes if outcome.status in only) if only else outcomes
+    RENDERINGS[suffix](chosen, stream, columns, policy or bool(only))
+
+
+def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, columns: Sequence[str], policy: bool) -> None:
+    names = names_of_extra(columns)
+    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
+    writer.writerow([*COLUMNS, *([POLICY] if policy else ()), *(neutral("", name) for name in names.values())])
+    for outcome in outcomes:
+        row = as_input(outcome, values(outcome)) if policy else values(outcome)
+        writer.writerow(cells(row, {name: outcome.extra.get(name, "") for name in names}))
+
+
+class _Lines:
+    r"""Takes rows from the ``csv`` module and ends each with ``\n``.
+
+    That is what ``cut``, ``awk`` and ``diff`` expect, and spreadsheets take it. The module itself is told
+    ``\r\n``, since it quotes cells that hold a carriage return only then (before Python 3.13).
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> None:
+        self._stream.write((row[:-2] + "\n").encode("utf-8", "replace"))
+
+
+def _json_lines(outcomes: Iterable[Outcome], stream: BinaryIO, columns: Sequence[str], policy: bool) -> None:
+    names = names_of_extra(columns)
+    for outcome in outcomes:
+        row: dict[str, Any] = as_input(outcome, values(outcome)) if policy else dict(values(outcome))
+        row["findings"] = [finding_object(finding) for finding in outcome.findings]
+        if not names.keys() >= outcome.extra.keys():
+            names = names_of_extra(tuple(dict.fromkeys((*columns, *outcome.extra))))
+        row |= {names[column]: value for column, value in outcome.extra.items()}
+        stream.write(json_line(row))
+
+
+def json_line(row: dict[str, Any]) -> bytes:
+    """One object as a line; a lone surrogate, which has no UTF-8, becomes a question mark."""
+    try:
+        return _encode(row) + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
+RENDERINGS = {".csv": _csv, ".jsonl": _json_lines}
+"""How each format is written, by suffix."""

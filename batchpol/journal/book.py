@@ -80,7 +80,9 @@ class Journal:
         try:
             fd = os.open(where, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         except FileExistsError:
-            raise JournalError(f"{where} is there already.", hint="Resume it, or set it aside with --fresh.") from None
+            raise JournalError(
+                f"the journal {where} is there already", hint="set it aside with --fresh, or give another --journal"
+            ) from None
         except OSError as error:
             raise _unwritable(where, error) from error
         try:
@@ -167,14 +169,14 @@ class Journal:
         try:
             return decode_record(self._line(offset))
         except msgspec.DecodeError as error:
-            raise JournalDamaged(f"No record stands at byte {offset} of the journal: {error}.") from error
+            raise JournalDamaged(f"no record stands at byte {offset} of the journal: {error}") from error
 
     def read_outcome(self, offset: int) -> OutcomeEntry:
         """The outcome at this offset (:attr:`Fate.offset`)."""
         try:
             return decode_outcome(self._line(offset))
         except msgspec.DecodeError as error:
-            raise JournalDamaged(f"No outcome stands at byte {offset} of the journal: {error}.") from error
+            raise JournalDamaged(f"no outcome stands at byte {offset} of the journal: {error}") from error
 
     def section(self) -> Section | None:
         """The section a report is about, this run's own if it got that far; see :func:`scan`."""
@@ -183,10 +185,10 @@ class Journal:
                 self._flush()
         return read_section(Chain(self._fd, self._name))
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self, section: Section | None = None) -> Iterator[Outcome]:
         """The report's rows in input order, from what is written down; see :func:`outcomes`."""
-        section = self.section()
-        return section.outcomes(self._fd) if section else iter(())
+        found = section or self.section()
+        return found.outcomes(self._fd) if found else iter(())
 
     def close(self) -> None:
         """Write out what is pending and let go of the lock; closing twice is harmless.
@@ -219,7 +221,7 @@ class Journal:
         if self._failure is not None:
             raise _unwritable(self.path, self._failure)
         if self._fd < 0:
-            raise JournalError("The journal is closed.")
+            raise JournalError("the journal is closed")
 
     def _flush(self) -> None:
         """Hand the buffer to the system; the lock is held."""
@@ -336,10 +338,10 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[int]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
-        raise JournalError(f"The journal {path} cannot be read: {error.strerror}.") from error
+        raise JournalError(f"the journal {path} cannot be read: {error.strerror}") from error
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise JournalError(f"The journal {path} is not a plain file.")
+            raise JournalError(f"the journal {path} is not a plain file")
         yield fd
     finally:
         os.close(fd)
@@ -352,12 +354,12 @@ def _open_plain(where: Path) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise JournalError(
-                f"The journal {where} is a symbolic link, which is refused.", hint="Name the file itself."
+                f"the journal {where} is a symbolic link, which is refused", hint="name the file itself"
             ) from error
         raise _unwritable(where, error) from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise JournalError(f"The journal {where} is not a plain file.")
+        raise JournalError(f"the journal {where} is not a plain file")
     return fd
 
 
@@ -367,17 +369,17 @@ def _hold(fd: int, where: Path) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise JournalLocked(
-            f"The journal {where} is held by {_holder(fd)}.",
-            hint="Wait until that run has ended, or give another --journal.",
+            f"the journal {where} is held by {_holder(fd)}",
+            hint="wait until that run has ended, or give another --journal",
         ) from None
     except OSError as error:
-        raise JournalError(f"The journal {where} cannot be locked: {error.strerror}.") from error
+        raise JournalError(f"the journal {where} cannot be locked: {error.strerror}") from error
     try:
         same = os.path.samestat(os.fstat(fd), os.lstat(where))
     except FileNotFoundError:
         same = False
     if not same:
-        raise JournalLocked(f"The journal {where} was just set aside by another run.", hint="Try again.")
+        raise JournalLocked(f"the journal {where} was just set aside by another run", hint="run the same command again")
 
 
 def _holder(fd: int) -> str:
@@ -410,6 +412,6 @@ def _sync_folder(path: Path) -> None:
 
 def _unwritable(path: Path | None, error: OSError) -> JournalUnwritable:
     return JournalUnwritable(
-        f"The journal {path or '(temporary)'} cannot be written: {error.strerror}.",
-        hint="Nothing more is sent. Mend that, and run the same command again to go on.",
+        f"the journal {path or '(temporary)'} cannot be written: {error.strerror}",
+        hint="nothing more is sent; mend that, and run the same command again to go on",
     )

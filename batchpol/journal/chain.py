@@ -25,8 +25,8 @@ LONGEST = 1 << 26
 
 _FORMAT = re.compile(rb'\{"t":"run","format":(\d{1,9})[,}]')
 _START_OVER = (
-    "Restore it from a copy, or give --fresh to set it aside (renamed, not deleted) and start over; "
-    "what it says was applied is then sent again."
+    "restore it from a copy, or give --fresh to set it aside (renamed, not deleted) and start over; "
+    "what it says was applied is then sent again"
 )
 
 
@@ -107,24 +107,24 @@ class Chain:
     def _recognise(self, head: bytes) -> None:
         """Refuse what is no journal, before anything is made of its bytes."""
         if not head.startswith(MAGIC[: len(head)]):
-            raise JournalDamaged(f"{self._name} is not a batchpol journal.", hint="Name another file with --journal.")
+            raise JournalDamaged(f"{self._name} is not a batchpol journal", hint="name another file with --journal")
         found = _FORMAT.match(head)
         if found and int(found[1]) > FORMAT:
             raise self._newer(int(found[1]))
 
     def _newer(self, number: int) -> JournalError:
         return JournalMismatch(
-            f"{self._name} was written by a newer batchpol (journal format {number}; this one reads up to {FORMAT}).",
-            hint="Update batchpol, or give another --journal.",
+            f"{self._name} was written by a newer batchpol (journal format {number}; this one reads up to {FORMAT})",
+            hint="update batchpol, or give another --journal",
         )
 
     def _damaged(self, what: str) -> JournalError:
-        return JournalDamaged(f"{self._name}, line {self.lines + 1}: {what}.", hint=_START_OVER)
+        return JournalDamaged(f"{self._name}, line {self.lines + 1}: {what}", hint=_START_OVER)
 
     def undecodable(self, why: str) -> JournalError:
         """The error for bytes whose checksum is right and whose meaning is not: something else wrote them."""
         return JournalDamaged(
-            f"{self._name}, near line {self.lines}: the checksum is right, but {why}.",
+            f"{self._name}, near line {self.lines}: the checksum is right, but {why}",
             hint=_START_OVER,
         )
 
@@ -135,6 +135,6 @@ def line_at(fd: int, offset: int) -> bytes:
     while (stop := line.find(b"\n")) < 0:
         more = os.pread(fd, BLOCK, offset + len(line))
         if not more:
-            raise JournalDamaged(f"The journal has no whole line at byte {offset} any more.")
+            raise JournalDamaged(f"the journal has no whole line at byte {offset} any more")
         line += more
     return line[:stop]

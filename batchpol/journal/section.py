@@ -6,7 +6,7 @@ A section keeps 17 bytes a record in memory; documents stay in the file.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -28,6 +28,7 @@ from batchpol.model import Outcome, Status
 STATUSES = tuple(Status)
 CODE_OF = {status.value: code for code, status in enumerate(STATUSES)}
 """Place of a status in :data:`STATUSES`, by its text: hashing an enum's member takes a Python call."""
+MOST_COLUMNS = 1000
 UNANSWERED = "NoAnswerRecorded"
 """Error code of a record whose request was sent and whose answer was never written down."""
 
@@ -45,6 +46,7 @@ class _Number(msgspec.Struct, tag_field="t", gc=False):
 
 class _Record(_Number, tag="record"):
     verdict: str = ""
+    extra: dict[str, msgspec.Raw] = {}
 
 
 class _Intent(_Number, tag="intent"):
@@ -82,10 +84,25 @@ class Section:
     record_at: array[int] = field(default_factory=lambda: array("Q"))
     fate_at: array[int] = field(default_factory=lambda: array("Q"))
     state: bytearray = field(default_factory=bytearray)
+    _columns: dict[str, None] = field(init=False)
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.state)
+
+    def __post_init__(self) -> None:
+        self._columns = dict.fromkeys(self.run.columns)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The extra columns: those of the header, then those that records brought (JSON Lines has no header)."""
+        return tuple(self._columns)
+
+    def met(self, names: Iterable[str]) -> None:
+        """Extra columns of a record; hostile input cannot make more than :data:`MOST_COLUMNS` of them."""
+        for name in names:
+            if name not in self._columns and len(self._columns) < MOST_COLUMNS:
+                self._columns[name] = None
 
     def counts(self) -> dict[Status, int]:
         """How many records are in each status; a status of which there is none is left out."""
@@ -110,7 +127,7 @@ class Section:
 
     def _why_not(self, status: Status) -> str:
         if status is Status.NOT_ATTEMPTED and self.end is not None:
-            return f"Not sent: the run ended before its turn ({self.end.reason})."
+            return f"not sent: the run ended before its turn ({self.end.reason})"
         return ""
 
 
@@ -136,7 +153,7 @@ def _unanswered(record: RecordEntry, intent: Intent) -> Outcome:
     outcome = _outcome(
         record,
         Status.UNKNOWN,
-        "Sent, but the run ended before an answer was written down; sending it again is safe.",
+        "sent, but the run ended before an answer was written down; sending it again is safe",
     )
     outcome.error_code = UNANSWERED
     outcome.attempts = intent.attempt
@@ -198,6 +215,8 @@ class _Sections:
                 section.record_at.append(at)
                 section.fate_at.append(_NOWHERE)
                 section.state.append(CODE_OF[entry.verdict] if entry.verdict else _NOT_ATTEMPTED)
+                if not entry.extra.keys() <= section._columns.keys():
+                    section.met(entry.extra)
             elif isinstance(entry, _Outcome):
                 section.fate_at[entry.n] = at
                 section.state[entry.n] = CODE_OF[entry.status]
@@ -215,8 +234,8 @@ class _Sections:
         if section is not None and not section.settled and self._settled is not None:
             later, section = section.run, self._settled
             section.notes.append(
-                f"A later run (process {later.pid} on {later.host}, started {later.at}) has not read its whole "
-                "input; nothing of it was sent. This is the run before it."
+                f"a later run (process {later.pid} on {later.host}, started {later.at}) has not read its whole "
+                "input, and sent nothing; this is the run before it"
             )
         if section is not None and self._chain.torn:
             section.notes.append(torn_note(self._chain.torn))
@@ -233,4 +252,4 @@ class _Sections:
 
 def torn_note(size: int) -> str:
     """What is said of a tail that a crash left behind."""
-    return f"The journal's last line was incomplete ({size} bytes, never fully written); it is left out."
+    return f"the journal's last line was incomplete ({size} bytes, never fully written) and is left out"

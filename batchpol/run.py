@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -184,6 +185,7 @@ class Batch:
         self._failure: JournalError | None = None
         self._scope = anyio.CancelScope()
         self._notes: list[str] = []
+        self._begun = time.monotonic()
         self.journal: Journal | None = None
 
     # -- the straight line -------------------------------------------------------------------------------------
@@ -472,19 +474,19 @@ class Batch:
 
     def _finish(self, journal: Journal) -> Result:
         """Write down the end, then every report from the journal, whatever way the run ended."""
+        section = journal.section()
+        reason, code = self._stopped or ("finished", 0)
+        if self._failure is not None:
+            reason, code = f"the journal could not be written: {self._failure}", 3
+        if code == 0 and section is not None and section.counts().keys() & BAD:
+            code = 1
         if self._failure is None:
-            reason, code = self._stopped or ("finished", 0)
             journal.append(End(at=self._now(), reason=reason, exit_code=code))
             journal.sync()
-        else:
-            reason, code = f"the journal could not be written: {self._failure}", 3
-        section = journal.section()
-        columns = section.run.columns if section else ()
+        columns = section.columns if section else ()
         for path in self.options.reports:
             write_report(journal.outcomes(), path, columns=columns)
-        summary = Summary.of(journal.outcomes())
-        if code == 0 and any(summary.counts.get(status) for status in BAD):
-            code = 1
+        summary = Summary.of(journal.outcomes(), seconds=time.monotonic() - self._begun)
         return Result(summary, code, reason, self.options.reports, journal.path)
 
     def _now(self) -> str:

@@ -14,7 +14,7 @@ FLOORS = {
     "index": 1, "identity": 1, "policy": 1, "grammar": 1,
     "source": 2, "validate": 2, "plan": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2,
     "lane": 3, "intake": 3,
-    "run": 4,
+    "run": 4, "check": 4,
     "cli": 5, "api": 5,
     "__init__": 6, "__main__": 6, "sandbox": 6, "testing": 7,
 }  # fmt: skip

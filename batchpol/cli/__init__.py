@@ -6,7 +6,8 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ``apply``  records in, one a second to SES, a report out
 ``check``  ``validate``: the first pass alone, offline
 ``embedded`` ``sandbox``: the embedded SES for any client
-``screen`` what people see: plan, progress, summary, errors
+``screen`` what people see of a run: plan, progress, summary
+``terminal`` lines, errors, exit codes of errors
 ========== ============================================================
 """
 
@@ -18,7 +19,7 @@ from typing import Annotated
 import typer
 
 from batchpol.cli import apply, check, embedded
-from batchpol.cli.screen import complain
+from batchpol.cli.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
 from batchpol.version import __version__
 
@@ -59,4 +60,4 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         complain(error)
-        sys.exit(3 if error.resumable else 2)
+        sys.exit(exit_code_of(error))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchpol.cli.screen import Screen, ask, print_result
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
+    from batchpol.cli.screen import Screen
     from batchpol.run import Batch, Options, Result, Threshold
 
 EPILOG = (
@@ -26,8 +26,7 @@ EPILOG = (
 )
 
 
-
-def apply(  # noqa: PLR0913 - one parameter an option
+def apply(
     input: Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin.")],
     format: Annotated[
         str | None, typer.Option(metavar="csv|tsv|jsonl", help="Of INPUT, where its name does not say.")
@@ -92,6 +91,7 @@ def apply(  # noqa: PLR0913 - one parameter an option
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
+    from batchpol.cli.screen import Screen, ask
     from batchpol.lane import Conduct, Persistence
     from batchpol.run import Options
     from batchpol.ses import Connection
@@ -126,9 +126,7 @@ def apply(  # noqa: PLR0913 - one parameter an option
         shared_quota=shared_quota,
         max_duration=_seconds(max_duration),
         conduct=Conduct(compare=not blind, no_clobber=no_clobber, only_existing=only_existing),
-        persistence=Persistence(
-            max_attempts=max_attempts, max_outage=max_outage, max_deferrals=2 if defer else 0
-        ),
+        persistence=Persistence(max_attempts=max_attempts, max_outage=max_outage, max_deferrals=2 if defer else 0),
         select=tuple(select or ()),
         ignore=tuple(ignore or ()),
         warnings_as_errors=warnings_as_errors,
@@ -140,11 +138,12 @@ def apply(  # noqa: PLR0913 - one parameter an option
 def _run(input: str, format: str | None, options: Options, screen: Screen, output: str) -> int:
     import anyio
 
-    from batchpol.report import check_suffix
+    from batchpol.cli.screen import print_result
+    from batchpol.report import check_report
     from batchpol.source import open_source
 
     for path in options.reports:
-        check_suffix(path)
+        check_report(path)
     with open_source(input, format=format) as source:
         screen.notes(source.notes)
         result = anyio.run(_apply, source, options, screen, backend_options={"use_uvloop": _has_uvloop()})
@@ -184,7 +183,11 @@ async def _embedded(options: Options, stack: AsyncExitStack) -> Options:
 
     server = await stack.enter_async_context(Sandbox())
     connection = replace(
-        options.connection, profile=None, endpoint_url=server.url, access_key="EMBEDDEDSES", secret_key="embedded"
+        options.connection,
+        profile=None,
+        endpoint_url=server.url,
+        access_key="EMBEDDEDSES",
+        secret_key="-",  # noqa: S106 - it opens nothing
     )
     return replace(options, connection=connection, regions=options.regions or ("us-east-1",))
 
@@ -193,7 +196,11 @@ async def _heed_signals(batch: Batch, screen: Screen) -> None:
     """First signal: finish what is under way. Second: end now."""
     import anyio
 
-    codes = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143), signal.SIGHUP: ("terminated", 143)}
+    codes = {
+        signal.SIGINT: ("interrupted", 130),
+        signal.SIGTERM: ("terminated", 143),
+        signal.SIGHUP: ("terminated", 143),
+    }
     with anyio.open_signal_receiver(*codes) as signals:
         first = True
         async for number in signals:
@@ -257,5 +264,3 @@ def _seconds(text: str | None) -> float | None:
         raise UsageError(f"--max-duration is a time like 90s, 30m or 2h, not {text!r}")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return hours * 3600.0 + minutes * 60.0 + seconds
-
-

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchpol.cli.screen import visible
+from batchpol.cli.terminal import visible
 from batchpol.errors import UsageError
+
+if TYPE_CHECKING:
+    from batchpol.model import Finding, Record
 
 EPILOG = (
     "Example: batchpol validate tenants.csv --region eu-west-1 --account 123456789012 --report findings.jsonl. "
@@ -31,9 +35,7 @@ def validate(
     warnings_as_errors: Annotated[
         bool, typer.Option("--warnings-as-errors", help="A warning rejects its record.")
     ] = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="One JSON line a record, *.jsonl.")
-    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="One JSON line a record, *.jsonl.")] = None,
     output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The summary only.")] = False,
     explain: Annotated[
@@ -51,15 +53,44 @@ def validate(
     from batchpol.model import Target
     from batchpol.validate import Checker
 
+    if output not in ("text", "json"):
+        raise UsageError(f"--output is text or json, not {output!r}")
     checker = Checker(
         target=Target(account or "", region or ""),
         select=tuple(select or ()),
         ignore=tuple(ignore or ()),
         warnings_as_errors=warnings_as_errors,
     )
-    counts = check_input(input, checker, format=format, report=report, found=None if quiet else _show)
+    tally = check_input(input, checker, format=format, report=report, found=None if quiet else partial(_show, output))
+    counts = {verdict.value: tally.verdicts[verdict] for verdict in tally.verdicts} | {"with_warnings": tally.warned}
     if output == "json":
         typer.echo(json.dumps(counts))
     else:
-        typer.echo(", ".join(f"{count:,} {word}" for word, count in counts.items()))
+        typer.echo(", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()))
     raise typer.Exit(1 if counts["rejected"] else 0)
+
+
+def _show(output: str, record: Record, finding: Finding) -> None:
+    """One finding as a line, as linters print them; beside a JSON summary on standard error."""
+    where = f"{record.file or 'input'}:{record.line}"
+    hint = f" ({finding.hint})" if finding.hint else ""
+    text = f"{where}: {finding.severity}: {finding.message}{hint} [{finding.code} at {finding.where}]"
+    typer.echo(visible(text), err=output == "json")
+
+
+def _explain(code: str) -> None:
+    from batchpol.check import RULES
+    from batchpol.model import did_you_mean
+
+    rule = RULES.get(code)
+    if rule is None:
+        raise UsageError(f"there is no finding code {code!r}", hint=did_you_mean(code, RULES))
+    typer.echo(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {rule.source}")
+    typer.echo(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
+
+
+def _indented(text: str) -> str:
+    """An example, kept short: the whole of a large one helps nobody."""
+    lines = text.splitlines() or [""]
+    shown = [line if len(line) <= 400 else line[:400] + " ..." for line in lines[:8]]
+    return "\n".join(f"  {visible(line)}" for line in shown + (["..."] if len(lines) > 8 else []))

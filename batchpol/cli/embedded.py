@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from batchpol.cli.screen import tell
+from batchpol.cli.terminal import tell
 from batchpol.errors import UsageError
 
 EPILOG = (
@@ -49,7 +49,9 @@ def sandbox(
             log=log,
         )
     except ValueError as error:
-        raise UsageError(f"the sandbox cannot be run like that: {error}", hint="see batchpol sandbox --faults") from error
+        raise UsageError(
+            f"the sandbox cannot be run like that: {error}", hint="see batchpol sandbox --faults"
+        ) from error
     _serve(options, port)
 
 

@@ -1,7 +1,4 @@
-"""What people see: the plan before the start, progress, the summary, errors.
-
-Text that comes from the input or from SES is never interpreted by the terminal: control characters are escaped.
-"""
+"""What people see of a run: the plan before the start, progress, the summary."""
 
 from __future__ import annotations
 
@@ -9,17 +6,17 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+import anyio
+import anyio.to_thread
 import typer
 
-from batchpol.errors import BatchpolError, SesError, UsageError
-from batchpol.model import Outcome, Status, Target
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batchpol.run import Preview, Result
+from batchpol.cli.terminal import tell, visible
+from batchpol.model import Outcome, Severity, Status, Target
+from batchpol.report import summary_json, summary_text
+from batchpol.run import Observer, Preview, Result
+from batchpol.validate import Verdict
 
 EVERY = 30.0
 """Seconds between two lines of progress where the output is no terminal."""
@@ -28,33 +25,12 @@ SHOWN = 5
 """Rejected records shown before the question; the report has them all."""
 
 
-def visible(text: str) -> str:
-    """``text`` with everything a terminal might interpret escaped: C0 and C1 controls, and bidirectional marks."""
-    return "".join(
-        char if char.isprintable() or char == " " else char.encode("unicode_escape").decode("ascii") for char in text
-    )
-
-
-def tell(text: str) -> None:
-    """One line on standard error; a closed terminal is no reason to stop."""
-    try:
-        typer.echo(text, err=True)
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the process
-
-
-def complain(error: BatchpolError) -> None:
-    """An error as one paragraph: what happened, where and why, then what to do."""
-    text = visible(str(error))
-    tell(f"error: {text}" + (f"\n  -> {visible(error.hint)}" if error.hint else ""))
-
-
 def ask(preview: Preview) -> bool:
     """Ask on the terminal before the first write."""
     return typer.confirm(f"Send {preview.to_send:,} requests?", default=False, err=True)
 
 
-class Screen:
+class Screen(Observer):
     """Shows a run on standard error; the observer of :class:`~batchpol.run.Batch`.
 
     Args:
@@ -78,8 +54,6 @@ class Screen:
             self.say(f"note: {visible(note)}")
 
     async def planned(self, preview: Preview) -> bool:
-        import anyio.to_thread
-
         self._total, self._seconds = preview.to_send, preview.seconds
         self._started = time.monotonic()
         self.notes(preview.notes)
@@ -100,8 +74,6 @@ class Screen:
         tell(f"{target}: {visible(text)}")
 
     async def show_progress(self) -> None:
-        import anyio
-
         while True:
             await anyio.sleep(EVERY)
             if self._total:
@@ -125,8 +97,6 @@ def duration(seconds: float) -> str:
 
 
 def _plan(preview: Preview) -> list[str]:
-    from batchpol.validate import Verdict
-
     where = f" at {preview.endpoint}" if preview.endpoint else ""
     rejected, duplicates = preview.verdicts[Verdict.REJECTED], preview.verdicts[Verdict.DUPLICATE]
     lines = [
@@ -140,7 +110,7 @@ def _plan(preview: Preview) -> list[str]:
             f"{preview.resumed.again:,} to be sent again, {preview.resumed.refused:,} refused by SES before"
         )
     for checked in preview.first_rejected[:SHOWN]:
-        first = next(finding for finding in checked.findings if finding.severity == "error")
+        first = next(finding for finding in checked.findings if finding.severity is Severity.ERROR)
         lines.append(f"  line {checked.record.line}: rejected: {visible(first.message)} [{first.code}]")
     if rejected > SHOWN:
         lines.append(f"  ... and {rejected - SHOWN:,} more; the report has them all")
@@ -153,8 +123,6 @@ def _plan(preview: Preview) -> list[str]:
 
 def print_result(result: Result, output: str) -> None:
     """The summary on standard output; a reader that went away changes nothing about the run."""
-    from batchpol.report import summary_json, summary_text
-
     if output == "json":
         text = json.dumps(summary_json(result.summary) | _ending(result))
     else:
@@ -184,8 +152,3 @@ def _last_words(result: Result) -> list[str]:
     if result.journal and result.exit_code in (1, 3, 130, 143) and result.summary.can_go_on:
         lines.append(f"to go on, run the same command again; what went through is in {result.journal}")
     return lines
-
-
-def exit_code_of(error: BatchpolError) -> int:
-    """2 for what was unusable from the start, 3 for what stopped a run under way."""
-    return 2 if isinstance(error, UsageError) or not isinstance(error, SesError) else 3

@@ -1,0 +1,39 @@
+"""Lines on the terminal, and errors as people can act on them.
+
+Text that comes from the input or from SES is never interpreted by the terminal: control characters are escaped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from batchpol.errors import BatchpolError, JournalUnwritable, SesError
+
+
+def visible(text: str) -> str:
+    """``text`` with everything a terminal might interpret escaped: C0 and C1 controls, and bidirectional marks."""
+    return "".join(
+        char if char.isprintable() or char == " " else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def tell(text: str) -> None:
+    """One line on standard error; a closed terminal is no reason to stop."""
+    try:
+        typer.echo(text, err=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the process
+
+
+def complain(error: BatchpolError) -> None:
+    """An error as one paragraph: what happened, where and why, then what to do."""
+    text = visible(str(error))
+    tell(f"error: {text}" + (f"\n  -> {visible(error.hint)}" if error.hint else ""))
+
+
+def exit_code_of(error: BatchpolError) -> int:
+    """2 for what was unusable from the start, 3 for what ended a run under way."""
+    return 3 if isinstance(error, SesError | JournalUnwritable) else 2

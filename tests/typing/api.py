@@ -1,0 +1,36 @@
+"""The promised calls of the API; this file only has to type-check."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiobotocore.session import get_session
+from typing_extensions import assert_type
+
+import batchpol
+from batchpol.validate import Checked
+
+
+async def tenants() -> AsyncIterator[batchpol.Record]:
+    yield batchpol.Record(identity="example.com", policy_name="tenant", policy='{"Statement": []}')
+
+
+async def onboard() -> None:
+    result = await batchpol.apply("tenants.csv", region="eu-west-1", expect_account="111122223333", journal="a.jsonl")
+    assert_type(result, batchpol.Result)
+    assert_type(result.exit_code, int)
+    assert_type(result.summary, batchpol.Summary)
+    assert_type(result.summary.counts, dict[batchpol.Status, int])
+
+    await batchpol.apply([{"Identity": "example.com", "PolicyName": "tenant", "Policy": {"Statement": []}}])
+    await batchpol.apply(Path("tenants.jsonl"), session=get_session(), max_failures=0.05, reports=["out.csv"])
+
+    async for outcome in batchpol.stream(tenants(), region="eu-west-1", compare=False):
+        assert_type(outcome, batchpol.Outcome)
+        assert_type(outcome.status, batchpol.Status)
+
+    checked = await batchpol.validate(tenants(), region="eu-west-1", account="111122223333", ignore=["risk"])
+    assert_type(checked, list[Checked])
+    assert_type(checked[0].findings, tuple[batchpol.Finding, ...])
+    assert_type(checked[0].change, batchpol.Change | None)

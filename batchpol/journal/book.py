@@ -20,7 +20,7 @@ from zlib import crc32
 import msgspec
 
 from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalUnwritable
-from batchpol.journal.chain import SEAL, Chain, line_at
+from batchpol.journal.chain import LONGEST, SEAL, Chain, line_at
 from batchpol.journal.entries import (
     Entry,
     OutcomeEntry,
@@ -38,8 +38,6 @@ from batchpol.model import Outcome
 
 _BUFFER = 1 << 18
 """Bytes kept back before they are handed to the system; a sync hands over all."""
-
-_fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
 class Journal:
@@ -138,6 +136,8 @@ class Journal:
             start = self._size
             for entry in entries:
                 body = _encode(entry)[:-1]
+                if len(body) > LONGEST:
+                    raise JournalError(f"a line of {len(body):,} bytes is too long for a journal")
                 crc = crc32(body, self._seed)
                 seal = SEAL % crc
                 self._seed = crc32(seal, crc)
@@ -159,7 +159,7 @@ class Journal:
             self._flush()
         if self._durable:
             try:
-                _fdatasync(self._fd)
+                _make_durable(self._fd)
             except OSError as error:
                 self._failure = error
                 raise _unwritable(self.path, error) from error
@@ -245,7 +245,7 @@ class Journal:
         """Cut a torn tail off, so that the next line begins on a line of its own."""
         try:
             os.ftruncate(self._fd, chain.size)
-            _fdatasync(self._fd)
+            _make_durable(self._fd)
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self.notes.append(torn_note(chain.torn))
@@ -308,6 +308,8 @@ def read(path: str | os.PathLike[str]) -> Iterator[tuple[int, Entry]]:
                     entry = decode(line)
                 except msgspec.DecodeError as error:
                     raise chain.undecodable(str(error)) from error
+                if isinstance(entry, Run):
+                    chain.check_format(entry.format)
                 yield offset, entry
                 offset += len(line)
 
@@ -399,6 +401,11 @@ def _encode(entry: Entry) -> bytes:
         return encode(entry)
     except UnicodeEncodeError:
         return encode(scrubbed(entry))
+
+
+def _make_durable(fd: int) -> None:
+    # The size is made durable too; what may be left behind is the time of the last write. macOS has only fsync.
+    os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)
 
 
 def _sync_folder(path: Path) -> None:

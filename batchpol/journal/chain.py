@@ -53,15 +53,19 @@ class Chain:
             JournalMismatch: a newer batchpol wrote it.
         """
         self._recognise(os.pread(self._fd, 64, 0))
-        rest = b""
-        while chunk := os.pread(self._fd, BLOCK, self.size + len(rest)):
-            data = rest + chunk
-            whole = data.rfind(b"\n") + 1
-            block, rest = data[:whole], data[whole:]
-            if len(rest) > LONGEST:
-                raise self._damaged("it is longer than any line of a journal")
-            if not block:
+        begun: list[bytes] = []  # What is read of a line whose end is not read yet.
+        size = 0
+        while chunk := os.pread(self._fd, BLOCK, self.size + size):
+            begun.append(chunk)
+            size += len(chunk)
+            if b"\n" not in chunk:
+                if size > LONGEST:
+                    raise self._damaged("it is longer than any line of a journal")
                 continue
+            data = b"".join(begun)
+            whole = data.rfind(b"\n") + 1
+            block, begun = data[:whole], [data[whole:]]
+            size -= whole
             good = block if self._accept(block) else self._good_lines(block)
             if good:
                 start = self.size
@@ -69,9 +73,9 @@ class Chain:
                 self.lines += good.count(b"\n")
                 yield start, good
             if len(good) < len(block):
-                self._judge_bad_line(block[len(good) :] + rest)
+                self._judge_bad_line(block[len(good) :] + begun[0])
                 return
-        self.torn = len(rest)
+        self.torn = size
 
     def _accept(self, lines: bytes) -> bool:
         """Whether the checksum that ends these lines vouches for every byte of them; if so, count them in."""
@@ -97,8 +101,8 @@ class Chain:
         """A torn tail if nothing stands behind the bad line, else an error."""
         line, _, behind = tail.partition(b"\n")
         found = _FORMAT.match(line)
-        if found and int(found[1]) > FORMAT:
-            raise self._newer(int(found[1]))
+        if found:
+            self.check_format(int(found[1]))
         if behind or os.pread(self._fd, 1, self.size + len(tail)):
             ends = " (line ends were turned into CRLF)" if line.endswith(b"\r") else ""
             raise self._damaged(f"it, or the line before it, is not as it was written{ends}")
@@ -109,8 +113,13 @@ class Chain:
         if not head.startswith(MAGIC[: len(head)]):
             raise JournalDamaged(f"{self._name} is not a batchpol journal", hint="name another file with --journal")
         found = _FORMAT.match(head)
-        if found and int(found[1]) > FORMAT:
-            raise self._newer(int(found[1]))
+        if found:
+            self.check_format(int(found[1]))
+
+    def check_format(self, number: int) -> None:
+        """Refuse a section of a format that is not known here."""
+        if number > FORMAT:
+            raise self._newer(number)
 
     def _newer(self, number: int) -> JournalError:
         return JournalMismatch(

@@ -131,12 +131,12 @@ class History:
         """Take in a whole journal."""
         for offset, block in chain.blocks():
             try:
-                self._take(_decode_lines(block), offset, block)
+                self._take(_decode_lines(block), offset, block, chain)
             except (msgspec.DecodeError, LookupError, ValueError) as error:
                 raise chain.undecodable(repr(error)) from error
         self._close_section()
 
-    def _take(self, entries: list[_AnyLine], offset: int, block: bytes) -> None:
+    def _take(self, entries: list[_AnyLine], offset: int, block: bytes, chain: Chain) -> None:
         # One plain loop with few look-ups: it is passed three million times for a million records.
         slots, asks, end_of, stop = self._slots, self._asks, block.find, 0
         for entry in entries:
@@ -161,6 +161,7 @@ class History:
                 self._fate_at[slot] = 0
                 self._last_sent[self._target[slot]] = entry.at
             elif isinstance(entry, Run):
+                chain.check_format(entry.format)
                 self._close_section()
                 self.run, self.planned, self.end = entry, None, None
             elif isinstance(entry, Planned):

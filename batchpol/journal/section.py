@@ -244,6 +244,7 @@ class _Sections:
     def _begin(self, run: _AnyLine) -> Section:
         if not isinstance(run, Run):
             raise ValueError("its first line begins no run")
+        self._chain.check_format(run.format)
         if self._current is not None and self._current.settled:
             self._settled = self._current
         self._current = Section(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import stat
@@ -190,7 +191,9 @@ def _open_file(name: str, digest: bool) -> tuple[Counted, int | None]:
     except IsADirectoryError as error:
         raise InputError(f"{name} is a folder", hint="give a file in it") from error
     except FileNotFoundError as error:
-        raise InputError(f"{name}: there is no such file", hint="is it another folder's?") from error
+        raise InputError(
+            f"{name}: there is no such file", hint="check the path; a relative one starts at the working directory"
+        ) from error
     except PermissionError as error:
         raise InputError(f"{name} may not be read by this user", hint="change its permissions or its owner") from error
     except (OSError, ValueError) as error:
@@ -223,5 +226,14 @@ def _check_text(name: str, head: bytes) -> None:
     if zeros > 8 and zeros * 3 > len(head):
         raise InputError(f"{name} is UTF-16 text or a binary file, not UTF-8 text", hint=_SAVE_AS)
     control = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
-    if control > 8 and control * 20 > len(head):
+    if control > 8 and control * 20 > len(head) and (zeros or not _is_utf8(head)):
         raise InputError(f"{name} is a binary file, not text", hint="give a CSV, TSV or JSON Lines file")
+
+
+def _is_utf8(head: bytes) -> bool:
+    """True if these are the first bytes of UTF-8 text; the last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True

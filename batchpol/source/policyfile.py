@@ -84,10 +84,13 @@ class PolicyFiles:
 
 
 def _read_bounded(descriptor: int) -> bytes:
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "not a regular file")
-        content = file.read(MAX_LINE + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(MAX_LINE + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_LINE:
         raise OSError(0, f"over {MAX_LINE:,} bytes long")
     return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import zlib
@@ -13,7 +14,6 @@ from batchpol.model import Finding
 from batchpol.source.rules import CUT_OFF, MAX_LINE, TOO_LONG
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
-_CHUNK: Final = 1 << 16
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -86,49 +86,31 @@ class Counted(io.RawIOBase):
 
 
 class Gunzip(io.RawIOBase):
-    """Decompresses one or more gzip members, never holding more than a buffer of output.
+    """Decompresses gzip, of one member or several, a buffer at a time.
 
-    Everything that was good before the damage is handed out before :class:`Damage` is raised (``gzip.GzipFile``
-    drops what it had unpacked for the call that fails).
+    ``gzip.GzipFile.read`` drops what it had unpacked when damage follows within the same call; ``read1`` hands it
+    out first. Damage, and output beyond ``max_bytes``, is a :class:`Damage`.
     """
 
     def __init__(self, raw: Counted, max_bytes: int) -> None:
-        self._raw, self._left = raw, max_bytes
-        self._inflate = zlib.decompressobj(wbits=31)
-        self._packed = b""
+        self._file = gzip.GzipFile(fileobj=raw, mode="rb")
+        self._left = max_bytes
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        while not self._inflate.eof or self._next_member():
-            packed = self._packed or self._raw.read(_CHUNK) or b""
-            if data := self._unpack(packed, len(buffer)):
-                buffer[: len(data)] = data
-                return len(data)
-            if not packed and not self._inflate.eof:
-                raise Damage("the compressed file ends early")
-        return 0
-
-    def _unpack(self, packed: bytes, size: int) -> bytes:
-        # Called with nothing at the end of the file too: the decompressor may still hold output back.
         try:
-            data = self._inflate.decompress(packed, size)
-        except zlib.error as error:
+            data = self._file.read1(len(buffer))
+        except EOFError as error:
+            raise Damage("the compressed file ends early") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
             raise Damage("the compressed file is damaged") from error
-        self._packed = self._inflate.unconsumed_tail
         self._left -= len(data)
         if self._left < 0:
             raise Damage("the file unpacks to more than the limit")
-        return data
-
-    def _next_member(self) -> bool:
-        """Start on the gzip member that follows, if there is one; zero padding may stand between."""
-        self._packed = self._inflate.unused_data.lstrip(b"\0")
-        while not self._packed and (part := self._raw.read(_CHUNK)):
-            self._packed = part.lstrip(b"\0")
-        self._inflate = zlib.decompressobj(wbits=31)
-        return bool(self._packed)
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def bounded_lines(stream: io.BufferedReader[Any]) -> Iterator[bytes]:
@@ -158,4 +140,5 @@ def _skip_rest(line: bytes, readline: Callable[[int], bytes]) -> BrokenLine:
     while line and not line.endswith(b"\n"):
         line = readline(MAX_LINE)
         size += len(line)
+    size -= len(line) - len(line.rstrip(b"\r\n"))
     return BrokenLine.because(TOO_LONG.at("record", f"the line is {size:,} bytes long; the limit is {MAX_LINE:,}"))

@@ -190,7 +190,7 @@ class Table:
     def _settle(self, row: list[str]) -> Record | None:
         """A row that is not plainly good; None for a blank one."""
         line, problems = self._line + 1, tuple(self._broken)
-        if not problems and not any(cell.strip() for cell in row):
+        if not problems and len(self._pending) == 1 and not any(cell.strip() for cell in row):
             self._done()
             return None
         if len(row) == self.layout.width:
@@ -272,10 +272,10 @@ class Table:
     def _miscounted(self, row: list[str]) -> Finding:
         message = f"expected {self.layout.width} cells as in the header, found {len(row)}"
         hint = ""
-        if any(cell.lstrip().startswith('"') for cell in row):
-            hint = "a quoted cell must begin right after the delimiter, without a blank before its quote"
-        elif any(cell.lstrip().startswith("{") for cell in row):
+        if any(cell.lstrip().startswith("{") for cell in row):
             hint = 'quote the policy and double the quotes inside it: "{""Version"": …}"'
+        elif any(cell.lstrip().startswith('"') for cell in row):
+            hint = "a quoted cell must begin right after the delimiter, without a blank before its quote"
         return COLUMNS.at("record", message, hint)
 
 

@@ -220,6 +220,9 @@ class Table:
         if len(self._pending) > 1:
             line = self._line + len(self._pending)
             return self._fault(f"the quote that opens on this line is closed on line {line}, and text follows it")
+        if f"{self._delimiter}{{" in self._pending[0]:
+            # Bare JSON: its commas part it into cells, and its strings look like quoted ones.
+            return self._fault(self._miscounted(self._loosely(self._pending[0])))
         return self._fault("text follows a closing quote")
 
     def _read_wide(self) -> Record | None:
@@ -234,7 +237,7 @@ class Table:
             return self._after(error)
         return self._settle(row)
 
-    def _fault(self, message: str) -> Record:
+    def _fault(self, fault: str | Finding) -> Record:
         """Reject the first line of the record in hand and go on at the line after it.
 
         The lines up to the fault were all read inside quotes. Read again, one of them may open a quote that stays
@@ -244,10 +247,12 @@ class Table:
         first, *rest = self._pending
         self._open_until = max(self._open_until, self._line + len(self._pending))
         self._again.extendleft(reversed(rest))
-        hint = 'inside a quoted cell each " is doubled: "{""Version"": …}"'
-        problem = first.problem if isinstance(first, BrokenText) else QUOTE.at("record", message, hint)
+        if isinstance(first, BrokenText):
+            fault = first.problem
+        elif isinstance(fault, str):
+            fault = QUOTE.at("record", fault, 'inside a quoted cell each " is doubled: "{""Version"": …}"')
         del self._pending[1:]
-        record = self._partial(self._loosely(first), (problem,))
+        record = self._partial(self._loosely(first), (fault,))
         self._done()
         return record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -175,10 +176,8 @@ def test_a_mark_at_the_start_is_no_part_of_the_line(read: Reading) -> None:
     assert record.identity == "good.test"
 
 
-def test_json_lines_have_no_columns(tmp_path: object) -> None:
-    from pathlib import Path
-
-    path = Path(str(tmp_path)) / "x.jsonl"
+def test_json_lines_have_no_columns(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
     path.write_text(GOOD)
     with open_source(path) as source:
         assert (source.columns, source.notes) == ((), [])

@@ -154,6 +154,7 @@ def test_an_empty_cell_is_passed_on(read: Reading) -> None:
     ("row", "found", "hint"),
     [
         ('a.test,p,{"Version": "2012-10-17", "Statement": []}', 4, "quote the policy"),
+        ('a.test,p,{"Version":"2012-10-17","Statement":[]}', 4, "quote the policy"),
         ('a.test,p, "{""Version"": 1, ""Id"": 2}"', 4, "without a blank"),
         ("a.test,p", 2, ""),
         ("a.test,p,x,y,z", 5, ""),

@@ -182,6 +182,7 @@ class Journal:
         """The section a report is about, this run's own if it got that far; see :func:`scan`."""
         with self._lock:
             if self._failure is None:
+                self._check()
                 self._flush()
         return read_section(Chain(self._fd, self._name))
 
@@ -226,13 +227,16 @@ class Journal:
     def _flush(self) -> None:
         """Hand the buffer to the system; the lock is held."""
         try:
-            while self._buffer:
-                count = os.write(self._fd, self._buffer)
-                self._written += count
-                del self._buffer[:count]
+            with memoryview(self._buffer) as pending:
+                done = 0
+                while done < len(pending):
+                    done += os.write(self._fd, pending[done:])
         except OSError as error:
             self._failure = error
             raise _unwritable(self.path, error) from error
+        # Only now: what counts as written may be read back, so it ends with a line.
+        self._written += len(self._buffer)
+        self._buffer.clear()
 
     def _line(self, offset: int) -> bytes:
         if offset >= self._written:

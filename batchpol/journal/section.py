@@ -29,6 +29,8 @@ STATUSES = tuple(Status)
 CODE_OF = {status.value: code for code, status in enumerate(STATUSES)}
 """Place of a status in :data:`STATUSES`, by its text: hashing an enum's member takes a Python call."""
 MOST_COLUMNS = 1000
+LONGEST_COLUMN = 256
+"""Bounds on the extra columns that records bring, in number and in characters of a name."""
 UNANSWERED = "NoAnswerRecorded"
 """Error code of a record whose request was sent and whose answer was never written down."""
 
@@ -99,10 +101,10 @@ class Section:
         return tuple(self._columns)
 
     def met(self, names: Iterable[str]) -> None:
-        """Extra columns of a record; hostile input cannot make more than :data:`MOST_COLUMNS` of them."""
+        """Take in the extra columns of a record; those beyond the bounds do not become columns."""
         for name in names:
-            if name not in self._columns and len(self._columns) < MOST_COLUMNS:
-                self._columns[name] = None
+            if len(self._columns) < MOST_COLUMNS and len(name) <= LONGEST_COLUMN:
+                self._columns.setdefault(name)
 
     def counts(self) -> dict[Status, int]:
         """How many records are in each status; a status of which there is none is left out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from batchpol.identity import partition_of
 from batchpol.model import Finding, Outcome, Severity, Status
@@ -32,26 +32,23 @@ POLICY = "policy"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """How a cell begins that a spreadsheet may run."""
 
+# The last two are other spellings of policy_name in an input.
+_OURS = frozenset({*COLUMNS, POLICY, "findings", "name", "policyname"})
+
 Value = str | int | float | None
 _HARMLESS_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def names_of_extra(columns: Sequence[str]) -> dict[str, str]:
-    """Under which name each extra column stands in a report, in order.
+def extra_name(column: str) -> str:
+    """Under which name an extra column stands in a report.
 
-    One called like a column of ours, in whatever case, gets ``input_`` put before it, until its name is free.
+    One called like a column of ours, in whatever case, gets ``input_`` put before it. So does one that has such a
+    name already: in a report of a report of a report, ``input_input_line`` is the oldest line number.
     """
-    # The last two are other spellings of policy_name in an input.
-    taken = {*COLUMNS, POLICY, "findings", "name", "policyname"}
-    given: dict[str, str] = {}
-    others = {column.casefold() for column in columns}
-    for column in columns:
-        name = column
-        while name.casefold() in taken or (name != column and name.casefold() in others):
-            name = f"input_{name}"
-        taken.add(name.casefold())
-        given[column] = name
-    return given
+    bare = column.casefold()
+    while bare.startswith("input_"):
+        bare = bare.removeprefix("input_")
+    return f"input_{column}" if bare in _OURS else column
 
 
 def values(outcome: Outcome) -> dict[str, Value]:
@@ -109,10 +106,10 @@ def as_input(outcome: Outcome, row: dict[str, Value]) -> dict[str, Value]:
     return row
 
 
-def cells(row: Mapping[str, Value], extra: Mapping[str, str]) -> list[Value]:
+def cells(row: Mapping[str, Value], extra: Iterable[str]) -> list[Value]:
     """A row for CSV: every text that a spreadsheet would run gets an apostrophe before it."""
     ours = [neutral(column, value) if isinstance(value, str) else value for column, value in row.items()]
-    return [*ours, *(neutral("", value) for value in extra.values())]
+    return [*ours, *(neutral("", value) for value in extra)]
 
 
 def neutral(column: str, text: str) -> str:

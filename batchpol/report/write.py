@@ -14,7 +14,7 @@ import msgspec
 from batchpol.errors import UsageError
 from batchpol.model import Outcome, Status
 from batchpol.report.files import Replacement, check_place
-from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, finding_object, names_of_extra, neutral, values
+from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, extra_name, finding_object, neutral, values
 
 _encode = msgspec.json.Encoder().encode
 
@@ -86,12 +86,11 @@ def render(
 
 
 def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, columns: Sequence[str], policy: bool) -> None:
-    names = names_of_extra(columns)
     writer = csv.writer(_Lines(stream), lineterminator="\r\n")
-    writer.writerow([*COLUMNS, *([POLICY] if policy else ()), *(neutral("", name) for name in names.values())])
+    writer.writerow([*COLUMNS, *([POLICY] if policy else ()), *(neutral("", extra_name(it)) for it in columns)])
     for outcome in outcomes:
         row = as_input(outcome, values(outcome)) if policy else values(outcome)
-        writer.writerow(cells(row, {name: outcome.extra.get(name, "") for name in names}))
+        writer.writerow(cells(row, [outcome.extra.get(column, "") for column in columns]))
 
 
 class _Lines:
@@ -109,13 +108,10 @@ class _Lines:
 
 
 def _json_lines(outcomes: Iterable[Outcome], stream: BinaryIO, columns: Sequence[str], policy: bool) -> None:
-    names = names_of_extra(columns)
     for outcome in outcomes:
         row: dict[str, Any] = as_input(outcome, values(outcome)) if policy else dict(values(outcome))
         row["findings"] = [finding_object(finding) for finding in outcome.findings]
-        if not names.keys() >= outcome.extra.keys():
-            names = names_of_extra(tuple(dict.fromkeys((*columns, *outcome.extra))))
-        row |= {names[column]: value for column, value in outcome.extra.items()}
+        row |= {extra_name(column): outcome.extra.get(column) for column in dict.fromkeys((*columns, *outcome.extra))}
         stream.write(json_line(row))
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
 from batchpol import journal
 from batchpol.model import Status
+from batchpol.report import write_report
 
 POLICY = json.dumps(
     {
@@ -36,19 +39,20 @@ POLICY = json.dumps(
 )
 
 
-def write(path: Path, records: int) -> float:
-    """The first pass, then an intent and an outcome for each record; returns µs an append of a record."""
+def write(path: Path, records: int) -> str:
+    """The first pass, some records read back, then an intent and an outcome for each."""
     with journal.Journal.create(path) as book:
         book.append(journal.Run(format=1, run_id="bench", at="2026-01-01T00:00:00Z", columns=("tenant",)))
         began = time.perf_counter()
         spent_outside = 0.0
+        places = array("Q")
         for n in range(records):
             here = time.perf_counter()
             identity = f"tenant-{n:07d}.example.com"
             policy = POLICY % (n, n)
             digest = hashlib.sha256(policy.encode()).hexdigest()
             spent_outside += time.perf_counter() - here
-            book.append(
+            place = book.append(
                 journal.RecordEntry(
                     n=n,
                     line=n + 2,
@@ -62,9 +66,16 @@ def write(path: Path, records: int) -> float:
                     extra={"tenant": str(n)},
                 )
             )
+            if n % 10 == 0:
+                places.append(place)
         an_append = (time.perf_counter() - began - spent_outside) / records * 1e6
         book.append(journal.Planned(records=records))
         book.sync()
+        random.Random(1).shuffle(places)
+        began = time.perf_counter()
+        for place in places:
+            book.read_record(place)
+        a_read = (time.perf_counter() - began) / len(places) * 1e6
         for n in range(records):
             book.append(
                 journal.Intent(n=n, attempt=1, at="2026-01-01T00:00:00.000Z"),
@@ -77,51 +88,59 @@ def write(path: Path, records: int) -> float:
                     duration_ms=81.25,
                 ),
             )
-    return an_append
+    return f"{an_append:.1f} µs to append a record, {a_read:.1f} µs to read one back"
 
 
-def resume(path: Path, records: int) -> float:
-    """Lock, verify, and gather the latest fate of every change; then ask for each. Returns µs a question."""
+def resume(path: Path, records: int) -> str:
+    """Lock, verify, and gather the latest fate of every change; then ask for each."""
+    began = time.perf_counter()
     with journal.Journal.resume(path) as book:
-        print(f"{'':10}opened after {time.process_time():.1f} s of processor time", file=sys.stderr)
-        began = time.perf_counter()
+        opened = time.perf_counter() - began
+        fates = 0
         for n in range(records):
             key = f"tenant-{n:07d}.example.com"
-            book.history.fate("111122223333", "us-east-1", key, "sending", "put", "")
-        return (time.perf_counter() - began) / records * 1e6
+            digest = hashlib.sha256((POLICY % (n, n)).encode()).hexdigest()
+            fates += book.history.fate("111122223333", "us-east-1", key, "sending", "put", digest) is not None
+        assert fates == records
+        return f"{opened:.1f} s to open, the rest to ask for each change"
 
 
-def scan(path: Path, records: int) -> float:
+def scan(path: Path, records: int) -> str:
     """What ``batchpol status`` needs."""
     section = journal.scan(path)
     assert section is not None
     assert section.counts() == {Status.APPLIED: records}
-    return 0.0
+    return ""
 
 
-def outcomes(path: Path, records: int) -> float:
-    """Every row of the report."""
-    began = time.perf_counter()
+def outcomes(path: Path, records: int) -> str:
+    """Every row of the report, without its file."""
     assert sum(1 for _ in journal.outcomes(path)) == records
-    return (time.perf_counter() - began) / records * 1e6
+    return "scan included"
 
 
-STEPS: dict[str, tuple[Callable[[Path, int], float], str]] = {
-    "write": (write, "µs an append of a record"),
-    "scan": (scan, ""),
-    "resume": (resume, "µs a look-up after it"),
-    "outcomes": (outcomes, "µs a row, scan included"),
+def report(path: Path, records: int) -> str:
+    """The CSV report."""
+    write_report(journal.outcomes(path), path.with_name("bench.report.csv"), columns=("tenant",))
+    return "scan included"
+
+
+STEPS: dict[str, Callable[[Path, int], str]] = {
+    "write": write,
+    "scan": scan,
+    "resume": resume,
+    "outcomes": outcomes,
+    "report": report,
 }
 
 
 def step(name: str, path: Path, records: int) -> None:
     """One step, in this process; prints a line of the table."""
     began = time.perf_counter()
-    run, unit = STEPS[name]
-    each = run(path, records)
-    seconds = time.perf_counter() - began
+    said = STEPS[name](path, records)
+    seconds, busy = time.perf_counter() - began, time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{name:10}{seconds:8.1f} s{peak:8.0f} MB peak   {f'{each:.1f} {unit}' if unit else ''}", flush=True)
+    print(f"{name:10}{seconds:8.1f} s{busy:8.1f} s busy{peak:8.0f} MB peak   {said}", flush=True)
 
 
 def main() -> None:

@@ -214,8 +214,9 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
     book = Journal.create(tmp_path / "j")
     book.close()
     book.close()
-    with pytest.raises(JournalError, match="closed"):
-        book.append(run())
+    for refused in (lambda: book.append(run()), book.sync, book.section, book.outcomes):
+        with pytest.raises(JournalError, match="closed"):
+            refused()
 
 
 def test_a_record_can_be_read_back_at_once() -> None:
@@ -230,15 +231,10 @@ def test_a_record_can_be_read_back_at_once() -> None:
             entry = book.read_record(places[back])
             assert entry.n == back
             assert entry.policy.startswith(f"{back}:é")
-        assert book.read_record(places[0]) == record(0, document=entry_text(book, places[0]))
         with pytest.raises(JournalError):
             book.read_record(0)
         with pytest.raises(JournalError):
             book.read_outcome(places[0])
-
-
-def entry_text(book: Journal, place: int) -> str:
-    return book.read_record(place).policy
 
 
 def test_several_entries_give_the_place_of_the_first() -> None:

@@ -23,7 +23,7 @@ from batchpol.gate import PERIOD, Gate, Passage
 from batchpol.journal import Before, Entry, Intent, outcome_entry
 from batchpol.line import Job, Line
 from batchpol.model import Action, Change, Outcome, Status, Target
-from batchpol.plan import Effect, effect
+from batchpol.comparison import Effect, effect
 from batchpol.ses import EXPIRED, READS_AT_ONCE, Attempt, Ses
 
 LEAD = 0.05

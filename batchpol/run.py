@@ -478,8 +478,11 @@ class Batch:
         reason, code = self._stopped or ("finished", 0)
         if self._failure is not None:
             reason, code = f"the journal could not be written: {self._failure}", 3
-        if code == 0 and section is not None and section.counts().keys() & BAD:
+        counts = section.counts() if section is not None else {}
+        if code == 0 and counts.keys() & BAD:
             code = 1
+        if reason == "finished" and self.options.limit is not None and Status.NOT_ATTEMPTED in counts:
+            reason = f"--limit {self.options.limit} was reached"
         if self._failure is None:
             journal.append(End(at=self._now(), reason=reason, exit_code=code))
             journal.sync()

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "batchpol"
 FLOORS = {
     "version": 0, "model": 0, "errors": 0,
     "index": 1, "identity": 1, "policy": 1, "grammar": 1,
-    "source": 2, "validate": 2, "plan": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2,
+    "source": 2, "validate": 2, "comparison": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2,
     "lane": 3, "intake": 3,
     "run": 4, "check": 4,
     "cli": 5, "api": 5,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import assert_type
 
 from aiobotocore.session import get_session
-from typing_extensions import assert_type
 
 import batchpol
 from batchpol.validate import Checked

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchpol.model import Action, Status
-from batchpol.plan import ABSENT, Effect, Restore, effect, matches, meaning_digest, same_meaning, undo
+from batchpol.comparison import ABSENT, Effect, Restore, effect, matches, meaning_digest, same_meaning, undo
 from tests.plan.documents import Document, documents, respelled
 
 A, B = '{"Id":"a"}', '{"Id":"b"}'

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchpol.model import Action
-from batchpol.plan import Effect, changed_paths, diff, effect, meaning_digest, same_meaning
+from batchpol.comparison import Effect, changed_paths, diff, effect, meaning_digest, same_meaning
 from tests.plan.documents import CHANGES, RESOURCE, Document, changed, documents, respelled
 
 # Not st.randoms: that draws every bit from hypothesis, which makes these tests thirty times slower.

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchpol.comparison import MOST_PATHS, changed_paths, diff
-from tests.plan.documents import RESOURCE, Document, documents, respelled
+from tests.comparison.documents import RESOURCE, Document, documents, respelled
 
 rngs = st.integers(0, 2**32).map(random.Random)
 

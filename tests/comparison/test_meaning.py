@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchpol.model import Action
 from batchpol.comparison import Effect, changed_paths, diff, effect, meaning_digest, same_meaning
-from tests.plan.documents import CHANGES, RESOURCE, Document, changed, documents, respelled
+from tests.comparison.documents import CHANGES, RESOURCE, Document, changed, documents, respelled
 
 # Not st.randoms: that draws every bit from hypothesis, which makes these tests thirty times slower.
 rngs = st.integers(0, 2**32).map(random.Random)

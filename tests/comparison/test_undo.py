@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchpol.model import Action, Status
 from batchpol.comparison import ABSENT, Effect, Restore, effect, matches, meaning_digest, same_meaning, undo
-from tests.plan.documents import Document, documents, respelled
+from tests.comparison.documents import Document, documents, respelled
 
 A, B = '{"Id":"a"}', '{"Id":"b"}'
 rngs = st.integers(0, 2**32).map(random.Random)

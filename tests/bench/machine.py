@@ -1,0 +1,49 @@
+"""What a benchmark ran on, in words: figures without their machine say little.
+
+``python -m tests.bench.machine`` prints the line that every benchmark prints.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+LIBRARIES = ("batchpol", "aiobotocore", "botocore", "aiohttp", "aiolimiter", "anyio", "uvloop", "boto3")
+"""Distributions whose versions a figure depends on."""
+
+
+def describe() -> str:
+    """CPU, cores, memory, system, Python and libraries, as one paragraph of Markdown."""
+    libraries = ", ".join(f"{name} {installed(name) or '(none)'}" for name in LIBRARIES)
+    return (
+        f"{_cpu()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release()}; "
+        f"{platform.python_implementation()} {platform.python_version()}; {libraries}"
+    )
+
+
+def installed(name: str) -> str:
+    """The version of a distribution, empty if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _cpu() -> str:
+    """The processor's name as Linux tells it, elsewhere as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return " ".join((names[0] if names else platform.processor() or platform.machine()).split())
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+if __name__ == "__main__":
+    print(describe())

@@ -61,7 +61,7 @@ class Table:
         policy_required: bool = True,
         name_required: bool = True,
     ) -> None:
-        self._lines = (_text(line) for line in lines)
+        self._lines = _texts(lines)
         self._file = file
         self._line = 0
         """Physical lines behind us."""
@@ -284,20 +284,21 @@ class Table:
         return COLUMNS.at("record", message, hint)
 
 
-def _text(line: bytes) -> str:
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        at, byte = error.start, line[error.start]
-        problem = ENCODING.at("record", f"byte 0x{byte:02X} at byte {at + 1} of the line is not UTF-8", _UTF8)
-        return _broken(line.decode(errors="replace"), problem, kept=True)
-    if "\0" in text:
-        problem = ENCODING.at("record", f"a NUL byte at byte {line.index(0) + 1} of the line", _UTF8)
-        return _broken(text.replace("\0", "\ufffd"), problem, kept=True)
-    if isinstance(line, BrokenLine):
-        # Blank text: the reader must see a whole row for it.
-        return _broken("\n", line.problem, kept=False)
-    return text
+def _texts(lines: Iterator[bytes]) -> Iterator[str]:
+    for line in lines:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            at, byte = error.start, line[error.start]
+            problem = ENCODING.at("record", f"byte 0x{byte:02X} at byte {at + 1} of the line is not UTF-8", _UTF8)
+            text = _broken(line.decode(errors="replace"), problem, kept=True)
+        if "\0" in text:
+            problem = ENCODING.at("record", f"a NUL byte at byte {line.index(0) + 1} of the line", _UTF8)
+            text = _broken(text.replace("\0", "\ufffd"), problem, kept=True)
+        elif not line and isinstance(line, BrokenLine):
+            # Blank text: the reader must see a whole row for it.
+            text = _broken("\n", line.problem, kept=False)
+        yield text
 
 
 _UTF8: Final = "save the file as UTF-8 (in spreadsheets: CSV UTF-8)"

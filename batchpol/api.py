@@ -1,4 +1,4 @@
-"""The coroutine API: the same batch as the command's, inside a service's own event loop (floor 5).
+"""The coroutine API: the same batch as the command's, inside a service's own event loop (floor 6).
 
 It prints nothing, installs no signal handler, holds no global state, and leaves no task and no connection behind,
 however it ends.

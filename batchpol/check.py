@@ -1,4 +1,4 @@
-"""Validation of one input, alone and offline: what ``batchpol validate`` does (floor 4)."""
+"""Validation of one input, alone and offline: what ``batchpol validate`` does (floor 5)."""
 
 from __future__ import annotations
 

@@ -40,6 +40,10 @@ CLEAR_AIR = 3
 """Attempts in a row that SES took before a widened period is narrowed by one step."""
 
 
+EVIDENCE = 2
+"""Refusals right after a request of another kind that make the operations of a target share one gate."""
+
+
 @dataclass(slots=True)
 class RoundTrips:
     """The round trips seen lately, in seconds, and what they say about how late a request may have arrived."""
@@ -234,3 +238,45 @@ class Gate:
             pace.refused()
         else:
             pace.taken()
+
+
+@dataclass(slots=True)
+class Gates:
+    """The gates of one target, one an operation: writing (puts and deletes together), reading policies, listing
+    their names, and looking identities up."""
+
+    writes: Gate
+    reads: Gate
+    lists: Gate
+    look_ups: Gate
+    evidence: int = 0
+    joined: bool = False
+
+    @classmethod
+    def at(cls, period: float = PERIOD, *, not_before: float = 0.0, shared: bool = False) -> Gates:
+        """Gates of ``period`` seconds; ``shared`` if all operations have one quota."""
+        writes, reads, lists, look_ups = (Gate(period, not_before=not_before) for _ in range(4))
+        gates = cls(writes, reads, lists, look_ups)
+        if shared:
+            gates.join()
+        return gates
+
+    def join(self) -> None:
+        """Make one quota of all of them."""
+        for gate in (self.reads, self.lists, self.look_ups):
+            gate.join(self.writes)
+        self.joined = True
+
+    def refused(self, by: Gate, departure: float) -> bool:
+        """Weigh a refusal of an attempt that left at ``departure`` (loop time); true when it joined the gates.
+
+        A refusal right after a request of another kind speaks for one quota for both.
+        """
+        others = (gate for gate in (self.writes, self.reads, self.lists, self.look_ups) if gate is not by)
+        recently = any(departure - by.period < other.last_departure <= departure for other in others)
+        if self.joined or not recently:
+            return False
+        self.evidence += 1
+        if self.evidence >= EVIDENCE:
+            self.join()
+        return self.joined

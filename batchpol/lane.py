@@ -1,4 +1,4 @@
-"""The lane: the worker of one target (floor 3).
+"""The lane: the worker of one target (floor 4).
 
 For one change the order is, as consecutive calls: wait near the gate, journal the intent, pass the gate and send,
 journal the outcome. The intent is made durable in the last :data:`LEAD` seconds of the wait, so that nothing but
@@ -13,18 +13,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import anyio
 from anyio.abc import TaskGroup
 
 from batchpol.commit import GroupCommit
+from batchpol.comparison import Effect, changed_paths, effect, matches
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
-from batchpol.gate import PERIOD, Gate, Passage
+from batchpol.gate import Gate, Gates, Passage
 from batchpol.journal import Before, Entry, Intent, outcome_entry
 from batchpol.line import Job, Line
-from batchpol.model import Action, Change, Outcome, Status, Target
-from batchpol.comparison import Effect, effect
-from batchpol.ses import EXPIRED, READS_AT_ONCE, Attempt, Ses
+from batchpol.model import Action, Change, Outcome, Rule, Severity, Status, Target
+from batchpol.reads import Reads
+from batchpol.ses import EXPIRED, IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses
 
 LEAD = 0.05
 """Seconds before its turn at which a change's intent is written down: longer than an fsync, short enough that a
@@ -34,8 +36,20 @@ BUSY_PATIENCE = 10
 """How many times longer, or more often, a lane keeps trying where SES answers that it is too fast: the server is
 there, and whoever uses the quota will be done some time."""
 
-EVIDENCE = 2
-"""Refusals right after a request of the lane's other kind that make it believe both share one quota."""
+MOST_POLICIES = 20
+"""Policies one identity can have (SES Developer Guide, Policy anatomy)."""
+
+UNVERIFIED = Rule(
+    "identity-unverified",
+    Severity.WARNING,
+    "The identity is not verified in this account and Region",
+    "SES API Reference, PutIdentityPolicy: an error if the identity is not verified; seen to be taken all the same",
+    "Looked up with GetIdentityVerificationAttributes; --require-verified sends no such record.",
+    bad="example.org, never verified",
+    good="example.com, verified",
+)
+_UNVERIFIED = UNVERIFIED.at("identity", "the identity is not verified in this account and Region")
+UNVERIFIED_REFUSED = PolicyRefused(_UNVERIFIED.message, code=UNVERIFIED.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,47 +70,26 @@ class Persistence:
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """What a lane does besides writing: the choices of one run."""
+    """What a lane does besides writing: the choices of one run.
+
+    ``compare`` reads what is there and writes only what differs; ``no_clobber`` only creates, ``only_existing``
+    only replaces. ``ownership`` looks identities up, 100 a call; with ``require_verified`` what is not verified is
+    not sent. ``verify`` reads back what was written, for up to ``stale`` seconds. ``plan`` writes nothing.
+    """
 
     compare: bool = False
     no_clobber: bool = False
     only_existing: bool = False
+    ownership: bool = False
+    require_verified: bool = False
+    verify: bool = False
+    stale: float = 120.0
+    plan: bool = False
 
     @property
     def reads(self) -> bool:
-        return self.compare or self.no_clobber or self.only_existing
-
-
-@dataclass(slots=True)
-class Gates:
-    """The gates of one lane: one for the writing operations, one for reading."""
-
-    writes: Gate
-    reads: Gate
-    evidence: int = 0
-    joined: bool = False
-
-    @classmethod
-    def at(cls, period: float = PERIOD, *, not_before: float = 0.0, shared: bool = False) -> Gates:
-        """Gates of ``period`` seconds; ``shared`` if all operations have one quota."""
-        gates = cls(Gate(period, not_before=not_before), Gate(period, not_before=not_before))
-        if shared:
-            gates.join()
-        return gates
-
-    def join(self) -> None:
-        self.reads.join(self.writes)
-        self.joined = True
-
-    def refused(self, by: Gate, departure: float) -> bool:
-        """Weigh a refusal of an attempt that left at ``departure``; true when it made the two gates one."""
-        other = self.reads if by is self.writes else self.writes
-        if self.joined or not departure - by.period < other.last_departure <= departure:
-            return False
-        self.evidence += 1
-        if self.evidence >= EVIDENCE:
-            self.join()
-        return self.joined
+        """Whether every change is compared with what is there."""
+        return self.compare or self.no_clobber or self.only_existing or self.plan
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +103,7 @@ class Lane:
         commit: makes journal entries durable.
         settled: told of every outcome once it is durable, and of nothing else.
         noted: told of what a person should know, once each (the period widened, gates joined …).
+        planned: told, where nothing is written, what each change would do to the document that is there.
         renew: gives SES with fresh credentials after they expired, or None when there are none.
         wall: the wall clock.
     """
@@ -120,6 +114,7 @@ class Lane:
     commit: GroupCommit[Entry]
     settled: Callable[[Outcome], None]
     noted: Callable[[Target, str], None]
+    planned: Callable[[Change, Effect, str | None], None] = lambda change, effect, present: None
     renew: Callable[[Ses], Awaitable[Ses | None]] | None = None
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)
     persistence: Persistence = field(default_factory=Persistence)
@@ -127,10 +122,14 @@ class Lane:
     stopped: SesError | None = None
     """Why the lane stopped before its records were through, if it did."""
     _line: Line = field(init=False)
+    _reads: Reads = field(init=False)
     _last_answer: float = field(init=False, default=0.0)
     _widened_told: bool = field(init=False, default=False)
+    _unverified: set[str] = field(init=False, default_factory=set)
+    _tasks: TaskGroup = field(init=False)
 
     def __post_init__(self) -> None:
+        self._reads = Reads(lambda: self.ses, self.gates, self.persistence.max_attempts, self._answered)
         ahead = 24 if self.conduct.reads else 64
         self._line = Line(ahead=ahead, at_once=self.persistence.in_flight)
 
@@ -138,9 +137,9 @@ class Lane:
         """Bring every change to an outcome, or stop; returns when nothing is under way any more."""
         await self._warm()
         self._last_answer = anyio.current_time()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._feed, changes)
-            await self._departures(tasks)
+        async with anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._feed, changes)
+            await self._departures()
             self._line.close()
         for job in self._line.left_over():
             await self._leave(job)
@@ -156,32 +155,36 @@ class Lane:
             for _ in range(2 if self.conduct.reads else 1):
                 tasks.start_soon(self.ses.warm)
 
-    async def _departures(self, tasks: TaskGroup) -> None:
+    async def _departures(self) -> None:
         while await self._line.ready():
             passage = await self.gates.writes.approach(LEAD)
             job = self._line.take()
             if job is None:
                 passage.ended()
                 continue
-            tasks.start_soon(self._attempt, job, passage)
+            self._tasks.start_soon(self._attempt, job, passage)
 
     # -- one attempt -------------------------------------------------------------------------------------------
 
     async def _attempt(self, job: Job, passage: Passage) -> None:
         """Gate, intent, send, outcome: the promise of the whole tool in four calls."""
+        ses = self.ses
         try:
-            await self._intend(job)
-            request_id = await self._send(job, passage)
+            await self._intend(job, ses)
+            request_id = await self._send(job, passage, ses)
         except SesError as error:
-            await self._not_applied(job, error)
+            await self._not_applied(job, error, ses)
         else:
-            await self._settle(job, Status.APPLIED, request_id=request_id)
+            if self.conduct.verify:
+                self._tasks.start_soon(self._verify, job, request_id)
+            else:
+                await self._settle(job, Status.APPLIED, request_id=request_id)
             self._line.settled(job)
         finally:
             passage.ended(answered=False)
 
-    async def _intend(self, job: Job) -> None:
-        await self.ses.ready()
+    async def _intend(self, job: Job, ses: Ses) -> None:
+        await ses.ready()
         job.attempts += 1
         number = job.change.number
         entries: list[Entry] = [Intent(n=number, attempt=job.attempts, at=self._now())]
@@ -189,7 +192,7 @@ class Lane:
             entries.insert(0, Before(n=number, policy=job.present))
         await self.commit.add(*entries)
 
-    async def _send(self, job: Job, passage: Passage) -> str:
+    async def _send(self, job: Job, passage: Passage, ses: Ses) -> str:
         """One request through the gate; returns its id, and leaves its times on the job."""
         change, left = job.change, anyio.current_time()
 
@@ -203,9 +206,9 @@ class Lane:
         attempt = Attempt(passage.admit, departed)
         try:
             if change.action is Action.PUT:
-                request_id = await self.ses.put(change.identity, change.policy_name, change.document, attempt)
+                request_id = await ses.put(change.identity, change.policy_name, change.document, attempt)
             else:
-                request_id = await self.ses.delete(change.identity, change.policy_name, attempt)
+                request_id = await ses.delete(change.identity, change.policy_name, attempt)
         except SesError as error:
             job.duration_ms = _ms_since(left)
             self._answered(self.gates.writes, passage, error, left)
@@ -228,10 +231,10 @@ class Lane:
 
     # -- what did not succeed ----------------------------------------------------------------------------------
 
-    async def _not_applied(self, job: Job, error: SesError) -> None:
+    async def _not_applied(self, job: Job, error: SesError, used: Ses) -> None:
         job.last_error = error
         if isinstance(error, AccessRefused):
-            await self._access_refused(job, error)
+            await self._access_refused(job, error, used)
         elif isinstance(error, PolicyRefused):
             await self._refused(job, error)
         elif self._hopeless(job):
@@ -249,15 +252,19 @@ class Lane:
             await self._settle(job, Status.FAILED, error)
             self._line.settled(job)
 
-    async def _access_refused(self, job: Job, error: AccessRefused) -> None:
+    async def _access_refused(self, job: Job, error: AccessRefused, used: Ses) -> None:
         """Not this record's fault: go on with fresh credentials if there are any, else stop the lane."""
-        fresh = await self.renew(self.ses) if self.renew and error.code in EXPIRED else None
-        if fresh is not None:
-            self.ses = fresh
+        if await self._renewed(error, used):
             self._line.again(job)
         else:
             await self._settle(job, Status.NOT_ATTEMPTED, error, retryable=True)
             self.stop(error)
+
+    async def _renewed(self, error: AccessRefused, used: Ses) -> bool:
+        """Whether there are fresh credentials instead of those of ``used``; another attempt may have got them."""
+        if error.code in EXPIRED and self.ses is used and self.renew is not None:
+            self.ses = await self.renew(used) or self.ses
+        return error.code in EXPIRED and self.ses is not used
 
     async def _leave(self, job: Job) -> None:
         """End a job that was tried and neither taken nor refused, by what came back last."""
@@ -288,22 +295,65 @@ class Lane:
     # -- reading what is there ---------------------------------------------------------------------------------
 
     async def _feed(self, changes: AsyncIterator[Change]) -> None:
-        """Put changes in line; with ``compare`` after reading what is there, one identity at a call."""
-        async for group in _by_identity(changes, READS_AT_ONCE if self.conduct.reads else 1):
+        """Put changes in line: looked up, compared with what is there, one identity at a time, as the run asks."""
+        async for group in _by_identity(self._owned(changes), READS_AT_ONCE if self.conduct.reads else 1):
             if self._line.closed:
                 return
             jobs = [Job(change) for change in group]
-            if self.conduct.reads:
+            if self.conduct.reads or any(change.if_match for change in group):
                 jobs = await self._compared(jobs)
             for job in jobs:
                 if not await self._line.put(job):
                     return
         self._line.fed()
 
+    async def _owned(self, changes: AsyncIterator[Change]) -> AsyncIterator[Change]:
+        """The changes again, 100 identities at a time looked up; those that may not be sent are settled."""
+        window: list[Change] = []
+        names: set[str] = set()
+        async for change in changes:
+            if not self.conduct.ownership:
+                yield change
+                continue
+            wanted = owners(change.key_identity)
+            if len(names | wanted) > IDENTITIES_AT_ONCE:
+                for allowed in await self._allowed(window, names):
+                    yield allowed
+                window, names = [], set()
+            window.append(change)
+            names |= wanted
+        for allowed in await self._allowed(window, names):
+            yield allowed
+
+    async def _allowed(self, window: list[Change], names: set[str]) -> list[Change]:
+        """The changes of a window that are to be sent; what is not verified is remembered for its outcome."""
+        if not window or self._line.closed:
+            return window
+        try:
+            verified = {
+                name for name, status in (await self._reads.verified(sorted(names))).items() if status == "Success"
+            }
+        except SesError as error:
+            if self.conduct.require_verified:
+                error.hint = error.hint or "give the caller ses:GetIdentityVerificationAttributes"
+                self.stop(error)
+                return []
+            self.noted(self.target, f"whether the identities are verified could not be looked up: {error}")
+            return window
+        puts = [change for change in window if change.action is Action.PUT]
+        self._unverified |= {change.key_identity for change in puts if not owners(change.key_identity) & verified}
+        if not self.conduct.require_verified:
+            return window
+        for change in [change for change in window if change.key_identity in self._unverified]:
+            await self._settle(Job(change), Status.REJECTED, UNVERIFIED_REFUSED)
+        return [change for change in window if change.key_identity not in self._unverified]
+
     async def _compared(self, jobs: list[Job]) -> list[Job]:
         """The jobs that still need a write, each with its before-image; the others get their outcomes here."""
+        identity, names = jobs[0].change.identity, [job.change.policy_name for job in jobs]
         try:
-            present = await self._read(jobs[0].change.identity, [job.change.policy_name for job in jobs])
+            present = await self._reads.policies(identity, names)
+            crowd = await self._crowd(identity, jobs) if self.conduct.plan else ""
         except AccessRefused as error:
             error.hint = error.hint or "give the caller ses:GetIdentityPolicies, or run with --blind"
             self.stop(error)
@@ -315,46 +365,63 @@ class Lane:
         remaining = []
         for job in jobs:
             job.was_read, job.present = True, present.get(job.change.policy_name)
-            if (kept := self._kept(job)) is None:
+            job.effect = effect(job.change.action, job.change.document, job.present)
+            if self.conduct.plan:
+                await self._settle_planned(job, crowd)
+            elif (kept := self._kept(job)) is None:
                 remaining.append(job)
             else:
                 await self._settle(job, *kept)
         return remaining
 
+    async def _crowd(self, identity: str, jobs: list[Job]) -> str:
+        """What is wrong with the number of policies that the identity would have, or nothing."""
+        names = set(await self._reads.names(identity))
+        names |= {job.change.policy_name for job in jobs if job.change.action is Action.PUT}
+        names -= {job.change.policy_name for job in jobs if job.change.action is Action.DELETE}
+        most = MOST_POLICIES
+        return f"the identity would have {len(names)} policies, and SES takes {most}" if len(names) > most else ""
+
+    async def _settle_planned(self, job: Job, crowd: str) -> None:
+        self.planned(job.change, job.effect or Effect.UPDATE, job.present)
+        unchanged = job.effect is Effect.UNCHANGED
+        paths = changed_paths(job.present or "", job.change.document) if job.effect is Effect.UPDATE else []
+        note = PolicyRefused("; ".join([*([crowd] if crowd else []), *paths]), code="TooMany" if crowd else "")
+        await self._settle(job, Status.UNCHANGED if unchanged else Status.NOT_ATTEMPTED, note)
+
     def _kept(self, job: Job) -> tuple[Status, SesError | None] | None:
         """The outcome of a job that needs or may have no write, or None when it is to be written."""
-        found = effect(job.change.action, job.change.document, job.present)
-        if found is Effect.UNCHANGED:
+        wanted, conduct = job.change.if_match, self.conduct
+        if job.effect is Effect.UNCHANGED:
             return Status.UNCHANGED, None
-        if self.conduct.no_clobber and found is not Effect.CREATE:
-            return Status.FAILED, _withheld("there is a policy of this name, and --no-clobber keeps it", "Exists")
-        if self.conduct.only_existing and found is Effect.CREATE:
-            return Status.FAILED, _withheld(
-                "there is no policy of this name, and --only-existing creates none", "Absent"
+        if wanted and not matches(wanted, job.present):
+            return Status.FAILED, PolicyRefused(
+                "somebody changed this policy since; it was left as it is", code="Changed"
             )
+        if conduct.no_clobber and job.effect is not Effect.CREATE:
+            return Status.FAILED, PolicyRefused("there is a policy of this name; --no-clobber keeps it", code="Exists")
+        if conduct.only_existing and job.effect is Effect.CREATE:
+            return Status.FAILED, PolicyRefused("no policy of this name; --only-existing creates none", code="Absent")
         return None
 
-    async def _read(self, identity: str, names: list[str]) -> dict[str, str]:
-        """Documents by name, through the read gate, tried again as often as a write would be."""
-        tries = 0
+    async def _verify(self, job: Job, request_id: str) -> None:
+        """Read back until what is there is what was asked for; reads may show the past for more than a minute."""
+        change, deadline = job.change, anyio.current_time() + self.conduct.stale
         while True:
-            tries += 1
-            passage = await self.gates.reads.approach()
-            left = anyio.current_time()
             try:
-                found = await self.ses.policies(identity, names, Attempt(passage.admit, passage.departed))
-            except (Throttled, NoAnswer) as error:
-                self._answered(self.gates.reads, passage, error, left)
-                if tries >= self.persistence.max_attempts:
-                    raise
+                present = (await self._reads.policies(change.identity, [change.policy_name])).get(change.policy_name)
             except SesError as error:
-                self._answered(self.gates.reads, passage, error, left)
-                raise
-            else:
-                self._answered(self.gates.reads, passage, None, left)
-                return found
-            finally:
-                passage.ended(answered=False)
+                await self._settle(job, Status.UNKNOWN, error, request_id=request_id, retryable=True)
+                return
+            if effect(change.action, change.document, present) is Effect.UNCHANGED:
+                await self._settle(job, Status.APPLIED, request_id=request_id)
+                return
+            if anyio.current_time() >= deadline:
+                asked, there = _digest(change.document), _digest(present or "") if present is not None else "nothing"
+                text = f"written, but read back something else: asked for SHA-256 {asked}, there is {there}"
+                other = NoAnswer(text, code="NotAsAsked")
+                await self._settle(job, Status.UNKNOWN, other, request_id=request_id, retryable=True)
+                return
 
     # -- outcomes ----------------------------------------------------------------------------------------------
 
@@ -380,6 +447,8 @@ class Lane:
             duration_ms=job.duration_ms,
             sha256=change.sha256,
             retryable=retryable,
+            effect=job.effect.value if job.effect else "",
+            findings=(_UNVERIFIED,) if change.key_identity in self._unverified else (),
         )
         await self.commit.add(outcome_entry(outcome))
         self.settled(outcome)
@@ -405,8 +474,13 @@ def _names_unseen_principal(error: PolicyRefused) -> bool:
     return error.code == "InvalidPolicy" and "principal" in str(error).lower()
 
 
-def _withheld(message: str, code: str) -> SesError:
-    return PolicyRefused(message, code=code)
+def owners(key_identity: str) -> set[str]:
+    """The identities any of which must be verified: an address's domain counts for it (SES Developer Guide)."""
+    return {key_identity, key_identity.rpartition("@")[2]}
+
+
+def _digest(document: str) -> str:
+    return sha256(document.encode()).hexdigest()
 
 
 def _ms_since(loop_time: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from batchpol.comparison import Effect
 from batchpol.errors import SesError
 from batchpol.model import Change
 
@@ -29,6 +30,8 @@ class Job:
     present: str | None = None
     """The document that is there now, as read before the write; None when there is none or it was not read."""
     was_read: bool = False
+    effect: Effect | None = None
+    """What the write does to it; None when it was not read."""
     last_error: SesError | None = None
 
 

@@ -1,4 +1,4 @@
-"""One batch: who we are, first pass, lanes, stop, report (floor 4).
+"""One batch: who we are, first pass, lanes, stop, report (floor 5).
 
 :func:`run_batch` is the whole of it in one straight line. It prints nothing, installs no signal handler and holds no
 global state; whoever wants to know what happens passes an :class:`Observer`.
@@ -21,6 +21,7 @@ import anyio
 import anyio.to_thread
 
 from batchpol.commit import GroupCommit
+from batchpol.comparison import Effect
 from batchpol.errors import (
     AccessRefused,
     JournalError,
@@ -29,10 +30,10 @@ from batchpol.errors import (
     TargetMismatch,
     UsageError,
 )
-from batchpol.gate import PERIOD
+from batchpol.gate import PERIOD, Gates
 from batchpol.intake import Intake, Queue, Resumed, changes
 from batchpol.journal import FORMAT, End, Entry, History, Journal, Note, Run, set_aside
-from batchpol.lane import Conduct, Gates, Lane, Persistence
+from batchpol.lane import Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.report import Summary, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
@@ -131,6 +132,9 @@ class Observer:
 
     def settled(self, outcome: Outcome) -> None:
         """A record that was queued has its outcome, durably."""
+
+    def compared(self, change: Change, effect: Effect, present: str | None) -> None:
+        """In a plan: what a change would do to the document that is there (None: nothing is)."""
 
     def noted(self, target: Target, text: str) -> None:
         """Something a person should know, said once."""
@@ -424,6 +428,7 @@ class Batch:
             commit=commit,
             settled=self._settled,
             noted=self._observer.noted,
+            planned=self._observer.compared,
             renew=lambda old: aws.renew(target, old),
             wall=self._wall,
             persistence=self.options.persistence,

@@ -11,12 +11,13 @@ PACKAGE = Path(__file__).parent.parent / "batchpol"
 
 FLOORS = {
     "version": 0, "model": 0, "errors": 0,
-    "index": 1, "identity": 1, "policy": 1, "grammar": 1,
-    "source": 2, "validate": 2, "comparison": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2,
-    "lane": 3, "intake": 3,
-    "run": 4, "check": 4,
-    "cli": 5, "api": 5,
-    "__init__": 6, "__main__": 6, "sandbox": 6, "testing": 7,
+    "index": 1, "identity": 1, "policy": 1, "grammar": 1, "comparison": 1,
+    "source": 2, "validate": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2,
+    "reads": 3, "intake": 3, "undo": 3,
+    "lane": 4,
+    "run": 5, "check": 5,
+    "cli": 6, "api": 6,
+    "__init__": 7, "__main__": 7, "sandbox": 7, "testing": 8,
 }  # fmt: skip
 
 FOREIGN = {

@@ -1,4 +1,4 @@
-"""The command line: arguments, terminal, signals, exit codes (floor 5).
+"""The command line: arguments, terminal, signals, exit codes (floor 6).
 
 What a command needs is imported when the command runs, so that ``--help`` answers at once.
 

@@ -16,7 +16,7 @@ may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``
 
 from __future__ import annotations
 
-from batchpol.journal.book import Journal, outcomes, read, scan, set_aside
+from batchpol.journal.book import Journal, outcomes, read, read_entry, scan, set_aside
 from batchpol.journal.entries import (
     FORMAT,
     Before,
@@ -54,6 +54,7 @@ __all__ = [
     "outcome_entry",
     "outcomes",
     "read",
+    "read_entry",
     "scan",
     "set_aside",
 ]

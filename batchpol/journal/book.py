@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 from zlib import crc32
 
 import msgspec
@@ -316,6 +316,12 @@ def read(path: str | os.PathLike[str]) -> Iterator[tuple[int, Entry]]:
                     chain.check_format(entry.format)
                 yield offset, entry
                 offset += len(line)
+
+
+def read_entry(file: BinaryIO, offset: int) -> Entry:
+    """The entry at an offset that :func:`read` gave, of the journal opened as ``file``."""
+    entry: Entry = decode(line_at(file.fileno(), offset))
+    return entry
 
 
 def scan(path: str | os.PathLike[str]) -> Section | None:

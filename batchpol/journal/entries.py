@@ -95,6 +95,7 @@ class RecordEntry(_Line, tag="record"):
             action=Action(self.action),
             document=self.policy,
             sha256=self.sha256,
+            if_match=self.extra.get("if_match", ""),
         )
 
 
@@ -147,21 +148,7 @@ class OutcomeEntry(_Line, tag="outcome"):
     retryable: bool = False
     findings: tuple[Finding, ...] = ()
     carried: bool = False
-
-    @classmethod
-    def of(cls, outcome: Outcome) -> OutcomeEntry:
-        """The line of an outcome; what its record's line says already is not repeated."""
-        return cls(
-            n=outcome.number,
-            status=outcome.status,
-            error_code=outcome.error_code,
-            message=outcome.message,
-            attempts=outcome.attempts,
-            request_id=outcome.request_id,
-            started_at=outcome.started_at,
-            duration_ms=outcome.duration_ms,
-            retryable=outcome.retryable,
-        )
+    effect: str = ""
 
 
 def outcome_entry(outcome: Outcome, *, carried: bool = False) -> OutcomeEntry:
@@ -181,6 +168,7 @@ def outcome_entry(outcome: Outcome, *, carried: bool = False) -> OutcomeEntry:
         retryable=outcome.retryable,
         findings=outcome.findings,
         carried=carried,
+        effect=outcome.effect,
     )
 
 

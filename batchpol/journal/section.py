@@ -172,6 +172,7 @@ def _answered(record: RecordEntry, fate: OutcomeEntry) -> Outcome:
     outcome.started_at = fate.started_at
     outcome.duration_ms = fate.duration_ms
     outcome.retryable = fate.retryable
+    outcome.effect = fate.effect
     outcome.findings = record.findings + fate.findings
     return outcome
 

@@ -10,7 +10,8 @@ import pytest
 
 from batchpol.commit import GroupCommit
 from batchpol.journal import Entry
-from batchpol.lane import Gates, Lane
+from batchpol.gate import Gates
+from batchpol.lane import Lane
 from batchpol.model import Action, Change, Outcome, Target
 from tests.lanes.simulated import Server, SimulatedSes
 

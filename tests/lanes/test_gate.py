@@ -115,7 +115,8 @@ async def test_reads_and_writes_of_one_quota_are_joined_by_what_the_refusals_sho
 
 
 async def test_joined_from_the_start_nothing_is_refused(bench) -> None:
-    from batchpol.lane import Conduct, Gates
+    from batchpol.gate import Gates
+    from batchpol.lane import Conduct
 
     made = bench(server=Server(shared=True), gates=Gates.at(shared=True), conduct=Conduct(compare=True))
     await made.run([change(number) for number in range(30)])
@@ -123,7 +124,7 @@ async def test_joined_from_the_start_nothing_is_refused(bench) -> None:
 
 
 async def test_nothing_leaves_before_the_time_a_resumed_run_must_honour(bench) -> None:
-    from batchpol.lane import Gates
+    from batchpol.gate import Gates
 
     begun = now()
     made = bench(gates=Gates.at(not_before=begun + 5.0))

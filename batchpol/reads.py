@@ -1,0 +1,64 @@
+"""Reading of one target: what is there, through the gates, tried again as often as a write would be (floor 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+
+from batchpol.errors import NoAnswer, SesError, Throttled
+from batchpol.gate import Gate, Gates, Passage
+from batchpol.ses import Attempt, Ses
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True)
+class Reads:
+    """The reads of one target.
+
+    Args:
+        ses: gives SES as it is now (credentials may have been renewed since).
+        gates: of the target.
+        max_attempts: how often one read is tried when it is throttled or not answered.
+        answered: told of every attempt's end: its gate, its passage, the error or None, and when it left.
+
+    Every method raises :class:`~batchpol.errors.SesError`.
+    """
+
+    ses: Callable[[], Ses]
+    gates: Gates
+    max_attempts: int
+    answered: Callable[[Gate, Passage, SesError | None, float], None]
+
+    async def policies(self, identity: str, names: Sequence[str]) -> dict[str, str]:
+        """Documents by name, of up to 20 names of one identity; names without a policy are left out."""
+        return await self._through(self.gates.reads, lambda attempt: self.ses().policies(identity, names, attempt))
+
+    async def names(self, identity: str) -> list[str]:
+        """The names of all policies of one identity."""
+        return await self._through(self.gates.lists, lambda attempt: self.ses().policy_names(identity, attempt))
+
+    async def verified(self, identities: Sequence[str]) -> dict[str, str]:
+        """Verification status by identity, of up to 100; identities that SES does not know are left out."""
+        return await self._through(self.gates.look_ups, lambda attempt: self.ses().verified(identities, attempt))
+
+    async def _through(self, gate: Gate, call: Callable[[Attempt], Awaitable[Answer]]) -> Answer:
+        tries = 0
+        while True:
+            tries += 1
+            passage = await gate.approach()
+            left = anyio.current_time()
+            try:
+                found = await call(Attempt(passage.admit, passage.departed))
+            except SesError as error:
+                self.answered(gate, passage, error, left)
+                if not isinstance(error, Throttled | NoAnswer) or tries >= self.max_attempts:
+                    raise
+            else:
+                self.answered(gate, passage, None, left)
+                return found
+            finally:
+                passage.ended(answered=False)

@@ -1,0 +1,122 @@
+"""The way back: from a journal, an input file that restores what was there before (floor 3).
+
+For each policy that the journal's runs wrote, the earliest before-image is what to restore, and the last document
+written is what must still be there for it (``if_match``): what somebody changed since is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchpol.comparison import undo
+from batchpol.index import KeyIndex, key_of
+from batchpol.journal import Before, Entry, Intent, OutcomeEntry, RecordEntry, Run, read, read_entry
+from batchpol.model import Action, Status
+
+_NOTHING = 0
+_SENT = (Status.APPLIED, Status.UNKNOWN)
+
+
+@dataclass(slots=True)
+class _Written:
+    """By policy: where its first before-image and its last record sent stand, and whether that took effect."""
+
+    index: KeyIndex = field(default_factory=KeyIndex)
+    before: array[int] = field(default_factory=lambda: array("Q"))
+    record: array[int] = field(default_factory=lambda: array("Q"))
+    unknown: bytearray = field(default_factory=bytearray)
+    # By record number of the section being read:
+    slots: array[int] = field(default_factory=lambda: array("L"))
+    records: array[int] = field(default_factory=lambda: array("Q"))
+    images: dict[int, int] = field(default_factory=dict)
+    unanswered: set[int] = field(default_factory=set)
+
+    def take(self, offset: int, entry: Entry) -> None:
+        """Account for one line of the journal."""
+        match entry:
+            case Run():
+                self.close_section()
+            case RecordEntry():
+                self.slots.append(self._slot(entry))
+                self.records.append(offset)
+            case Before():
+                self.images[entry.n] = offset
+            case Intent():
+                self.unanswered.add(entry.n)
+            case OutcomeEntry() if entry.n in self.unanswered:
+                self.unanswered.remove(entry.n)
+                image = self.images.pop(entry.n, _NOTHING)
+                if entry.status in _SENT:
+                    self._took_effect(entry.n, image, unknown=entry.status is Status.UNKNOWN)
+
+    def close_section(self) -> None:
+        """What was sent and has no outcome may have taken effect."""
+        for number in self.unanswered:
+            self._took_effect(number, self.images.get(number, _NOTHING), unknown=True)
+        self.slots, self.records, self.images, self.unanswered = array("L"), array("Q"), {}, set()
+
+    def _slot(self, entry: RecordEntry) -> int:
+        key = key_of(entry.account, entry.region, entry.key, entry.policy_name)
+        slot = self.index.setdefault(key, len(self.record))
+        if slot == len(self.record):
+            self.before.append(_NOTHING)
+            self.record.append(_NOTHING)
+            self.unknown.append(False)
+        return slot
+
+    def _took_effect(self, number: int, image: int, *, unknown: bool) -> None:
+        slot = self.slots[number]
+        # Only the first image is from before this journal's runs; a later one may be their own write.
+        if not self.record[slot]:
+            self.before[slot] = image
+        self.record[slot] = self.records[number]
+        self.unknown[slot] = unknown
+
+
+@dataclass(slots=True)
+class Undone:
+    """How many records an undo has, and how many writes it cannot take back since nothing was read before them."""
+
+    restores: int = 0
+    without_image: int = 0
+
+
+def undo_records(path: str | os.PathLike[str], tally: Undone) -> Iterator[dict[str, Any]]:
+    """The records that restore what was there, as an input takes them; ``tally`` is filled on the way.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    written = _Written()
+    for offset, entry in read(path):
+        written.take(offset, entry)
+    written.close_section()
+    with Path(path).open("rb") as file:
+        for slot, record_at in enumerate(written.record):
+            if not record_at:
+                continue
+            if not written.before[slot]:
+                tally.without_image += 1
+                continue
+            record, before = read_entry(file, record_at), read_entry(file, written.before[slot])
+            assert isinstance(record, RecordEntry)
+            assert isinstance(before, Before)
+            status = Status.UNKNOWN if written.unknown[slot] else Status.APPLIED
+            restore = undo(Action(record.action), record.policy, before.policy, status)
+            if restore is None:
+                continue
+            tally.restores += 1
+            yield {
+                "identity": record.identity,
+                "policy_name": record.policy_name,
+                "action": restore.action.value,
+                **({"policy": restore.document} if restore.action is Action.PUT else {}),
+                "account": record.account,
+                "region": record.region,
+                "if_match": restore.if_match,
+            }

@@ -7,6 +7,7 @@ documents or the network. Each rule stands as data beside the function that appl
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -394,15 +395,20 @@ def check_name(name: str) -> Findings:
 
 # Domains
 
-_LABEL = r"(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_PLAIN_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
+_LABEL = r"[a-z0-9]+(?:-+[a-z0-9]+)*"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}").fullmatch
+
+
+def _is_plain(domain: str) -> bool:
+    """Whether nothing is wrong with a domain in lower case, as with nearly all; any other is taken apart."""
+    if not _DOMAIN(domain) or "xn--" in domain:
+        return False
+    return len(domain) <= 63 or (len(domain) <= 253 and max(map(len, domain.split("."))) <= 63)
 
 
 def check_domain(domain: str) -> Findings:
-    """A domain in lower case. Most are plain, which one pattern tells; what is not is taken apart."""
-    if len(domain) <= 253 and _PLAIN_DOMAIN.fullmatch(domain):
-        return ()
-    return tuple(_faults_of_domain(domain))
+    """A domain in lower case."""
+    return () if _is_plain(domain) else tuple(_faults_of_domain(domain))
 
 
 def _faults_of_domain(domain: str) -> list[Finding]:
@@ -466,7 +472,7 @@ def _punycode_hint(domain: str) -> str:
 def _host_hint(text: str) -> str:
     """The host of something like a URL, where it would do as a domain."""
     host = re.sub(r"\A[a-z]+:(?://)?|[/?#:].*", "", text[:300], flags=re.IGNORECASE | re.DOTALL)
-    return f"did you mean {host}?" if host != text and _PLAIN_DOMAIN.fullmatch(host.lower()) else ""
+    return f"did you mean {host}?" if host != text and _is_plain(host.lower()) else ""
 
 
 # Addresses
@@ -512,7 +518,8 @@ def _refusal_of_local(local: str) -> str:
 # Identities
 
 
-class Identity(NamedTuple):
+@dataclass(slots=True)
+class Identity:
     """An identity as read: what is sent for it, and how it compares.
 
     ``name`` is the bare address or domain (lower case for a domain); the other parts are empty but for an ARN.
@@ -525,11 +532,34 @@ class Identity(NamedTuple):
     account: str = ""
 
 
-_ARN = re.compile(r"arn:([a-z-]+):ses:([a-z0-9-]+):([0-9]{12}):identity/(.+)", re.DOTALL)
+_NAMED = ":identity/"
+_HEAD = re.compile(r"arn:([a-z-]+):ses:([a-z0-9-]+):([0-9]{12})")
+
+
+class _Head(NamedTuple):
+    """An identity's ARN up to its name, and what is wrong with partition and Region."""
+
+    partition: str
+    region: str
+    account: str
+    findings: Findings
+    has_error: bool
+
+
+@lru_cache(maxsize=1024)
+def _read_head(head: str) -> _Head | None:
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        return None
+    partition, region, account = match.groups()
+    findings = check_place(partition, region)
+    return _Head(partition, region, account, findings, any(it.severity is _ERROR for it in findings))
 
 
 def read_identity(text: str) -> tuple[Identity, Findings]:
     """An identity in any of its three spellings, and everything wrong with it (``where`` is ``identity``)."""
+    if _is_plain(text):
+        return Identity(text, text), ()
     trimmed = text.strip()
     if not trimmed:
         return Identity("", ""), (MISSING.at("identity", "The identity is empty"),)
@@ -564,10 +594,11 @@ def check_bare(name: str) -> Findings:
 
 def read_arn(arn: str) -> tuple[Identity, Findings]:
     """The ARN of an identity, taken apart, and everything wrong with it (``where`` is empty)."""
-    if match := _ARN.fullmatch(arn):
-        partition, region, account, name = match.groups()
-        found = check_place(partition, region) + check_bare(name)
-        return Identity(arn, canonical_name(name), partition, region, account), found
+    start, _, name = arn.partition(_NAMED)
+    head = _read_head(start)
+    if head and name:
+        found = head.findings + check_bare(name)
+        return Identity(arn, canonical_name(name), head.partition, head.region, head.account), found
     return Identity(arn, arn), tuple(_faults_of_arn(arn))
 
 
@@ -597,10 +628,11 @@ class Owner:
     """The identity a policy is attached to, with as much of its account and Region as is known ("" for not).
 
     Without an identity (None: its own text is faulty) every identity's ARN will do. ``check`` is handed every
-    Resource of the document and remembers in ``places`` which accounts and Regions they name.
+    Resource of the document and remembers in ``places`` which accounts and Regions they name, and in ``accepted``
+    the last one that was right.
     """
 
-    __slots__ = ("account", "arn", "name", "partition", "places", "region")
+    __slots__ = ("accepted", "account", "arn", "name", "partition", "places", "region")
 
     def __init__(self, identity: Identity | None, target: Target) -> None:
         self.account = account = target.account
@@ -608,7 +640,7 @@ class Owner:
         self.name = identity.name if identity else None
         self.partition = (identity.partition if identity else "") or (partition_of(region) if region else "")
         self.places: set[tuple[str, str]] = set()
-        self.arn = ""
+        self.arn = self.accepted = ""
         if identity and region and account and self.partition:
             self.arn = f"arn:{self.partition}:ses:{region}:{account}:identity/{identity.name}"
 
@@ -616,24 +648,26 @@ class Owner:
         """A Resource: the owner's own ARN, or what is wrong with it (``where`` is empty)."""
         if resource == self.arn:
             return ()
+        start, _, name = resource.partition(_NAMED)
+        head = _read_head(start)
         if "*" in resource or "?" in resource:
             return (RESOURCE_WILDCARD.at("", f"Resource {shown(resource)} has a wildcard", self._hint()),)
-        match = _ARN.fullmatch(resource)
-        if match is None:
+        if not head or not name or head.has_error:
             return self._unusable(resource)
-        partition, region, account, name = match.groups()
-        doubts = () if region == self.region else check_place(partition, region)
-        if any(doubt.severity is _ERROR for doubt in doubts):
-            return self._unusable(resource)
-        wrong = (
-            ("identity" if self.name and name != self.name and canonical_name(name) != self.name else "")
-            or ("account" if account != (self.account or account) else "")
-            or ("Region" if region != (self.region or region) else "")
-            or ("partition" if partition != (self.partition or partition) else "")
-        )
+        wrong = ""
+        if name != self.name and self.name and canonical_name(name) != self.name:
+            wrong = "identity"
+        elif head.account != self.account and self.account:
+            wrong = "account"
+        elif head.region != self.region and self.region:
+            wrong = "Region"
+        elif head.partition != self.partition and self.partition:
+            wrong = "partition"
         if wrong:
             return (RESOURCE_MISMATCH.at("", f"Resource {shown(resource)} is of another {wrong}", self._hint()),)
-        self.places.add((account, region))
+        self.places.add((head.account, head.region))
+        self.accepted = resource
+        doubts = () if head.region == self.region else head.findings
         return doubts if name == (self.name or name) else (*doubts, self._miscased(resource))
 
     def _unusable(self, resource: str) -> Findings:

@@ -248,6 +248,7 @@ class Checker:
         self._require_target = require_target
         self._require_account = require_account
         self._ledger = Ledger()
+        self._shapes = policy.Shapes()
         self._count = 0
 
     def check(self, record: Record) -> Checked:
@@ -347,13 +348,16 @@ class Checker:
         if not text or text.isspace():
             findings.append(POLICY_MISSING.at("policy", "The policy is empty"))
             return ""
-        parsed = grammar.parse(text)
-        if parsed.findings:
-            findings += parsed.findings
-        if type(parsed.value) is dict and (faults := policy.check_policy(parsed.value, owner.check)):
-            findings += faults
+        is_json = True
+        alike = self._shapes.match(text)
+        if alike and (alike[0] == owner.arn or (owner.name and not owner.check(alike[0]))):
+            findings += alike[1]
+        else:
+            found, is_json = _examined(text, owner)
+            self._shapes.learn(text, owner.arn or owner.accepted, found)
+            findings += found
         # No text of so few characters can be too long.
-        return text if 4 * len(text) <= MAX_BYTES else self._fitted(text, parsed.is_json, findings)
+        return text if 4 * len(text) <= MAX_BYTES else self._fitted(text, is_json, findings)
 
     def _fitted(self, text: str, is_json: bool, findings: list[Finding]) -> str:
         written = grammar.size(text)
@@ -403,7 +407,7 @@ class Checker:
             record.line,
             key_of(change.key_identity),
             key_of(change.policy_name),
-            key_of(change.action, change.document),
+            key_of("put" if is_put else "delete", change.document),
             stated,
             implied,
             is_put,
@@ -437,6 +441,15 @@ class Checker:
             checked.change = change
         checked.findings = self._capped(findings)
         return checked
+
+
+def _examined(text: str, owner: Owner) -> tuple[list[Finding], bool]:
+    """What is wrong with a document, and whether its text is JSON at all."""
+    parsed = grammar.parse(text)
+    found = list(parsed.findings)
+    if type(parsed.value) is dict:
+        found += policy.check_policy(parsed.value, owner.check)
+    return found, parsed.is_json
 
 
 def check_all(records: Iterable[Record], checker: Checker) -> Iterator[Checked]:

@@ -322,7 +322,7 @@ _BYTES = _Operator(_binary_fault, (BINARY, "is no base64"), takes_number=False, 
 _RANGES = _Operator(_ip_fault, (CIDR, "is no IP address or range"), takes_number=False, takes_boolean=False)
 _ARNS = _Operator(_arn_fault, (ARN, "is no ARN"), takes_number=False, takes_boolean=False)
 _COMPARISONS = ("Equals", "NotEquals", "LessThan", "LessThanEquals", "GreaterThan", "GreaterThanEquals")
-_OPERATORS: dict[str, _Operator] = {
+OPERATORS: dict[str, _Operator] = {
     "StringEquals": _STRING_EQUALS,
     "StringNotEquals": _STRING_EQUALS,
     "StringEqualsIgnoreCase": _STRING_EQUALS,
@@ -341,14 +341,14 @@ _OPERATORS: dict[str, _Operator] = {
     "ArnNotLike": _ARNS,
     "Null": _BOOLEANS,
 }
-_OPERATOR_BY_LOWER = {name.lower(): name for name in _OPERATORS}
+_OPERATOR_BY_LOWER = {name.lower(): name for name in OPERATORS}
 _SETS = ("ForAllValues", "ForAnyValue")
 
 
 @lru_cache(maxsize=4096)
 def read_operator(name: str) -> tuple[_Operator | None, tuple[Finding, ...]]:
     """An operator by its name, with its set prefix and ``IfExists``; None for one that is none."""
-    if operator := _OPERATORS.get(name):
+    if operator := OPERATORS.get(name):
         return operator, ()
     before, colon, base = name.rpartition(":")
     if_exists = base.lower().endswith("ifexists")
@@ -361,15 +361,15 @@ def read_operator(name: str) -> tuple[_Operator | None, tuple[Finding, ...]]:
         return None, (OPERATOR.at("", f"{shown(name)} is no condition operator", hint),)
     whole = f"{prefix}{colon}{right}{'IfExists' if if_exists else ''}"
     if whole != name:
-        return _OPERATORS[right], (OPERATOR_CASE.at("", f"{shown(name)} is in another case", f"write {whole}"),)
-    return _OPERATORS[right], ()
+        return OPERATORS[right], (OPERATOR_CASE.at("", f"{shown(name)} is in another case", f"write {whole}"),)
+    return OPERATORS[right], ()
 
 
 def _nearest_operator(name: str) -> str:
     _, colon, base = name[:80].rpartition(":")
-    if colon and base in _OPERATORS:
+    if colon and base in OPERATORS:
         return f"before the colon only {' or '.join(_SETS)} may stand"
-    return did_you_mean(base, _OPERATORS)
+    return did_you_mean(base, OPERATORS)
 
 
 # The whole

@@ -122,13 +122,12 @@ RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
 # Path segments are any printable ASCII but wildcards; the name itself has IAM's characters.
 _USER_OR_ROLE = r"(?:user|role)/(?:[!-)+-.0->@-~]+/)*[A-Za-z0-9_+=,.@-]+"
 _SESSION = r"assumed-role/[A-Za-z0-9_+=,.@-]+/[A-Za-z0-9_+=,.@-]+|federated-user/[A-Za-z0-9_+=,.@-]+"
-_AWS = re.compile(
-    rf"\*|[0-9]{{12}}|arn:aws(?:-[a-z]+)*:(?:iam::[0-9]{{12}}:(?:root|{_USER_OR_ROLE})|sts::[0-9]{{12}}:(?:{_SESSION}))"
-)
+IAM_ARN = rf"arn:aws(?:-[a-z]+)*:(?:iam::[0-9]{{12}}:(?:root|{_USER_OR_ROLE})|sts::[0-9]{{12}}:(?:{_SESSION}))"
+_AWS = re.compile(rf"\*|[0-9]{{12}}|{IAM_ARN}")
 _UNIQUE_ID = re.compile(r"A[A-Z0-9]{3}[A-Z0-9]{12,124}")
 _SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.(?:com|com\.cn|eu)")
 _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_KINDS = {"aws": "AWS", "service": "Service", "federated": "Federated", "canonicaluser": "CanonicalUser"}
+KINDS = {"aws": "AWS", "service": "Service", "federated": "Federated", "canonicaluser": "CanonicalUser"}
 
 
 def check_principal(value: Any) -> Findings:
@@ -170,7 +169,7 @@ def _hint_for_bare(value: Any) -> str:
 
 
 def _unknown_kind(kind: str) -> Finding:
-    meant = _KINDS.get(kind.lower())
+    meant = KINDS.get(kind.lower())
     hint = f"did you mean {meant}?" if meant else "the kinds are AWS and Service"
     return KEY.at(pointer(kind), f"{shown(kind)} is no kind of principal", hint)
 

@@ -166,7 +166,7 @@ MANAGES = Rule(
 
 RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
 
-_TOP = frozenset(("Version", "Id", "Statement"))
+TOP = frozenset(("Version", "Id", "Statement"))
 _ELEMENTS = (
     "Sid",
     "Effect",
@@ -178,7 +178,7 @@ _ELEMENTS = (
     "NotResource",
     "Condition",
 )
-_KNOWN = frozenset(_ELEMENTS)
+ELEMENTS = frozenset(_ELEMENTS)
 _USUAL = frozenset(("Sid", "Effect", "Principal", "Action", "Resource", "Condition"))
 _REQUIRED = frozenset(("Effect", "Principal", "Action", "Resource"))
 _OPPOSITES = {"Principal": "NotPrincipal", "Action": "NotAction", "Resource": "NotResource"}
@@ -193,8 +193,8 @@ def check_policy(policy: dict[str, Any], own: Own) -> list[Finding]:
     findings' ``where`` is a JSON pointer into ``policy``.
     """
     found: list[Finding] = []
-    if not policy.keys() <= _TOP:
-        found += _unknown_elements(policy, sorted(_TOP), ELEMENT)
+    if not policy.keys() <= TOP:
+        found += _unknown_elements(policy, sorted(TOP), ELEMENT)
     version = policy.get("Version", "2008-10-17")
     if version != "2012-10-17":
         found += _check_version(version)
@@ -301,7 +301,7 @@ def _misspelt(element: str, there: dict[str, Any]) -> str:
     """A hint naming the unknown key that was probably meant to be ``element``."""
     from difflib import get_close_matches
 
-    unknown = {key.lower(): key for key in list(there)[:50] if key not in _KNOWN | _TOP and len(key) <= 40}
+    unknown = {key.lower(): key for key in list(there)[:50] if key not in ELEMENTS | TOP and len(key) <= 40}
     near = get_close_matches(element.lower(), sorted(unknown), n=1, cutoff=0.7)
     return f"{shown(unknown[near[0]])} should be {element}" if near else ""
 

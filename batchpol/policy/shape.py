@@ -1,0 +1,106 @@
+"""Documents that the rules cannot tell apart, so that one examination serves them all.
+
+The policies of a batch mostly differ in names and account ids only. The *shape* of a text is a regular expression:
+the text itself, with such strings replaced by the class they belong to. A class holds strings of which every rule
+of this package thinks the same wherever it finds them right at all. So when nothing is wrong with one document,
+nothing is with any other of its shape. tests/validation/test_shape.py compares both ways on generated documents.
+
+Only texts without backslashes have shapes: there, every quotation mark begins or ends a string.
+"""
+
+from __future__ import annotations
+
+import re
+
+from batchpol.model import Finding
+from batchpol.policy.condition import OPERATORS
+from batchpol.policy.principal import IAM_ARN, KINDS
+from batchpol.policy.statement import ELEMENTS, TOP
+
+# What a string is taken for, and what may stand in its place.
+_CLASSES = {
+    # The ARN of the identity that the policy belongs to; the caller checks it.
+    "\0own": r'(?P<own>[^"\\$*?\x00-\x1f]+)',
+    # Plain text is right only where any text is.
+    "\0free": r"[A-Za-z0-9_@+ .-]*",
+    # Text with an asterisk is right only where any pattern is.
+    "\0pattern": r"[A-Za-z0-9_@+ .*-]*",
+    "\0account": r"[0-9]{12}",
+    "\0principal": rf"(?![^\"]*\$)(?:{IAM_ARN})",
+}
+_AGAIN = "(?P=own)"
+
+_FREE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_@+ -]|\.(?!amazonaws))*")
+_PATTERN = re.compile(r"[A-Za-z0-9_@+ .*-]{2,}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_PRINCIPAL = re.compile(IAM_ARN)
+_WORDS = TOP | ELEMENTS | OPERATORS.keys() | set(KINDS.values()) | {"Allow", "Deny"}
+_NOT_FREE = re.compile(r".*IfExists|true|false", re.IGNORECASE)
+
+_MAX_TEXT = 4096
+_MAX_SHAPES = 16
+_MAX_COUNTED = 256
+_WORTH_LEARNING = 8
+
+
+class Shapes:
+    """The commonest shapes in which nothing was wrong, with what was merely risky about them."""
+
+    def __init__(self) -> None:
+        self._shapes: list[tuple[re.Pattern[str], tuple[Finding, ...]]] = []
+        self._counts: dict[str, int] = {}
+
+    def match(self, text: str) -> tuple[str, tuple[Finding, ...]] | None:
+        """The identity's ARN that the document takes for its own, and what was found in others of its shape.
+
+        None if no known shape fits. Otherwise nothing is wrong with the document if that ARN is right.
+        """
+        for place, (shape, findings) in enumerate(self._shapes):
+            if found := shape.fullmatch(text):
+                if place:
+                    self._shapes.insert(0, self._shapes.pop(place))
+                return found[1], findings
+        return None
+
+    def learn(self, text: str, own_arn: str, findings: list[Finding]) -> None:
+        """Hear of a document's ``findings``; remember its shape if it is common and they cannot depend on it."""
+        if len(self._shapes) == _MAX_SHAPES or len(text) > _MAX_TEXT or "\\" in text or "\0" in text:
+            return
+        if not own_arn or any(not it.code.startswith("risk-") for it in findings):
+            return
+        texts = text.replace(f'"{own_arn}"', '"\0own"').split('"')
+        pieces = [_class_of(piece) for piece in texts]
+        sids = [place for place, piece in enumerate(pieces) if piece == "Sid"]
+        if len(sids) > 1:
+            # Whether two Sids are equal matters, so they stay as they are.
+            for place in sids:
+                pieces[place + 2 : place + 3] = texts[place + 2 : place + 3]
+        # Base64 is what free text may happen to be.
+        if "\0own" not in pieces or any("Binary" in piece for piece in pieces):
+            return
+        key = '"'.join(pieces)
+        if len(self._counts) >= _MAX_COUNTED:
+            self._counts.clear()
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        if count == _WORTH_LEARNING:
+            self._shapes.append((_compiled(pieces), tuple(findings)))
+
+
+def _class_of(piece: str) -> str:
+    """What stands in a shape for a piece of text between two quotation marks: its class, or itself."""
+    if _FREE.fullmatch(piece):
+        return piece if piece in _WORDS or _NOT_FREE.fullmatch(piece) else "\0free"
+    if _ACCOUNT.fullmatch(piece):
+        return "\0account"
+    if _PRINCIPAL.fullmatch(piece) and "$" not in piece:
+        return "\0principal"
+    if "*" in piece and _PATTERN.fullmatch(piece):
+        return "\0pattern"
+    return piece
+
+
+def _compiled(pieces: list[str]) -> re.Pattern[str]:
+    parts = [_CLASSES.get(piece) or re.escape(piece) for piece in pieces]
+    first = pieces.index("\0own")
+    parts[first + 1 :] = [_AGAIN if part == _CLASSES["\0own"] else part for part in parts[first + 1 :]]
+    return re.compile('"'.join(parts))

@@ -139,6 +139,7 @@ class History:
     def _take(self, entries: list[_AnyLine], offset: int, block: bytes, chain: Chain) -> None:
         # One plain loop with few look-ups: it is passed three million times for a million records.
         slots, asks, end_of, stop = self._slots, self._asks, block.find, 0
+        ask_of, state, fate_at = self._ask, self._state, self._fate_at
         for entry in entries:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
             if isinstance(entry, _Record):
@@ -151,14 +152,14 @@ class History:
                 code = _SENT.get(entry.status)
                 if code is not None:
                     slot = slots[entry.n]
-                    self._ask[slot] = asks[entry.n]
-                    self._state[slot] = code | _RETRYABLE if entry.retryable else code
-                    self._fate_at[slot] = at
+                    ask_of[slot] = asks[entry.n]
+                    state[slot] = code | _RETRYABLE if entry.retryable else code
+                    fate_at[slot] = at
             elif isinstance(entry, _Intent):
                 slot = slots[entry.n]
-                self._ask[slot] = asks[entry.n]
-                self._state[slot] = _UNANSWERED
-                self._fate_at[slot] = 0
+                ask_of[slot] = asks[entry.n]
+                state[slot] = _UNANSWERED
+                fate_at[slot] = 0
                 self._last_sent[self._target[slot]] = entry.at
             elif isinstance(entry, Run):
                 chain.check_format(entry.format)

@@ -140,6 +140,10 @@ def test_links_and_other_things_in_its_place_are_refused(tmp_path: Path) -> None
             Journal.resume(tmp_path / name)
         with pytest.raises(JournalError):
             journal.set_aside(tmp_path / name)
+    for name in ("link", "dangling"):
+        for refused in (Journal.resume, journal.set_aside):
+            with pytest.raises(JournalError, match="symbolic link"):
+                refused(tmp_path / name)
     assert not (tmp_path / "elsewhere").exists()
     assert [entry for _, entry in journal.read(path)] == [run()]
     for name in ("folder", "pipe", "absent"):

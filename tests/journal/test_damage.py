@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from batchpol import journal
 from batchpol.errors import JournalDamaged, JournalError, JournalMismatch
 from batchpol.journal import Journal
+from batchpol.journal.chain import BLOCK
 from tests.journal.books import believed, changes_of, intent, outcome, planned, record, run, sample, told, write
 
 ENTRIES = sample()
@@ -145,6 +146,21 @@ def test_damage_beyond_the_first_block_is_named_by_its_line(tmp_path: Path) -> N
     content[content.index(b'"n":150,') + 5] ^= 0x01
     path.write_bytes(content)
     assert "line 152:" in str(assert_refused(path, bytes(content)))
+
+
+def test_damage_in_the_last_line_of_a_block_is_no_torn_tail(tmp_path: Path) -> None:
+    """A reader that has read exactly up to the bad line's end must look whether the file goes on."""
+    path = tmp_path / "j"
+    short = write(path, [run(), record(0, document="x")]).stat().st_size
+    path.unlink()
+    write(path, [run(), record(0, document="x" * (1 + BLOCK - short))])
+    assert path.stat().st_size == BLOCK
+    with Journal.resume(path) as book:
+        book.append(record(1))
+    content = bytearray(path.read_bytes())
+    content[BLOCK - 100] ^= 0x01
+    path.write_bytes(content)
+    assert "line 2:" in str(assert_refused(path, bytes(content)))
 
 
 def test_an_empty_file_is_a_journal_nothing_was_written_to(tmp_path: Path) -> None:

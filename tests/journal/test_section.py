@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from batchpol import journal
@@ -20,6 +21,7 @@ from tests.journal.books import (
     record,
     rejected,
     run,
+    sample,
     write,
 )
 
@@ -89,6 +91,17 @@ def test_a_request_without_an_answer_is_unknown(tmp_path: Path) -> None:
     assert (again.status, again.attempts) == (Status.UNKNOWN, 2)
 
 
+def test_counts_agree_with_the_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", sample()[:22])
+    section = journal.scan(path)
+    assert section is not None
+    assert section.counts() == Counter(row.status for row in journal.outcomes(path))
+    path = write(tmp_path / "again", [run(), record(0), intent(0), outcome(0, Status.FAILED), intent(0)])
+    section = journal.scan(path)
+    assert section is not None
+    assert section.counts() == {Status.UNKNOWN: 1}
+
+
 def test_the_last_outcome_counts(tmp_path: Path) -> None:
     (row,) = rows(tmp_path, run(), record(0), intent(0), outcome(0, Status.FAILED), intent(0), outcome(0))
     assert row.status is Status.APPLIED
@@ -122,7 +135,7 @@ def test_counts_and_header(tmp_path: Path) -> None:
 
 def test_a_resume_that_never_got_to_sending_does_not_hide_the_run_before(tmp_path: Path) -> None:
     first = [run("first"), record(0), record(1), planned(2, 2), intent(0), outcome(0)]
-    path = write(tmp_path / "j", [*first, run("second", pid=77), record(0)])
+    path = write(tmp_path / "j", [*first, run("second"), record(0), run("third", pid=77), record(0)])
     section = journal.scan(path)
     assert section is not None
     assert section.run.run_id == "first"

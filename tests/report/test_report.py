@@ -283,6 +283,9 @@ def test_links_and_other_things_in_its_place_are_refused(tmp_path: Path) -> None
         for refused in (check_report, lambda path: write_report([applied()], path)):
             with pytest.raises(UsageError):
                 refused(path)
+    for name in ("link", "dangling"):
+        with pytest.raises(UsageError, match="symbolic link"):
+            check_report(tmp_path / f"{name}.csv")
     with pytest.raises(UsageError, match="folder that is not there"):
         check_report(tmp_path / "no" / "r.csv")
     assert (tmp_path / "victim").read_text() == "untouched"

@@ -35,7 +35,7 @@ from batchpol.intake import Intake, Queue, Resumed, changes
 from batchpol.journal import FORMAT, End, Entry, History, Journal, Note, Run, set_aside
 from batchpol.lane import Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
-from batchpol.report import Summary, write_report
+from batchpol.report import Summary, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.validate import Checked, Checker, Verdict
 from batchpol.version import __version__
@@ -113,6 +113,10 @@ class Preview:
     @property
     def to_send(self) -> int:
         return sum(self.targets.values())
+
+    @property
+    def rejected(self) -> int:
+        return self.verdicts[Verdict.REJECTED]
 
     @property
     def seconds(self) -> float:
@@ -493,7 +497,10 @@ class Batch:
             journal.sync()
         columns = section.columns if section else ()
         for path in self.options.reports:
-            write_report(journal.outcomes(), path, columns=columns)
+            if self.options.conduct.plan:
+                write_plan(journal.outcomes(), path)
+            else:
+                write_report(journal.outcomes(), path, columns=columns)
         summary = Summary.of(journal.outcomes(), seconds=time.monotonic() - self._begun)
         return Result(summary, code, reason, self.options.reports, journal.path)
 

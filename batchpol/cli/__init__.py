@@ -5,6 +5,7 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ========== ============================================================
 ``apply``  records in, one a second to SES, a report out
 ``check``  ``validate``: the first pass alone, offline
+``plan``   ``plan`` and ``undo``: know before you write, and the way back
 ``embedded`` ``sandbox``: the embedded SES for any client
 ``screen`` what people see of a run: plan, progress, summary
 ``terminal`` lines, errors, exit codes of errors
@@ -18,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from batchpol.cli import apply, check, embedded
+from batchpol.cli import apply, check, embedded, plan
 from batchpol.cli.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
 from batchpol.version import __version__
@@ -34,6 +35,8 @@ app = typer.Typer(
 )
 app.command("apply", epilog=apply.EPILOG)(apply.apply)
 app.command("validate", epilog=check.EPILOG)(check.validate)
+app.command("plan", epilog=plan.PLAN_EPILOG)(plan.plan)
+app.command("undo", epilog=plan.UNDO_EPILOG)(plan.undo)
 app.command("sandbox", epilog=embedded.EPILOG)(embedded.sandbox)
 
 

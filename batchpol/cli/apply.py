@@ -57,6 +57,12 @@ def apply(
     blind: Annotated[bool, typer.Option("--blind/--compare", help="Write without reading what is there.")] = False,
     no_clobber: Annotated[bool, typer.Option("--no-clobber", help="Create only; replace nothing.")] = False,
     only_existing: Annotated[bool, typer.Option("--only-existing", help="Replace only; create nothing.")] = False,
+    require_verified: Annotated[
+        bool, typer.Option("--require-verified", help="Send nothing for identities that are not verified.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read back what was written before calling it applied.")
+    ] = False,
     rate: Annotated[
         float | None, typer.Option(min=0.01, metavar="PER_SECOND", help="Requests a second, if not one.")
     ] = None,
@@ -125,7 +131,14 @@ def apply(
         period=_period(rate, higher_quota),
         shared_quota=shared_quota,
         max_duration=_seconds(max_duration),
-        conduct=Conduct(compare=not blind, no_clobber=no_clobber, only_existing=only_existing),
+        conduct=Conduct(
+            compare=not blind,
+            no_clobber=no_clobber,
+            only_existing=only_existing,
+            ownership=not blind or require_verified,
+            require_verified=require_verified,
+            verify=verify,
+        ),
         persistence=Persistence(max_attempts=max_attempts, max_outage=max_outage, max_deferrals=2 if defer else 0),
         select=tuple(select or ()),
         ignore=tuple(ignore or ()),
@@ -146,7 +159,7 @@ def _run(input: str, format: str | None, options: Options, screen: Screen, outpu
         check_report(path)
     with open_source(input, format=format) as source:
         screen.notes(source.notes)
-        result = anyio.run(_apply, source, options, screen, backend_options={"use_uvloop": _has_uvloop()})
+        result = anyio.run(_apply, source, options, screen, backend_options={"use_uvloop": has_uvloop()})
     print_result(result, output)
     return result.exit_code
 
@@ -160,7 +173,7 @@ async def _apply(source: object, options: Options, screen: Screen) -> Result:
     assert isinstance(source, Source)
     async with AsyncExitStack() as stack:
         if options.sandbox:
-            options = await _embedded(options, stack)
+            options = await embedded(options, stack)
         batch = Batch(
             source,
             options,
@@ -177,7 +190,7 @@ async def _apply(source: object, options: Options, screen: Screen) -> Result:
     return result
 
 
-async def _embedded(options: Options, stack: AsyncExitStack) -> Options:
+async def embedded(options: Options, stack: AsyncExitStack) -> Options:
     """Start an SES in this process and point the run at it, whatever AWS configuration this machine has."""
     from batchpol.sandbox import Sandbox
 
@@ -217,7 +230,7 @@ def _can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _has_uvloop() -> bool:
+def has_uvloop() -> bool:
     from importlib.util import find_spec
 
     return find_spec("uvloop") is not None

@@ -6,6 +6,7 @@ Knows outcomes and their renderings; not where outcomes come from.
 ``rows``     the columns and what stands in them
 ``files``    written beside and renamed, mode 0600, never through a link
 ``write``    a whole report, in the format of its suffix
+``planned``  the report of ``batchpol plan``
 ``findings`` the report of ``batchpol validate``
 ``summary``  counts and causes
 ============ ======================================================================
@@ -13,7 +14,9 @@ Knows outcomes and their renderings; not where outcomes come from.
 
 from __future__ import annotations
 
+from batchpol.report.files import Replacement
 from batchpol.report.findings import FindingsReport
+from batchpol.report.planned import write_plan
 from batchpol.report.rows import COLUMNS
 from batchpol.report.summary import Cause, Example, Summary, summary_json, summary_text
 from batchpol.report.write import check_report, check_suffix, render, write_report
@@ -23,11 +26,13 @@ __all__ = [
     "Cause",
     "Example",
     "FindingsReport",
+    "Replacement",
     "Summary",
     "check_report",
     "check_suffix",
     "render",
     "summary_json",
     "summary_text",
+    "write_plan",
     "write_report",
 ]

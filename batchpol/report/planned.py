@@ -1,0 +1,43 @@
+"""The report of ``batchpol plan``: what each record would do, one JSON line a record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from batchpol.model import Outcome
+from batchpol.report.files import Replacement
+from batchpol.report.rows import finding_object
+from batchpol.report.write import json_line
+
+
+def write_plan(outcomes: Iterable[Outcome], path: str | os.PathLike[str]) -> None:
+    """Write a plan: ``effect`` is create, update, unchanged, delete, or null where the record was not compared
+    (``status`` and ``message`` say why); ``changes`` says what an update changes.
+
+    Raises:
+        UsageError: its place is no plain file.
+        BatchpolError: it cannot be written.
+    """
+    with Replacement(Path(path)) as target:
+        for outcome in outcomes:
+            target.file.write(json_line(_row(outcome)))
+
+
+def _row(outcome: Outcome) -> dict[str, object]:
+    return {
+        "line": outcome.line or None,
+        "identity": outcome.identity or None,
+        "policy_name": outcome.policy_name or None,
+        "region": outcome.region or None,
+        "account": outcome.account or None,
+        "action": outcome.action,
+        "effect": outcome.effect or None,
+        "changes": outcome.message.split("; ") if outcome.effect and outcome.message else [],
+        "status": None if outcome.effect else outcome.status.value,
+        "error_code": outcome.error_code or None,
+        "message": None if outcome.effect else outcome.message or None,
+        "policy_sha256": outcome.sha256 or None,
+        "findings": [finding_object(finding) for finding in outcome.findings],
+    }

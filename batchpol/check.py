@@ -48,7 +48,7 @@ def check_input(
     """
     tally, states = Tally(), bytearray()
     with ExitStack() as stack:
-        records = stack.enter_context(open_source(path, format=format))
+        records = stack.enter_context(open_source(path, format=format, digest=False))
         rows = stack.enter_context(FindingsReport(report)) if report else None
         for record in records:
             checked = checker.check(record)

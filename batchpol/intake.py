@@ -11,6 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from batchpol.index import KeyIndex, key_of
 from batchpol.journal import (
@@ -22,7 +23,7 @@ from batchpol.journal import (
     RecordEntry,
     TargetCount,
 )
-from batchpol.model import Change, Record, Severity, Status, Target
+from batchpol.model import Action, Change, Record, Severity, Status, Target
 from batchpol.validate import Amendment, Checked, Checker, Verdict
 
 DONE = frozenset({Status.APPLIED, Status.UNCHANGED})
@@ -87,6 +88,7 @@ class Intake:
         self._queues: dict[Target, Queue] = {}
         self.records = 0
         self.to_send = 0
+        self.pruned = 0
         self.warnings = 0
         self.resumed = Resumed()
         self.first_rejected: list[Checked] = []
@@ -122,11 +124,25 @@ class Intake:
             return
         if self._limit is not None and self.to_send >= self._limit:
             return
+        self._enqueue(change, offset)
+
+    def _enqueue(self, change: Change, offset: int) -> None:
         self.to_send += 1
-        queue = self._queues.setdefault(change.target, Queue())
         target = change.target
+        queue = self._queues.setdefault(target, Queue())
         key = key_of(target.account, target.region, change.key_identity)
         queue.add(offset, self._identities.setdefault(key, change.number))
+
+    def prune(self, target: Target, identity: str, policy_name: str) -> None:
+        """Queue the deletion of a policy that the input does not have; it gets a number behind all records."""
+        change = Change(
+            self.records, 0, target, identity, identity, policy_name, Action.DELETE, "", sha256(b"").hexdigest()
+        )
+        self.records += 1
+        self._states.append(_STATES.index(Verdict.VALID))
+        offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
+        self.pruned += 1
+        self._enqueue(change, offset)
 
     def _is_due(self, fate: Fate) -> bool:
         """Whether a change that was asked for before is to be sent again."""

@@ -25,7 +25,7 @@ from batchpol.gate import Gate, Gates, Passage
 from batchpol.journal import Before, Entry, Intent, outcome_entry
 from batchpol.line import Job, Line
 from batchpol.model import Action, Change, Outcome, Rule, Severity, Status, Target
-from batchpol.reads import Reads
+from batchpol.reads import Reads, owners, tell_gate
 from batchpol.ses import EXPIRED, IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses
 
 LEAD = 0.05
@@ -220,7 +220,7 @@ class Lane:
     def _answered(self, gate: Gate, passage: Passage, error: SesError | None, left: float) -> None:
         """Tell the gate what came back, and people what that did to the pace."""
         refused = isinstance(error, Throttled)
-        passage.ended(answered=error is None or error.http_status > 0, refused=refused)
+        tell_gate(gate, passage, error, left)
         if not refused and not isinstance(error, NoAnswer):
             self._last_answer = anyio.current_time()
         if refused and self.gates.refused(gate, left):
@@ -472,11 +472,6 @@ async def _by_identity(changes: AsyncIterator[Change], most: int) -> AsyncIterat
 def _names_unseen_principal(error: PolicyRefused) -> bool:
     """SES's words for a principal that does not exist, or not yet (hashicorp/terraform-provider-aws #22549)."""
     return error.code == "InvalidPolicy" and "principal" in str(error).lower()
-
-
-def owners(key_identity: str) -> set[str]:
-    """The identities any of which must be verified: an address's domain counts for it (SES Developer Guide)."""
-    return {key_identity, key_identity.rpartition("@")[2]}
 
 
 def _digest(document: str) -> str:

@@ -62,3 +62,13 @@ class Reads:
                 return found
             finally:
                 passage.ended(answered=False)
+
+
+def tell_gate(_: Gate, passage: Passage, error: SesError | None, left: float) -> None:
+    """Tell the gate what came back; the ``answered`` of reads that belong to no lane."""
+    passage.ended(answered=error is None or error.http_status > 0, refused=isinstance(error, Throttled))
+
+
+def owners(key_identity: str) -> set[str]:
+    """The identities any of which must be verified: an address's domain counts for it (SES Developer Guide)."""
+    return {key_identity, key_identity.rpartition("@")[2]}

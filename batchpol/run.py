@@ -35,6 +35,8 @@ from batchpol.intake import Intake, Queue, Resumed, changes
 from batchpol.journal import FORMAT, End, Entry, History, Journal, Note, Run, set_aside
 from batchpol.lane import Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
+from batchpol.preflight import names_in_file, prunable, unverified
+from batchpol.reads import Reads, tell_gate
 from batchpol.report import Summary, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.validate import Checked, Checker, Verdict
@@ -86,6 +88,8 @@ class Options:
     period: float = PERIOD
     shared_quota: bool = False
     max_duration: float | None = None
+    prune: str | None = None
+    """Delete what the input's identities have and the input has not, if its name begins so; None prunes nothing."""
     conduct: Conduct = field(default_factory=Conduct)
     persistence: Persistence = field(default_factory=Persistence)
     select: tuple[str, ...] = ()
@@ -109,6 +113,8 @@ class Preview:
     targets: dict[Target, int]
     period: float
     notes: list[str]
+    pruned: int = 0
+    unverified: list[str] = field(default_factory=list)
 
     @property
     def to_send(self) -> int:
@@ -126,6 +132,9 @@ class Preview:
 
 class Observer:
     """What a caller may want to know while a batch runs; this one wants nothing."""
+
+    asks = False
+    """Whether somebody is asked before the first write, and wants to know then what is not verified."""
 
     async def planned(self, preview: Preview) -> bool:
         """The first pass is over; return False to send nothing."""
@@ -188,6 +197,8 @@ class Batch:
         self._name, self._columns, self._digest = name, columns, digest
         self._make_aws, self._wall = aws, wall
         self._lanes: dict[Target, Lane] = {}
+        self._gates: dict[Target, Gates] = {}
+        self._entered: dict[Target, Ses] = {}
         self._sent: Counter[Status] = Counter()
         self._stopped: tuple[str, int] | None = None
         self._failure: JournalError | None = None
@@ -214,8 +225,11 @@ class Batch:
                 self._begin(journal, caller, region)
                 intake = self._intake(journal, history, Target(caller.account, region))
                 await self._read(intake)
+                if self.options.prune is not None:
+                    await self._find_prunes(aws, intake, journal, history, caller)
                 queues = intake.close(self._digest())
-                if await self._may_send(intake, queues, caller, region):
+                unverified = await self._find_unverified(aws, queues, journal, history, caller)
+                if await self._may_send(intake, queues, caller, region, unverified):
                     await self._send(aws, queues, history, caller)
                 result = await anyio.to_thread.run_sync(self._finish, journal)
                 await self._observer.ended()
@@ -355,7 +369,9 @@ class Batch:
 
         await anyio.to_thread.run_sync(take_all)
 
-    async def _may_send(self, intake: Intake, queues: dict[Target, Queue], caller: Caller, region: str) -> bool:
+    async def _may_send(
+        self, intake: Intake, queues: dict[Target, Queue], caller: Caller, region: str, unverified: list[str]
+    ) -> bool:
         preview = Preview(
             caller=caller,
             region=region,
@@ -368,6 +384,8 @@ class Batch:
             targets={target: len(queue.offsets) for target, queue in queues.items()},
             period=self.options.period,
             notes=self._notes,
+            pruned=intake.pruned,
+            unverified=unverified,
         )
         agreed = await self._observer.planned(preview)
         if self._stopped is None:
@@ -378,6 +396,46 @@ class Batch:
             elif not agreed:
                 self._stopped = ("not confirmed", 2)
         return self._stopped is None
+
+    async def _find_prunes(self, aws: Aws, intake: Intake, journal: Journal, history: History, caller: Caller) -> None:
+        """Queue the deletion of what the input's identities have and the input has not."""
+        section = journal.section()
+        assert section is not None
+        for target, kept in names_in_file(journal, section).items():
+            try:
+                reads = await self._reads(aws, target, history, caller)
+                found = await prunable(reads, kept, self.options.prune or "")
+            except SesError as error:
+                raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
+            for identity, name in found:
+                intake.prune(target, identity, name)
+
+    async def _find_unverified(
+        self, aws: Aws, queues: dict[Target, Queue], journal: Journal, history: History, caller: Caller
+    ) -> list[str]:
+        """Identities to be told of before the question, where there is one; without it the lanes look them up."""
+        if not (self._observer.asks and self.options.conduct.ownership):
+            return []
+        found = []
+        for target, queue in queues.items():
+            try:
+                reads = await self._reads(aws, target, history, caller)
+                found += await unverified(reads, (change.key_identity for change in changes(journal, queue)))
+            except SesError as error:
+                self._notes.append(f"{target}: whether the identities are verified is not known: {error}")
+        return found
+
+    async def _reads(self, aws: Aws, target: Target, history: History, caller: Caller) -> Reads:
+        """Reads of a target before its lane runs, through the gates that the lane will have."""
+        ses = await self._enter(aws, target, caller)
+        gates = self._gates_of(target, history)
+        return Reads(lambda: ses, gates, self.options.persistence.max_attempts, tell_gate)
+
+    def _gates_of(self, target: Target, history: History) -> Gates:
+        if target not in self._gates:
+            not_before = self._not_before(history.last_sent.get(target))
+            self._gates[target] = Gates.at(self.options.period, not_before=not_before, shared=self.options.shared_quota)
+        return self._gates[target]
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -424,11 +482,7 @@ class Batch:
         lane = Lane(
             target=target,
             ses=ses,
-            gates=Gates.at(
-                self.options.period,
-                not_before=self._not_before(history.last_sent.get(target)),
-                shared=self.options.shared_quota,
-            ),
+            gates=self._gates_of(target, history),
             commit=commit,
             settled=self._settled,
             noted=self._observer.noted,
@@ -447,6 +501,8 @@ class Batch:
 
     async def _enter(self, aws: Aws, target: Target, caller: Caller) -> Ses:
         """SES of a target, once it is sure that the credentials are of its account."""
+        if target in self._entered:
+            return self._entered[target]
         if self.options.connection.role_arn:
             caller = await aws.caller(target.region, target.account)
         if caller.account != target.account:
@@ -455,7 +511,8 @@ class Batch:
                 code="WrongAccount",
                 hint="use credentials of that account, or --role-arn with {account} in it",
             )
-        return await aws.ses(target)
+        self._entered[target] = await aws.ses(target)
+        return self._entered[target]
 
     async def _lane_stopped(self, commit: GroupCommit[Entry], target: Target, error: SesError) -> None:
         text = f"{error}" + (f"; {error.hint}" if error.hint else "")

@@ -14,7 +14,7 @@ FLOORS = {
     "index": 1, "identity": 1, "policy": 1, "grammar": 1, "comparison": 1,
     "source": 2, "validate": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2,
     "reads": 3, "intake": 3, "undo": 3,
-    "lane": 4,
+    "lane": 4, "preflight": 4,
     "run": 5, "check": 5,
     "cli": 6, "api": 6,
     "__init__": 7, "__main__": 7, "sandbox": 7, "testing": 8,

@@ -60,6 +60,10 @@ def apply(
     require_verified: Annotated[
         bool, typer.Option("--require-verified", help="Send nothing for identities that are not verified.")
     ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete policies of INPUT's identities that INPUT does not have.")
+    ] = False,
+    prune_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="Prune only names that begin so.")] = "",
     verify: Annotated[
         bool, typer.Option("--verify", help="Read back what was written before calling it applied.")
     ] = False,
@@ -131,6 +135,7 @@ def apply(
         period=_period(rate, higher_quota),
         shared_quota=shared_quota,
         max_duration=_seconds(max_duration),
+        prune=prune_prefix if prune else None,
         conduct=Conduct(
             compare=not blind,
             no_clobber=no_clobber,

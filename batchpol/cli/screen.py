@@ -26,7 +26,10 @@ SHOWN = 5
 
 
 def ask(preview: Preview) -> bool:
-    """Ask on the terminal before the first write."""
+    """Ask on the terminal before the first write, and apart from it before anything is pruned."""
+    question = f"Delete {preview.pruned:,} policies that the input does not have?"
+    if preview.pruned and not typer.confirm(question, default=False, err=True):
+        return False
     return typer.confirm(f"Send {preview.to_send:,} requests?", default=False, err=True)
 
 
@@ -39,7 +42,7 @@ class Screen(Observer):
     """
 
     def __init__(self, *, quiet: bool, confirm: Callable[[Preview], bool] | None) -> None:
-        self._quiet, self._confirm = quiet, confirm
+        self._quiet, self._confirm, self.asks = quiet, confirm, confirm is not None
         self._counts: dict[Status, int] = {}
         self._total = 0
         self._seconds = 0.0
@@ -114,6 +117,12 @@ def _plan(preview: Preview) -> list[str]:
         lines.append(f"  line {checked.record.line}: rejected: {visible(first.message)} [{first.code}]")
     if rejected > SHOWN:
         lines.append(f"  ... and {rejected - SHOWN:,} more; the report has them all")
+    if preview.pruned:
+        lines.append(f"prune: {preview.pruned:,} policies that the input does not have will be deleted")
+    for identity in preview.unverified[:SHOWN]:
+        lines.append(f"  not verified: {visible(identity)}")
+    if len(preview.unverified) > SHOWN:
+        lines.append(f"  ... and {len(preview.unverified) - SHOWN:,} more that are not verified")
     if len(preview.targets) > 1:
         lines += [f"  {target}: {count:,}" for target, count in list(preview.targets.items())[:20]]
     if preview.to_send:

@@ -1,0 +1,75 @@
+"""The tables of the README that the code knows better: ``python -m tests.readme_tables`` writes them anew.
+
+Each stands between ``<!-- name -->`` and ``<!-- /name -->``; ``tests/test_readme.py`` fails where one is out of date.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from batchpol.check import RULES
+from batchpol.model import Status
+from batchpol.sandbox import FAULTS
+
+README = Path(__file__).parent.parent / "README.md"
+STATUS_WORDS = {
+    Status.APPLIED: "SES took it: the policy is there (put) or gone (delete)",
+    Status.UNCHANGED: "what was asked for is there already; nothing was written",
+    Status.REJECTED: "invalid by our own check; never sent",
+    Status.FAILED: "SES refused it, in its own words, or throttled it until the attempts were used up",
+    Status.UNKNOWN: "sent, and no answer says whether it took effect; a resume sends it again",
+    Status.DUPLICATE: "the same change as an earlier record; sent once, for that one",
+    Status.NOT_ATTEMPTED: "valid, and never sent: the run ended before its turn",
+}
+COMMANDS = ("apply", "validate", "plan", "undo", "report", "status", "sandbox")
+
+
+def rows(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *body]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def codes() -> str:
+    body = [(f"`{rule.code}`", rule.severity.value, rule.title) for rule in sorted(RULES.values(), key=lambda r: r.code)]
+    return rows(("code", "severity", "what it says"), body)
+
+
+def statuses() -> str:
+    return rows(("status", "meaning"), [(f"`{status}`", STATUS_WORDS[status]) for status in Status])
+
+
+def faults() -> str:
+    return rows(("fault", "what happens"), [(f"`{name}`", fault.title) for name, fault in FAULTS.items()])
+
+
+def options() -> str:
+    """Every command's help, as it prints it on 100 columns."""
+    parts = []
+    for command in COMMANDS:
+        shown = subprocess.run(
+            [sys.executable, "-m", "batchpol", command, "--help"],
+            capture_output=True, text=True, check=True,
+            env={"COLUMNS": "100", "TERMINAL_WIDTH": "100", "PATH": "", "NO_COLOR": "1"},
+        )  # fmt: skip
+        text = "\n".join(line.rstrip() for line in shown.stdout.strip("\n").splitlines())
+        text = re.sub(r"Usage: .*? " + command, f"Usage: batchpol {command}", text, count=1)
+        parts.append(f"```text\n{text.strip()}\n```")
+    return "\n\n".join(parts)
+
+
+TABLES = {"codes": codes, "statuses": statuses, "faults": faults, "options": options}
+
+
+def filled(text: str) -> str:
+    """The README's text with every table as the code has it now."""
+    for name, table in TABLES.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda match, table=table: match[1] + table() + match[2], text)
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")

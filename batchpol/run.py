@@ -12,6 +12,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from batchpol.commit import GroupCommit
 from batchpol.comparison import Effect
 from batchpol.errors import (
     AccessRefused,
+    BatchpolError,
     JournalError,
     JournalMismatch,
     SesError,
@@ -37,13 +39,16 @@ from batchpol.lane import Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.preflight import names_in_file, prunable, unverified
 from batchpol.reads import Reads, tell_gate
-from batchpol.report import Summary, write_plan, write_report
+from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.validate import Checked, Checker, Verdict
 from batchpol.version import __version__
 
 DRAIN = 10.0
 """Seconds that requests under way are given to be answered after a run was asked to stop."""
+
+READING = 0.5
+"""Seconds that the first pass is then given to come to the end of a record; an input that is silent may never."""
 
 FAILURES_COUNT_FROM = 20
 """Records that must have been attempted before a failure threshold in per cent says anything."""
@@ -202,7 +207,7 @@ class Batch:
         self._sent: Counter[Status] = Counter()
         self._stopped: tuple[str, int] | None = None
         self._failure: JournalError | None = None
-        self._scope = anyio.CancelScope()
+        self._scope, self._patience = anyio.CancelScope(), 0.0
         self._notes: list[str] = []
         self._begun = time.monotonic()
         self.journal: Journal | None = None
@@ -216,21 +221,29 @@ class Batch:
             UsageError, InputError: configuration or input unusable; nothing was sent.
             JournalError: the journal cannot be used, or could not be written any more.
         """
+        check_places(self._name, self.options.journal, self.options.reports)
         async with self._make_aws(self.options.connection) as aws:
             region = self._region(aws)
-            caller = await self._who(aws, region)
+            caller = None
+            with self._stoppable(0):
+                caller = await self._who(aws, region)
+            if caller is None:
+                return self._never_begun()
+            checker = self._checker(Target(caller.account, region))
             journal, history = self._open_journal(caller, region)
             with journal:
                 self.journal = journal
                 self._begin(journal, caller, region)
-                intake = self._intake(journal, history, Target(caller.account, region))
-                await self._read(intake)
+                intake = self._intake(checker, journal, history)
+                with self._stoppable(READING):
+                    await self._read(intake)
                 if self.options.prune is not None:
-                    await self._find_prunes(aws, intake, journal, history, caller)
+                    with self._stoppable(0):
+                        await self._find_prunes(aws, intake, journal, history, caller)
                 queues = intake.close(self._digest())
-                unverified = await self._find_unverified(aws, queues, journal, history, caller)
-                if await self._may_send(intake, queues, caller, region, unverified):
-                    await self._send(aws, queues, history, caller)
+                if await self._agreed(aws, intake, queues, history, caller, region):
+                    with self._stoppable(self.options.drain):
+                        await self._send(aws, queues, history, caller)
                 result = await anyio.to_thread.run_sync(self._finish, journal)
                 await self._observer.ended()
                 return result
@@ -239,13 +252,27 @@ class Batch:
         """Ask for the end: what is under way is finished within :attr:`Options.drain` seconds. Idempotent."""
         if self._stopped is None:
             self._stopped = (reason, exit_code)
-            self._scope.deadline = min(self._scope.deadline, anyio.current_time() + self.options.drain)
+            self._scope.deadline = anyio.current_time() + self._patience
             for lane in self._lanes.values():
                 lane.stop()
 
     def abandon(self) -> None:
         """End now: what is under way stays without an answer (``unknown``); the journal still holds."""
         self._scope.cancel()
+
+    @contextmanager
+    def _stoppable(self, patience: float) -> Iterator[None]:
+        """What :meth:`stop` cuts short after ``patience`` seconds, and :meth:`abandon` at once."""
+        with anyio.CancelScope() as self._scope:
+            self._patience = patience
+            if self._stopped is not None:
+                self._scope.deadline = anyio.current_time() + patience
+            yield
+
+    def _never_begun(self) -> Result:
+        """The result of a run that was stopped before it read anything."""
+        reason, code = self._stopped or ("stopped", 3)
+        return Result(Summary(), code, reason, (), None)
 
     # -- before the first request ------------------------------------------------------------------------------
 
@@ -341,9 +368,9 @@ class Batch:
             )
         )
 
-    def _intake(self, journal: Journal, history: History, target: Target) -> Intake:
+    def _checker(self, target: Target) -> Checker:
         options = self.options
-        checker = Checker(
+        return Checker(
             # With several Regions none is the default: every record has to say its own.
             target=Target(target.account, "") if len(options.regions) > 1 else target,
             require_target=True,
@@ -351,7 +378,9 @@ class Batch:
             ignore=options.ignore,
             warnings_as_errors=options.warnings_as_errors,
         )
-        return Intake(checker, journal, history, limit=options.limit, retry_failed=options.retry_failed)
+
+    def _intake(self, checker: Checker, journal: Journal, history: History) -> Intake:
+        return Intake(checker, journal, history, limit=self.options.limit, retry_failed=self.options.retry_failed)
 
     async def _read(self, intake: Intake) -> None:
         """The first pass, off the loop where the input is a blocking one."""
@@ -363,16 +392,43 @@ class Batch:
 
         def take_all() -> None:
             for record in records:
-                intake.take(record)
                 if self._stopped is not None:
                     return
+                intake.take(record)
 
-        await anyio.to_thread.run_sync(take_all)
+        await anyio.to_thread.run_sync(take_all, abandon_on_cancel=True)
 
-    async def _may_send(
-        self, intake: Intake, queues: dict[Target, Queue], caller: Caller, region: str, unverified: list[str]
+    async def _agreed(
+        self,
+        aws: Aws,
+        intake: Intake,
+        queues: dict[Target, Queue],
+        history: History,
+        caller: Caller,
+        region: str,
     ) -> bool:
-        preview = Preview(
+        """Show what is about to be sent, and ask; False if nothing may be."""
+        assert self.journal is not None
+        agreed = False
+        if self._stopped is None:
+            with self._stoppable(0):
+                doubtful = await self._find_unverified(aws, queues, self.journal, history, caller)
+                preview = self._preview(intake, queues, caller, region, doubtful)
+                agreed = await self._observer.planned(preview)
+        if self._stopped is None:
+            rejected = intake.counts()[Verdict.REJECTED]
+            if self.options.strict and rejected:
+                self._stopped = ("some records are rejected and --strict sends nothing then", 2)
+            elif self.options.dry_run:
+                self._stopped = ("dry run", 1 if rejected else 0)
+            elif not agreed:
+                self._stopped = ("not confirmed", 2)
+        return self._stopped is None
+
+    def _preview(
+        self, intake: Intake, queues: dict[Target, Queue], caller: Caller, region: str, unverified: list[str]
+    ) -> Preview:
+        return Preview(
             caller=caller,
             region=region,
             endpoint=self._endpoint,
@@ -387,15 +443,6 @@ class Batch:
             pruned=intake.pruned,
             unverified=unverified,
         )
-        agreed = await self._observer.planned(preview)
-        if self._stopped is None:
-            if self.options.strict and preview.verdicts[Verdict.REJECTED]:
-                self._stopped = ("some records are rejected and --strict sends nothing then", 2)
-            elif self.options.dry_run:
-                self._stopped = ("dry run", 1 if preview.verdicts[Verdict.REJECTED] else 0)
-            elif not agreed:
-                self._stopped = ("not confirmed", 2)
-        return self._stopped is None
 
     async def _find_prunes(self, aws: Aws, intake: Intake, journal: Journal, history: History, caller: Caller) -> None:
         """Queue the deletion of what the input's identities have and the input has not."""
@@ -445,15 +492,14 @@ class Batch:
         if self.options.max_duration is not None:
             limit = f"--max-duration of {self.options.max_duration:g} s is over"
         try:
-            with self._scope:
-                async with anyio.create_task_group() as tasks:
-                    timer = anyio.CancelScope()
-                    if self.options.max_duration is not None:
-                        tasks.start_soon(self._stop_after, self.options.max_duration, limit, timer)
-                    async with anyio.create_task_group() as lanes:
-                        for target, queue in queues.items():
-                            lanes.start_soon(self._lane, aws, target, queue, commit, history, caller)
-                    timer.cancel()
+            async with anyio.create_task_group() as tasks:
+                timer = anyio.CancelScope()
+                if self.options.max_duration is not None:
+                    tasks.start_soon(self._stop_after, self.options.max_duration, limit, timer)
+                async with anyio.create_task_group() as lanes:
+                    for target, queue in queues.items():
+                        lanes.start_soon(self._lane, aws, target, queue, commit, history, caller)
+                timer.cancel()
         except* JournalError as errors:
             self._failure = _first(errors)
 
@@ -552,17 +598,43 @@ class Batch:
         if self._failure is None:
             journal.append(End(at=self._now(), reason=reason, exit_code=code))
             journal.sync()
-        columns = section.columns if section else ()
+        written = []
         for path in self.options.reports:
-            if self.options.conduct.plan:
-                write_plan(journal.outcomes(), path)
-            else:
-                write_report(journal.outcomes(), path, columns=columns)
+            try:
+                self._write_report(journal, path, section.columns if section else ())
+                written.append(path)
+            except BatchpolError as error:
+                reason, code = f"{error}; {error.hint}", code if code > 1 else 3
         summary = Summary.of(journal.outcomes(), seconds=time.monotonic() - self._begun)
-        return Result(summary, code, reason, self.options.reports, journal.path)
+        return Result(summary, code, reason, tuple(written), journal.path)
+
+    def _write_report(self, journal: Journal, path: Path, columns: tuple[str, ...]) -> None:
+        if self.options.conduct.plan:
+            write_plan(journal.outcomes(), path)
+        else:
+            write_report(journal.outcomes(), path, columns=columns)
 
     def _now(self) -> str:
         return self._wall().isoformat(timespec="milliseconds")
+
+
+def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> None:
+    """Find out before anything happens that the files of a run are different ones and can be written.
+
+    Raises:
+        UsageError: one would overwrite another, or a report has no known format or no place.
+    """
+    taken = {Path(name).resolve(): "the input"}
+    written = [(path, "a report") for path in reports]
+    if journal is not None:
+        written.insert(0, (journal, "the journal"))
+    for path, what in written:
+        other = taken.get(path.resolve())
+        if other is not None:
+            raise UsageError(f"{path} cannot be {what}: it is {other}", hint="name another file")
+        taken[path.resolve()] = what
+    for path in reports:
+        check_report(path)
 
 
 def _durably(journal: Journal, entries: list[Entry]) -> None:

@@ -7,6 +7,7 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ``check``  ``validate``: the first pass alone, offline
 ``plan``   ``plan`` and ``undo``: know before you write, and the way back
 ``embedded`` ``sandbox``: the embedded SES for any client
+``running`` an event loop for a batch, signals, the end of the process
 ``screen`` what people see of a run: plan, progress, summary
 ``terminal`` lines, errors, exit codes of errors
 ========== ============================================================
@@ -20,6 +21,7 @@ from typing import Annotated
 import typer
 
 from batchpol.cli import apply, check, embedded, plan
+from batchpol.cli.running import leave
 from batchpol.cli.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
 from batchpol.version import __version__
@@ -63,4 +65,6 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         complain(error)
-        sys.exit(exit_code_of(error))
+        leave(exit_code_of(error))
+    except SystemExit as ending:
+        leave(ending.code if isinstance(ending.code, int) else 0)

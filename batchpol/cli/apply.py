@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import signal
 import sys
-from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batchpol.cli.running import run_batch
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
     from batchpol.cli.screen import Screen
-    from batchpol.run import Batch, Options, Result, Threshold
+    from batchpol.run import Options, Threshold
 
 EPILOG = (
     "Example: batchpol apply tenants.csv --profile prod --region eu-west-1 --expect-account 123456789012. "
@@ -154,91 +152,18 @@ def apply(
 
 
 def _run(input: str, format: str | None, options: Options, screen: Screen, output: str) -> int:
-    import anyio
-
     from batchpol.cli.screen import print_result
-    from batchpol.report import check_report
     from batchpol.source import open_source
 
-    for path in options.reports:
-        check_report(path)
     with open_source(input, format=format) as source:
         screen.notes(source.notes)
-        result = anyio.run(_apply, source, options, screen, backend_options={"use_uvloop": has_uvloop()})
+        result = run_batch(source, options, screen, beside=screen.show_progress)
     print_result(result, output)
     return result.exit_code
 
 
-async def _apply(source: object, options: Options, screen: Screen) -> Result:
-    import anyio
-
-    from batchpol.run import Batch
-    from batchpol.source import Source
-
-    assert isinstance(source, Source)
-    async with AsyncExitStack() as stack:
-        if options.sandbox:
-            options = await embedded(options, stack)
-        batch = Batch(
-            source,
-            options,
-            observer=screen,
-            name=source.name,
-            columns=lambda: source.columns,
-            digest=lambda: source.sha256,
-        )
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_heed_signals, batch, screen)
-            tasks.start_soon(screen.show_progress)
-            result = await batch.run()
-            tasks.cancel_scope.cancel()
-    return result
-
-
-async def embedded(options: Options, stack: AsyncExitStack) -> Options:
-    """Start an SES in this process and point the run at it, whatever AWS configuration this machine has."""
-    from batchpol.sandbox import Sandbox
-
-    server = await stack.enter_async_context(Sandbox())
-    connection = replace(
-        options.connection,
-        profile=None,
-        endpoint_url=server.url,
-        access_key="EMBEDDEDSES",
-        secret_key="-",  # noqa: S106 - it opens nothing
-    )
-    return replace(options, connection=connection, regions=options.regions or ("us-east-1",))
-
-
-async def _heed_signals(batch: Batch, screen: Screen) -> None:
-    """First signal: finish what is under way. Second: end now."""
-    import anyio
-
-    codes = {
-        signal.SIGINT: ("interrupted", 130),
-        signal.SIGTERM: ("terminated", 143),
-        signal.SIGHUP: ("terminated", 143),
-    }
-    with anyio.open_signal_receiver(*codes) as signals:
-        first = True
-        async for number in signals:
-            reason, code = codes[signal.Signals(number)]
-            if first:
-                screen.say(f"{reason}: finishing what is under way; once more to end at once")
-                batch.stop(reason, code)
-            else:
-                batch.abandon()
-            first = False
-
-
 def _can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def has_uvloop() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("uvloop") is not None
 
 
 def _stem(input: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchpol.cli.terminal import visible
+from batchpol.cli.terminal import tell, visible, write
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def validate(
     tally = check_input(input, checker, format=format, report=report, found=None if quiet else partial(_show, output))
     counts = {verdict.value: tally.verdicts[verdict] for verdict in tally.verdicts} | {"with_warnings": tally.warned}
     if output == "json":
-        typer.echo(json.dumps(counts))
+        write(json.dumps(counts))
     else:
-        typer.echo(", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()))
+        write(", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()))
     raise typer.Exit(1 if counts["rejected"] else 0)
 
 
@@ -75,7 +75,7 @@ def _show(output: str, record: Record, finding: Finding) -> None:
     where = f"{record.file or 'input'}:{record.line}"
     hint = f" ({finding.hint})" if finding.hint else ""
     text = f"{where}: {finding.severity}: {finding.message}{hint} [{finding.code} at {finding.where}]"
-    typer.echo(visible(text), err=output == "json")
+    (tell if output == "json" else write)(visible(text))
 
 
 def _explain(code: str) -> None:
@@ -85,8 +85,8 @@ def _explain(code: str) -> None:
     rule = RULES.get(code)
     if rule is None:
         raise UsageError(f"there is no finding code {code!r}", hint=did_you_mean(code, RULES))
-    typer.echo(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {rule.source}")
-    typer.echo(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
+    write(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {rule.source}")
+    write(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
 
 
 def _indented(text: str) -> str:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchpol.cli.apply import embedded, has_uvloop
+from batchpol.cli.running import run_batch
 from batchpol.cli.terminal import tell, visible
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
     from batchpol.comparison import Effect
     from batchpol.model import Change, Target
-    from batchpol.run import Options, Preview, Result
-    from batchpol.source import Source
+    from batchpol.run import Observer, Preview, Result
 
 PLAN_EPILOG = (
     "Example: batchpol plan tenants.csv --diff --report plan.jsonl. Exit: 0, with --detailed-exitcode 4 if there are "
@@ -54,8 +53,6 @@ def plan(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Show what apply would do to what is there: create, update, unchanged, delete. Never writes."""
-    import anyio
-
     from batchpol.lane import Conduct
     from batchpol.run import Options
     from batchpol.ses import Connection
@@ -78,9 +75,9 @@ def plan(
         reports=(report,) if report else (),
         conduct=Conduct(plan=True, ownership=True),
     )
+    effects: Counter[str] = Counter()
     with open_source(input, format=format) as source:
-        backend = {"use_uvloop": has_uvloop()}
-        result, effects = anyio.run(_plan, source, options, diff, backend_options=backend)
+        result = run_batch(source, options, _shown(effects, diff=diff))
     counts = ", ".join(f"{effects[name]:,} {name}" for name in ("create", "update", "unchanged", "delete"))
     typer.echo(f"{counts}; in {result.summary.seconds or 0:.1f} s")
     raise typer.Exit(_exit_code(result, effects, detailed=detailed))
@@ -92,12 +89,9 @@ def _exit_code(result: Result, effects: Counter[str], *, detailed: bool) -> int:
     return CHANGES if detailed and effects.total() > effects["unchanged"] else 0
 
 
-async def _plan(source: Source, options: Options, diff: bool) -> tuple[Result, Counter[str]]:
-    from contextlib import AsyncExitStack
-
-    from batchpol.run import Batch, Observer
-
-    effects: Counter[str] = Counter()
+def _shown(effects: Counter[str], *, diff: bool) -> Observer:
+    """Shows each comparison as it is made, and counts the effects."""
+    from batchpol.run import Observer
 
     class Shown(Observer):
         async def planned(self, preview: Preview) -> bool:
@@ -112,11 +106,7 @@ async def _plan(source: Source, options: Options, diff: bool) -> tuple[Result, C
         def noted(self, target: Target, text: str) -> None:
             tell(f"{target}: {visible(text)}")
 
-    async with AsyncExitStack() as stack:
-        if options.sandbox:
-            options = await embedded(options, stack)
-        batch = Batch(source, options, observer=Shown(), name=source.name, columns=lambda: source.columns)
-        return await batch.run(), effects
+    return Shown()
 
 
 def _show(change: Change, effect: Effect, present: str | None, *, diff: bool) -> None:

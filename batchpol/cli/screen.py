@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from collections.abc import Callable
 
@@ -12,7 +10,7 @@ import anyio
 import anyio.to_thread
 import typer
 
-from batchpol.cli.terminal import tell, visible
+from batchpol.cli.terminal import tell, visible, write
 from batchpol.model import Outcome, Severity, Status, Target
 from batchpol.report import summary_json, summary_text
 from batchpol.run import Observer, Preview, Result
@@ -136,11 +134,7 @@ def print_result(result: Result, output: str) -> None:
         text = json.dumps(summary_json(result.summary) | _ending(result))
     else:
         text = summary_text(result.summary)
-    try:
-        typer.echo(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    write(text)
     for line in _last_words(result):
         tell(line)
 

@@ -28,6 +28,30 @@ def tell(text: str) -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the process
 
 
+def write(text: str) -> None:
+    """Lines on standard output; a reader that went away changes nothing about what is done."""
+    try:
+        typer.echo(text)
+    except OSError as error:
+        _give_up_output(error)
+
+
+def flush() -> None:
+    """Hand over what is still in the buffers, so that nothing fails when the process ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _give_up_output(error)
+
+
+def _give_up_output(error: OSError) -> None:
+    if not isinstance(error, BrokenPipeError):
+        tell(f"standard output cannot be written: {error.strerror}")
+    # The buffer keeps what it could not write and would fail again at the end of the process.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def complain(error: BatchpolError) -> None:
     """An error as one paragraph: what happened, where and why, then what to do."""
     text = visible(str(error))

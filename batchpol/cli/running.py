@@ -1,0 +1,131 @@
+"""One batch under a terminal: its event loop, the signals that stop it, and the end of the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from batchpol.cli.terminal import flush, tell
+from batchpol.errors import BatchpolError
+
+if TYPE_CHECKING:
+    from batchpol.run import Batch, Observer, Options, Result
+    from batchpol.source import Source
+
+GRACE = 0.2
+"""Seconds that a thread is given to end before the process ends without it."""
+
+_ENDINGS = {
+    signal.SIGINT: ("interrupted", 130),
+    signal.SIGTERM: ("terminated", 143),
+    signal.SIGHUP: ("terminated", 143),
+}
+
+
+def run_batch(
+    source: Source,
+    options: Options,
+    observer: Observer,
+    *,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> Result:
+    """Run one batch on an event loop of its own, stopped by signals.
+
+    Args:
+        beside: runs as long as the batch does (progress, say).
+
+    Raises:
+        BatchpolError: as :meth:`batchpol.run.Batch.run` does.
+    """
+    import anyio
+
+    backend = {"use_uvloop": _has_uvloop()}
+    return anyio.run(_run, source, options, observer, beside, backend_options=backend)
+
+
+async def _run(
+    source: Source, options: Options, observer: Observer, beside: Callable[[], Coroutine[Any, Any, None]] | None
+) -> Result:
+    import anyio
+
+    from batchpol.run import Batch
+
+    async with AsyncExitStack() as stack:
+        if options.sandbox:
+            options = await _embedded(options, stack)
+        batch = Batch(
+            source,
+            options,
+            observer=observer,
+            name=source.name,
+            columns=lambda: source.columns,
+            digest=lambda: source.sha256,
+        )
+        # An error that left the task group would come out wrapped in an exception group.
+        outcome: Result | BatchpolError
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_heed_signals, batch)
+            if beside is not None:
+                tasks.start_soon(beside)
+            try:
+                outcome = await batch.run()
+            except BatchpolError as error:
+                outcome = error
+            tasks.cancel_scope.cancel()
+    if isinstance(outcome, BatchpolError):
+        raise outcome
+    return outcome
+
+
+async def _embedded(options: Options, stack: AsyncExitStack) -> Options:
+    """Start an SES in this process and point the run at it, whatever AWS configuration this machine has."""
+    from batchpol.sandbox import Sandbox
+
+    server = await stack.enter_async_context(Sandbox())
+    connection = replace(
+        options.connection,
+        profile=None,
+        endpoint_url=server.url,
+        access_key="EMBEDDEDSES",
+        secret_key="-",  # noqa: S106 - it opens nothing
+    )
+    return replace(options, connection=connection, regions=options.regions or ("us-east-1",))
+
+
+async def _heed_signals(batch: Batch) -> None:
+    """First signal: finish what is under way. Second: end now."""
+    import anyio
+
+    with anyio.open_signal_receiver(*_ENDINGS) as signals:
+        first = True
+        async for number in signals:
+            reason, code = _ENDINGS[signal.Signals(number)]
+            if first:
+                tell(f"{reason}: finishing what is under way; once more to end at once")
+                batch.stop(reason, code)
+            else:
+                batch.abandon()
+            first = False
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, even while a thread waits for a terminal or a pipe that says nothing."""
+    flush()
+    others = [it for it in threading.enumerate() if it is not threading.main_thread() and not it.daemon]
+    for thread in others:
+        thread.join(GRACE)
+    if any(thread.is_alive() for thread in others):
+        os._exit(code)
+    sys.exit(code)
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("uvloop") is not None

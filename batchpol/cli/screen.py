@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 import typer
 
+from batchpol.cli.progress import is_wanted, show_bar
 from batchpol.cli.terminal import tell, visible, write
 from batchpol.model import Outcome, Severity, Status, Target
 from batchpol.report import summary_json, summary_text
@@ -45,6 +46,7 @@ class Screen(Observer):
         self._total = 0
         self._seconds = 0.0
         self._started = time.monotonic()
+        self._begun = anyio.Event()
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -55,15 +57,17 @@ class Screen(Observer):
             self.say(f"note: {visible(note)}")
 
     async def planned(self, preview: Preview) -> bool:
-        self._total, self._seconds = preview.to_send, preview.seconds
-        self._started = time.monotonic()
         self.notes(preview.notes)
         if not self._quiet or self._confirm:
             for line in _plan(preview):
                 tell(line)
-        if self._confirm is None or not preview.to_send:
-            return True
-        return await anyio.to_thread.run_sync(self._confirm, preview, abandon_on_cancel=True)
+        agreed = True
+        if self._confirm is not None and preview.to_send:
+            agreed = await anyio.to_thread.run_sync(self._confirm, preview, abandon_on_cancel=True)
+        self._total, self._seconds = preview.to_send, preview.seconds
+        self._started = time.monotonic()
+        self._begun.set()
+        return agreed
 
     def settled(self, outcome: Outcome) -> None:
         self._counts[outcome.status] = self._counts.get(outcome.status, 0) + 1
@@ -75,16 +79,23 @@ class Screen(Observer):
         tell(f"{target}: {visible(text)}")
 
     async def show_progress(self) -> None:
+        """A bar on a terminal, else a line now and then; runs until cancelled."""
+        await self._begun.wait()
+        if self._quiet or not self._total:
+            return
+        if is_wanted():
+            await show_bar(self._total, self._done, self._words)
         while True:
             await anyio.sleep(EVERY)
-            if self._total:
-                self.say(self._progress())
+            self.say(f"{self._done():,} of {self._total:,}: {self._words()}")
 
-    def _progress(self) -> str:
-        done = sum(self._counts.values())
-        counts = ", ".join(f"{count:,} {status}" for status, count in self._counts.items())
+    def _done(self) -> int:
+        return sum(self._counts.values())
+
+    def _words(self) -> str:
+        counts = [f"{count:,} {status.replace('_', ' ')}" for status, count in self._counts.items()]
         left = max(0.0, self._seconds - (time.monotonic() - self._started))
-        return f"{done:,} of {self._total:,} ({counts}), about {duration(left)} left"
+        return ", ".join([*counts, f"about {duration(left)} left"])
 
 
 def duration(seconds: float) -> str:

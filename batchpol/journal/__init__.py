@@ -16,7 +16,7 @@ may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``
 
 from __future__ import annotations
 
-from batchpol.journal.book import Journal, outcomes, read, read_entry, scan, set_aside
+from batchpol.journal.book import Journal, is_held, latest, outcomes, read, read_entry, scan, set_aside
 from batchpol.journal.entries import (
     FORMAT,
     Before,
@@ -32,10 +32,11 @@ from batchpol.journal.entries import (
     outcome_entry,
 )
 from batchpol.journal.history import Fate, History
-from batchpol.journal.section import UNANSWERED, Section
+from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
 
 __all__ = [
     "FORMAT",
+    "LANE_STOPPED",
     "UNANSWERED",
     "Before",
     "End",
@@ -51,6 +52,8 @@ __all__ = [
     "Run",
     "Section",
     "TargetCount",
+    "is_held",
+    "latest",
     "outcome_entry",
     "outcomes",
     "read",

@@ -23,6 +23,7 @@ from batchpol.errors import JournalDamaged, JournalError, JournalLocked, Journal
 from batchpol.journal.chain import LONGEST, SEAL, Chain, line_at
 from batchpol.journal.entries import (
     Entry,
+    Intent,
     OutcomeEntry,
     RecordEntry,
     Run,
@@ -327,7 +328,7 @@ def read_entry(file: BinaryIO, offset: int) -> Entry:
 def scan(path: str | os.PathLike[str]) -> Section | None:
     """The section a report is about, None in an empty journal; needs no lock.
 
-    It is the last one that read its whole input or ended in good order. Raises as :func:`read` does.
+    It is the last one that read its whole input. Raises as :func:`read` does.
     """
     with _reading(path) as fd:
         return read_section(Chain(fd, str(path)))
@@ -343,6 +344,22 @@ def outcomes(path: str | os.PathLike[str], section: Section | None = None) -> It
         found = section or read_section(Chain(fd, str(path)))
         if found is not None:
             yield from found.outcomes(fd)
+
+
+def latest(path: str | os.PathLike[str], section: Section, most: int) -> list[OutcomeEntry | Intent]:
+    """What was written down last of the records that a section sent, oldest first; needs no lock."""
+    with _reading(path) as fd:
+        return section.latest(fd, most)
+
+
+def is_held(path: str | os.PathLike[str]) -> bool:
+    """Whether a run has the journal just now."""
+    with _reading(path) as fd:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False  # closing the descriptor lets go of it
 
 
 @contextlib.contextmanager

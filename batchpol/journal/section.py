@@ -8,7 +8,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated
+from heapq import nlargest
+from typing import Annotated, Any
 
 import msgspec
 
@@ -33,6 +34,8 @@ LONGEST_COLUMN = 256
 """Bounds on the extra columns that records bring, in number and in characters of a name."""
 UNANSWERED = "NoAnswerRecorded"
 """Error code of a record whose request was sent and whose answer was never written down."""
+LANE_STOPPED = "lane_stopped"
+"""Kind of the note that says why a target got no more requests; its data name the target and the error code."""
 
 _NOT_ATTEMPTED = CODE_OF[Status.NOT_ATTEMPTED.value]
 _UNKNOWN = CODE_OF[Status.UNKNOWN.value]
@@ -64,7 +67,9 @@ class _Before(_Number, tag="before"):
 
 
 class _Note(msgspec.Struct, tag_field="t", tag="note", gc=False):
-    pass
+    text: str = ""
+    kind: str = ""
+    data: dict[str, Any] = {}
 
 
 _AnyLine = Run | Planned | End | _Record | _Intent | _Outcome | _Before | _Note
@@ -77,7 +82,9 @@ class Section:
 
     ``record_at`` and ``fate_at`` hold, by record number, the byte offsets of the record's line and of its last
     outcome, or of its last intent where no outcome followed; 0 where there is neither. ``state`` holds the
-    status as its place in :data:`STATUSES`. ``notes`` are sentences for people.
+    status as its place in :data:`STATUSES`. ``withheld`` counts the valid records that the run never meant to send
+    (beyond a limit). ``stopped`` says of targets that stopped alone why they did, as error code and text.
+    ``notes`` are sentences for people.
     """
 
     run: Run
@@ -86,6 +93,8 @@ class Section:
     record_at: array[int] = field(default_factory=lambda: array("Q"))
     fate_at: array[int] = field(default_factory=lambda: array("Q"))
     state: bytearray = field(default_factory=bytearray)
+    withheld: int = 0
+    stopped: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _columns: dict[str, None] = field(init=False)
     notes: list[str] = field(default_factory=list)
 
@@ -112,9 +121,9 @@ class Section:
         return {status: count for status, count in found.items() if count}
 
     @property
-    def settled(self) -> bool:
-        """Whether the section says something about its whole input: it was read to the end, or given up."""
-        return self.planned is not None or self.end is not None
+    def left(self) -> int:
+        """How many records the run still means to send, or meant to when it ended."""
+        return max(0, self.state.count(_NOT_ATTEMPTED) - self.withheld) if self.planned else 0
 
     def outcomes(self, fd: int) -> Iterator[Outcome]:
         """The report's rows in input order, read from the journal's descriptor one by one."""
@@ -122,15 +131,27 @@ class Section:
             record = decode_record(line_at(fd, record_at))
             status = STATUSES[self.state[number]]
             if fate_at == _NOWHERE:
-                yield _outcome(record, status, message=self._why_not(status))
+                yield self._without_fate(record, status)
                 continue
             fate = decode_fate(line_at(fd, fate_at))
             yield _unanswered(record, fate) if isinstance(fate, Intent) else _answered(record, fate)
 
-    def _why_not(self, status: Status) -> str:
-        if status is Status.NOT_ATTEMPTED and self.end is not None:
-            return f"not sent: the run ended before its turn ({self.end.reason})"
-        return ""
+    def latest(self, fd: int, most: int) -> list[OutcomeEntry | Intent]:
+        """What was written down last of the records sent in this section, oldest first; at most ``most`` lines."""
+        fates = (decode_fate(line_at(fd, at)) for at in sorted(nlargest(most, self.fate_at)) if at != _NOWHERE)
+        return [fate for fate in fates if isinstance(fate, Intent) or (fate.attempts and not fate.carried)]
+
+    def _without_fate(self, record: RecordEntry, status: Status) -> Outcome:
+        """The row of a record of which nothing was written down but itself."""
+        outcome = _outcome(record, status)
+        if status is Status.NOT_ATTEMPTED:
+            stopped = self.stopped.get((record.account, record.region))
+            if stopped is not None:
+                outcome.error_code, text = stopped
+                outcome.message = f"not sent: its target stopped before its turn ({text})"
+            elif self.end is not None:
+                outcome.message = f"not sent: the run ended before its turn ({self.end.reason})"
+        return outcome
 
 
 def _outcome(record: RecordEntry, status: Status, message: str = "") -> Outcome:
@@ -180,8 +201,8 @@ def _answered(record: RecordEntry, fate: OutcomeEntry) -> Outcome:
 def read_section(chain: Chain) -> Section | None:
     """The section a report is about, or None in a journal without one.
 
-    That is the last one that read its whole input or ended in good order; a resume that died while it was still
-    reading has sent nothing, and the section before it is the truth.
+    That is the last one that read its whole input; a resume that died or was stopped while it was still reading has
+    sent nothing, and the section before it is the truth.
     """
     sections = _Sections(chain)
     for offset, block in chain.blocks():
@@ -190,7 +211,7 @@ def read_section(chain: Chain) -> Section | None:
 
 
 class _Sections:
-    """Keeps the section under way and the last settled one before it."""
+    """Keeps the section under way and the last one before it that read its whole input."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
@@ -228,13 +249,19 @@ class _Sections:
                 section.state[entry.n] = _UNKNOWN
             elif isinstance(entry, Planned):
                 section.planned = entry
+                section.withheld = section.state.count(_NOT_ATTEMPTED) - sum(to.changes for to in entry.targets)
+            elif isinstance(entry, _Note):
+                if entry.kind == LANE_STOPPED:
+                    data = entry.data
+                    target = str(data.get("account", "")), str(data.get("region", ""))
+                    section.stopped[target] = str(data.get("error_code", "")), entry.text
             elif isinstance(entry, End):
                 section.end = entry
 
     def chosen(self) -> Section | None:
         """The section to report, told of a torn tail and of a later run that got nowhere."""
         section = self._current
-        if section is not None and not section.settled and self._settled is not None:
+        if section is not None and section.planned is None and self._settled is not None:
             later, section = section.run, self._settled
             section.notes.append(
                 f"a later run (process {later.pid} on {later.host}, started {later.at}) has not read its whole "
@@ -248,7 +275,7 @@ class _Sections:
         if not isinstance(run, Run):
             raise ValueError("its first line begins no run")
         self._chain.check_format(run.format)
-        if self._current is not None and self._current.settled:
+        if self._current is not None and self._current.planned is not None:
             self._settled = self._current
         self._current = Section(run)
         return self._current

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from batchpol import journal
 from batchpol.errors import JournalError, JournalLocked, JournalUnwritable
-from batchpol.journal import Journal
+from batchpol.journal import Journal, is_held
 from batchpol.model import Finding, Severity, Status
 from tests.journal.books import intent, outcome, planned, record, run, sample, write
 
@@ -110,6 +110,15 @@ def test_the_lock_ends_with_the_journal(tmp_path: Path) -> None:
     with Journal.resume(path), pytest.raises(JournalLocked):
         Journal.resume(path)
     Journal.resume(path).close()
+
+
+def test_whether_a_run_has_the_journal_is_seen_without_taking_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", [run()])
+    assert not is_held(path)
+    with Journal.resume(path):
+        assert is_held(path)
+        assert is_held(path)
+    assert not is_held(path)
 
 
 def test_a_holder_that_wrote_nothing_yet_is_no_riddle(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from batchpol import journal
-from batchpol.journal import UNANSWERED, End, RecordEntry
+from batchpol.journal import LANE_STOPPED, UNANSWERED, End, Note, RecordEntry
 from batchpol.model import Action, Change, Outcome, Status, Target
 from tests.journal.books import (
     ACCOUNT,
@@ -143,11 +143,45 @@ def test_a_resume_that_never_got_to_sending_does_not_hide_the_run_before(tmp_pat
     assert any("process 77" in note for note in section.notes)
 
 
+def test_a_resume_stopped_while_reading_does_not_hide_the_run_before(tmp_path: Path) -> None:
+    first = [run("first"), record(0), record(1), planned(2, 2), intent(0), outcome(0), end("interrupted")]
+    path = write(tmp_path / "j", [*first, run("second"), record(0), end("interrupted")])
+    assert [row.status for row in journal.outcomes(path)] == [Status.APPLIED, Status.NOT_ATTEMPTED]
+
+
+def test_records_of_a_target_that_stopped_alone_say_why(tmp_path: Path) -> None:
+    data = {"account": ACCOUNT, "region": REGION, "error_code": "ExpiredToken"}
+    note = Note(at="2026-03-01T08:00:19Z", text="the token is expired", kind=LANE_STOPPED, data=data)
+    elsewhere = record(1)
+    elsewhere.region = "ap-south-1"
+    found = rows(tmp_path, run(), record(0), elsewhere, planned(2, 2), note, end("stopped"))
+    assert (found[0].status, found[0].error_code) == (Status.NOT_ATTEMPTED, "ExpiredToken")
+    assert "the token is expired" in found[0].message
+    assert (found[1].error_code, found[1].message) == ("", "not sent: the run ended before its turn (stopped)")
+
+
+def test_what_is_left_leaves_out_what_a_limit_withheld(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", [run(), *(record(n) for n in range(5)), planned(5, 3), intent(0), outcome(0)])
+    section = journal.scan(path)
+    assert section is not None
+    assert (section.withheld, section.left) == (2, 2)
+
+
+def test_the_latest_lines_are_those_of_this_section_s_requests(tmp_path: Path) -> None:
+    sent = [intent(0, 1), outcome(0, attempts=1, started_at="1"), outcome(2, attempts=1, started_at="2"), intent(3, 9)]
+    carried = outcome(1, attempts=1, started_at="0", carried=True)
+    path = write(tmp_path / "j", [run(), *(record(n) for n in range(5)), carried, planned(5, 4), *sent])
+    section = journal.scan(path)
+    assert section is not None
+    assert journal.latest(path, section, 10) == [sent[1], sent[2], sent[3]]
+    assert journal.latest(path, section, 2) == [sent[2], sent[3]]
+
+
 def test_a_run_that_gave_up_after_its_first_pass_has_its_own_report(tmp_path: Path) -> None:
     found = rows(
         tmp_path,
         *(run("first"), record(0), planned(1, 1), intent(0), outcome(0), end()),
-        *(run("strict"), rejected(0), record(1), end("stopped: some records are rejected")),
+        *(run("strict"), rejected(0), record(1), planned(2, 1), end("stopped: some records are rejected")),
     )
     assert [row.status for row in found] == [Status.REJECTED, Status.NOT_ATTEMPTED]
 

@@ -646,7 +646,7 @@ class Owner:
 
     def check(self, resource: str) -> Findings:
         """A Resource: the owner's own ARN, or what is wrong with it (``where`` is empty)."""
-        if resource == self.arn:
+        if resource and resource == self.arn:
             return ()
         start, _, name = resource.partition(_NAMED)
         head = _read_head(start)

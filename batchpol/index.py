@@ -128,6 +128,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._index = KeyIndex()
+        self._setdefault = self._index.setdefault
         self._rows = array("Q")
         """Four words a row: number and line, name, digest, stated and implied place."""
         self._name_counts = bytearray()
@@ -139,9 +140,9 @@ class Ledger:
         self,
         number: int,
         line: int,
-        identity: int,
-        name: int,
-        digest: int,
+        identity: str,
+        name: str,
+        document: str,
         stated: int,
         implied: int,
         is_put: bool,
@@ -149,16 +150,16 @@ class Ledger:
     ) -> Noted:
         """Enter one change; with a ``limit``, not when its identity has that many names put on it already.
 
-        ``number`` and ``line`` are the record's. ``identity`` and ``name`` are keys of the canonical identity and
-        the policy name, ``digest`` one of action and document. ``stated`` is a key of the account and Region as
-        the record or the run gives them, ``implied`` the same with gaps filled from the document: two changes are
-        about one thing when identity, name and either of the two are equal.
+        ``number`` and ``line`` are the record's, ``identity`` is canonical. ``stated`` is a hash of the account and
+        Region as the record or the run gives them, ``implied`` the same with gaps filled from the document: two
+        changes are about one thing when identity, name and either of the two are equal.
         """
         flags = self._flags
         row = len(flags)
+        whose = hash(identity) & _WORD or 1
+        first = self._setdefault(whose, row)
         place = (stated & _HALF) << 32 | (implied & _HALF)
-        first = self._index.setdefault(identity, row)
-        words = (number << 32 | (line & _HALF), name, digest, place)
+        words = (number << 32 | (line & _HALF), hash(name) & _WORD, hash((is_put, document)) & _WORD, place)
         if first == row:
             self._rows.extend(words)
             flags.append(is_put)
@@ -166,16 +167,16 @@ class Ledger:
             return _NEW
         if not flags[first] & _INDEXED:
             flags[first] |= _INDEXED
-            for key in _keys(identity, self._rows[4 * first + 1], self._rows[4 * first + 3]):
+            for key in _keys(whose, self._rows[4 * first + 1], self._rows[4 * first + 3]):
                 self._index.set(key, first)
-        keys = _keys(identity, name, place)
+        keys = _keys(whose, words[1], place)
         found = [self._index.get(key) for key in keys]
         earlier = next((there for there in found if there is not None), None)
         if earlier is None:
-            return self._enter(identity, words, keys, is_put, limit)
+            return self._enter(whose, words, keys, is_put, limit)
         for key in keys:
             self._index.setdefault(key, earlier)
-        return self._meet(earlier, number, identity, digest)
+        return self._meet(earlier, number, whose, words[2])
 
     def _enter(
         self, identity: int, words: tuple[int, ...], keys: tuple[int, ...], is_put: bool, limit: int | None

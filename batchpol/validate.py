@@ -17,7 +17,7 @@ from batchpol import grammar, identity, policy
 from batchpol.errors import UsageError
 from batchpol.grammar import MAX_BYTES
 from batchpol.identity import Identity, Owner
-from batchpol.index import Fate, Ledger, Noted, key_of
+from batchpol.index import Fate, Ledger, Noted
 from batchpol.model import Action, Change, Finding, Record, Rule, Severity, Target, did_you_mean, placed, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -405,9 +405,9 @@ class Checker:
         noted = self._ledger.note(
             change.number,
             record.line,
-            key_of(change.key_identity),
-            key_of(change.policy_name),
-            key_of("put" if is_put else "delete", change.document),
+            change.key_identity,
+            change.policy_name,
+            change.document,
             stated,
             implied,
             is_put,

@@ -52,8 +52,8 @@ EMPTY = Rule(
     _WARNING,
     "An operator without a key, or a key without a value",
     _IAM,
-    "An empty list of values matches nothing, an operator without keys tests nothing. (An empty Condition is "
-    "harmless.)",
+    "An empty list of values matches nothing, an operator without keys tests nothing. An empty Condition, though, is "
+    "harmless.",
     bad=example(Condition={"StringEquals": {"ses:FromAddress": []}}),
     good=example(Condition={"StringEquals": {"ses:FromAddress": ["billing@example.com"]}}),
 )

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, shown
+from batchpol.policy import resource as resources
 from batchpol.policy.action import Judged, check_action
 from batchpol.policy.condition import check_condition
 from batchpol.policy.example import OWN_ARN, STATEMENT, document, example
 from batchpol.policy.principal import check_principal, is_everyone
-from batchpol.policy.resource import SEVERAL, check_resource
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _ANATOMY = "SES Developer Guide, Policy anatomy"
@@ -123,7 +123,7 @@ SID_REPEATED = Rule(
     _WARNING,
     "The same Sid twice",
     _ANALYZER + ": duplicate Sids; not known of SES",
-    "Sids should tell the statements of one policy apart. (Empty ones may repeat.)",
+    "Sids should tell the statements of one policy apart. Empty ones may repeat.",
     bad=document(Statement=[{"Sid": "One", **STATEMENT}] * 2),
     good=document(Statement=[{"Sid": "One", **STATEMENT}, {"Sid": "Two", **STATEMENT}]),
 )
@@ -244,7 +244,7 @@ def check_statement(statement: Any, own: Own, has_variables: bool) -> list[Findi
             actions = judged if element == "Action" else actions
             faults: list[Finding] | tuple[Finding, ...] = judged.findings
         elif element == "Resource":
-            faults = check_resource(value, own)
+            faults = resources.check_resource(value, own)
         elif element == "Principal" or element == "NotPrincipal":
             faults = check_principal(value)
         elif element == "Condition":
@@ -310,7 +310,7 @@ def _check_together(statements: dict[int, dict[str, Any]]) -> list[Finding]:
     """What several statements, by their index, must and should have in common."""
     found = []
     sids: set[str] = set()
-    resources: set[str] = set()
+    distinct: set[str] = set()
     for index, statement in statements.items():
         sid = statement.get("Sid")
         if type(sid) is str and sid:
@@ -322,11 +322,13 @@ def _check_together(statements: dict[int, dict[str, Any]]) -> list[Finding]:
         resource = statement.get("Resource")
         if type(resource) is list and len(resource) == 1:
             resource = resource[0]
-        if type(resource) is str and resource.lower() not in resources:
-            if len(resources) == 1:
+        if type(resource) is str and resource.lower() not in distinct:
+            if len(distinct) == 1:
                 message = f"The statements have different resources, here {shown(resource)}"
-                found.append(SEVERAL.at(pointer("Statement", index, "Resource"), message, "keep the identity's own"))
-            resources.add(resource.lower())
+                found.append(
+                    resources.SEVERAL.at(pointer("Statement", index, "Resource"), message, "keep the identity's own")
+                )
+            distinct.add(resource.lower())
     return found
 
 

@@ -72,7 +72,8 @@ class SesError(BatchpolError):
     """An answer, or the lack of one, to one request.
 
     ``code`` is the error code in SES's words (``Throttling``, ``InvalidPolicy`` …) or ours where no answer came
-    (``ConnectionClosed``, ``Timeout`` …); ``request_id`` is SES's, or empty; ``http_status`` 0 without an answer.
+    (``ConnectFailed``, ``ConnectionClosed``, ``Timeout``, ``UnreadableAnswer``, ``NoCredentials``, ``TLSRefused``,
+    ``Configuration``); ``request_id`` is SES's, or empty; ``http_status`` 0 without an answer.
     """
 
     def __init__(self, message: str, *, code: str, request_id: str = "", http_status: int = 0, hint: str = "") -> None:
@@ -95,8 +96,10 @@ class NoAnswer(SesError):
 
 
 class Unreachable(NoAnswer):
-    """No connection came about (name not resolved, refused, timed out): the request certainly was not sent."""
+    """No connection came about (name not resolved, refused, timed out), or no credentials to sign with just now
+    (STS down): the request certainly was not sent."""
 
 
 class AccessRefused(SesError):
-    """Credentials expired, unknown or not allowed: no record of this target can succeed until they are mended."""
+    """Credentials expired, unknown or not allowed, TLS refused, or a configuration with which no request can be made:
+    no record of this target can succeed until that is mended."""

@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
 pytest_plugins = ["batchpol.testing"]
 
 
@@ -14,6 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "virtual_clock: run on an event loop that jumps to its next timer instead of waiting"
     )
+    config.addinivalue_line("markers", "every_loop: run on asyncio's event loop, and on uvloop's where it is installed")
 
 
 def pytest_asyncio_loop_factories(
@@ -24,4 +30,6 @@ def pytest_asyncio_loop_factories(
 
     if item.get_closest_marker("virtual_clock"):
         return {"virtual": VirtualClockLoop}
+    if item.get_closest_marker("every_loop") and uvloop is not None:
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}

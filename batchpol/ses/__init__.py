@@ -1,0 +1,27 @@
+"""SES and STS through aiobotocore: the one border to AWS (floor 2).
+
+The only package that imports aiobotocore and botocore: untyped values and foreign exceptions stop here. botocore's
+own retries are off for SES (``total_max_attempts=1``), so that one call is one attempt; trying again is the lane's
+business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neighbours in the SES v1 API Reference.
+
+- :mod:`batchpol.ses.translation`: what botocore raises and AWS answers, as errors of ours.
+- :mod:`batchpol.ses.calls`: SES of one target, one attempt a call, and where the gate takes part.
+- :mod:`batchpol.ses.aws`: sessions, clients, credentials and roles of one run.
+"""
+
+from batchpol.ses.aws import Aws, Caller, Connection
+from batchpol.ses.calls import IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses, adopt
+from batchpol.ses.translation import EXPIRED, translate
+
+__all__ = [
+    "EXPIRED",
+    "IDENTITIES_AT_ONCE",
+    "READS_AT_ONCE",
+    "Attempt",
+    "Aws",
+    "Caller",
+    "Connection",
+    "Ses",
+    "adopt",
+    "translate",
+]

@@ -1,0 +1,360 @@
+"""Sessions, clients, credentials and roles of one run: what every target shares, made once."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import botocore.exceptions as bx
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCredentials
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+from botocore.parsers import ResponseParserError
+
+from batchpol.errors import BatchpolError, SesError, UsageError
+from batchpol.model import Target
+from batchpol.ses.calls import Ses, hook, sign_with
+from batchpol.ses.translation import plain, translate
+from batchpol.version import __version__
+
+KEEP_WARM = 75.0
+"""Seconds an idle connection is kept: longer than the widest period of a gate."""
+
+STS_ATTEMPTS = 3
+"""How often botocore tries one call of STS, whose quota no gate of ours guards: a run of hundreds of roles starts
+with hundreds of calls at once."""
+
+AWS_HOSTS = (
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".amazonaws.eu",
+    ".amazonwebservices.com.cn",
+    ".amazonwebservices.eu",
+    ".api.aws",
+    ".c2s.ic.gov",
+    ".sc2s.sgov.gov",
+    ".cloud.adc-e.uk",
+    ".csp.hci.ic.gov",
+    ".api.aws.ic.gov",
+    ".api.aws.scloud",
+    ".api.cloud-aws.adc-e.uk",
+    ".api.aws.hci.ic.gov",
+)
+"""How names of AWS's own hosts end (botocore's partitions)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who the credentials belong to, as STS says."""
+
+    account: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach AWS: the options that botocore would otherwise take from its environment.
+
+    ``endpoint_url`` goes to SES, and to STS too unless it is one of AWS's own hosts (a VPC endpoint of SES does
+    not speak STS). ``access_key``/``secret_key`` are for an embedded SES only: with them no configuration file,
+    profile or environment variable of AWS is read. Times are in seconds.
+    """
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    role_arn: str | None = None
+    external_id: str | None = None
+    connect_timeout: float = 5.0
+    read_timeout: float = 20.0
+
+    @property
+    def embedded(self) -> bool:
+        """Whether an embedded SES is meant, so that nothing of AWS's environment counts."""
+        return self.access_key is not None
+
+    @property
+    def call_timeout(self) -> float:
+        """Bound on one whole attempt in seconds, name resolution and a dripping answer included."""
+        return self.connect_timeout + self.read_timeout + 5.0
+
+
+class Aws:
+    """All clients of one run, opened from one session.
+
+    Args:
+        connection: how to reach AWS.
+        session: an aiobotocore session of the caller's, used instead of one of our own.
+
+    Raises:
+        UsageError: if the profile is not there or the configuration file cannot be read.
+    """
+
+    def __init__(self, connection: Connection, session: AioSession | None = None) -> None:
+        self.connection = connection
+        self._own_session = session is None
+        self._session = session or _session(connection)
+        _check(self._session)
+        self._http = _http_session(connection.endpoint_url)
+        self._source: Any = None
+        self._roles: dict[str, _Role] = {}
+        self._sts: dict[str, Any] = {}
+        self._clients = AsyncExitStack()
+        self._opening = anyio.Lock()
+        self._renewing = anyio.Lock()
+
+    async def __aenter__(self) -> Aws:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):  # connections are closed even when the run is cancelled
+            await self._clients.aclose()
+
+    def region(self) -> str:
+        """The run's Region: ``--region`` > ``AWS_REGION`` > ``AWS_DEFAULT_REGION`` > profile; empty if none.
+
+        botocore itself does not read ``AWS_REGION``.
+        """
+        if self.connection.region:
+            return self.connection.region
+        if self.connection.embedded:
+            return ""
+        return os.environ.get("AWS_REGION") or self._session.get_config_variable("region") or ""
+
+    async def caller(self, region: str, account: str = "") -> Caller:
+        """Whose credentials are used for ``account``: STS's ``GetCallerIdentity``, or its answer to ``AssumeRole``."""
+        try:
+            with anyio.fail_after(self.connection.call_timeout):
+                role = await self._role(Target(account, region))
+                if role is not None:
+                    return await role.caller()
+                answer = await (await self._sts_client(region)).get_caller_identity()
+                return Caller(account=str(answer["Account"]), arn=str(answer["Arn"]))
+        except BatchpolError:
+            raise
+        except Exception as error:
+            raise translate(error, sent=False) from error
+
+    async def ses(self, target: Target) -> Ses:
+        """SES of one target, open until this object is closed."""
+        try:
+            return await self._signed(target, hook(await self._open("ses", target.region)))
+        except BatchpolError:
+            raise
+        except Exception as error:
+            raise translate(error, sent=False) from error
+
+    async def renew(self, target: Target, used: Ses) -> Ses | None:
+        """SES with newer credentials than those of ``used``, which expired; None if there are none.
+
+        Short-lived credentials that botocore can refresh are refreshed by it in time; this is for those that
+        something else renews, a credentials file, say. The client and its open connections stay the same.
+        """
+        async with self._renewing:
+            if used.source is self._source and not await self._read_credentials_again():
+                return None
+        try:
+            return await self._signed(target, used.client)
+        except SesError:
+            return None
+
+    async def _read_credentials_again(self) -> bool:
+        """Take credentials that are newer than those in use, if there are any."""
+        if not self._own_session or self.connection.embedded:
+            return False
+        try:
+            found = await _session(self.connection).get_credentials()
+            keys = await _keys(found)
+        except Exception:  # whatever it was, there are none
+            return False
+        if keys is None or keys == await _keys_or_none(self._source):
+            return False
+        self._source = found
+        self._roles.clear()
+        for client in self._sts.values():
+            sign_with(client, found)
+        return True
+
+    async def _signed(self, target: Target, client: Any) -> Ses:
+        """SES through ``client``, which signs with what the target's records need from now on."""
+        role = await self._role(target)
+        source = await self._credentials()
+        sign_with(client, source if role is None else role.credentials)
+        return Ses(client, self.connection.call_timeout, source)
+
+    async def _credentials(self) -> Any:
+        """What every client signs with, or assumes its role with."""
+        if self._source is None:
+            if self.connection.embedded:
+                self._source = AioCredentials(self.connection.access_key, self.connection.secret_key)
+            else:
+                self._source = await self._session.get_credentials()
+        if self._source is None:
+            raise bx.NoCredentialsError
+        return self._source
+
+    async def _role(self, target: Target) -> _Role | None:
+        """The role in the target's account; None without ``--role-arn``."""
+        connection = self.connection
+        if connection.role_arn is None or not target.account:
+            return None
+        if target.account not in self._roles:
+            sts = await self._sts_client(target.region)
+            arn = connection.role_arn.replace("{account}", target.account)
+            self._roles[target.account] = _Role(sts, arn, connection.external_id)
+        return self._roles[target.account]
+
+    async def _sts_client(self, region: str) -> Any:
+        async with self._opening:
+            if region not in self._sts:
+                self._sts[region] = await self._open("sts", region)
+        return self._sts[region]
+
+    async def _open(self, service: str, region: str) -> Any:
+        connection = self.connection
+        source = await self._credentials()
+        client = await self._clients.enter_async_context(
+            self._session.create_client(
+                service,
+                region_name=region,
+                endpoint_url=_endpoint(connection, service),
+                aws_access_key_id=connection.access_key,
+                aws_secret_access_key=connection.secret_key,
+                config=_config(connection, service, self._http),
+            )
+        )
+        return sign_with(client, source)
+
+
+class _Role:
+    """A role assumed through ``sts``, with credentials that botocore refreshes before they expire."""
+
+    def __init__(self, sts: Any, arn: str, external_id: str | None) -> None:
+        self._sts, self._arn = sts, ""
+        self._request = {"RoleArn": arn, "RoleSessionName": "batchpol"}
+        if external_id:
+            self._request["ExternalId"] = external_id
+        self.credentials = AioDeferredRefreshableCredentials(self._assume, "assume-role")
+
+    async def caller(self) -> Caller:
+        """Who one is in this role (``arn:aws:sts::111122223333:assumed-role/Name/batchpol``)."""
+        await self.credentials.get_frozen_credentials()
+        return Caller(account=self._arn.split(":")[4], arn=self._arn)
+
+    async def _assume(self) -> dict[str, str]:
+        try:
+            answer = await self._sts.assume_role(**self._request)
+        except ResponseParserError as error:
+            raise translate(error, sent=False) from None  # it quotes the answer, which holds credentials
+        except Exception as error:
+            raise translate(error, sent=False) from error
+        given = answer["Credentials"]
+        self._arn = str(answer["AssumedRoleUser"]["Arn"])
+        return {
+            "access_key": given["AccessKeyId"],
+            "secret_key": given["SecretAccessKey"],
+            "token": given["SessionToken"],
+            "expiry_time": given["Expiration"].isoformat(),
+        }
+
+
+async def _keys(credentials: Any) -> Any:
+    """What requests are signed with: comparable, and written nowhere. None without credentials."""
+    return None if credentials is None else await credentials.get_frozen_credentials()
+
+
+async def _keys_or_none(credentials: Any) -> Any:
+    try:
+        return await _keys(credentials)
+    except Exception:  # expired for good: anything else is newer
+        return None
+
+
+def _session(connection: Connection) -> AioSession:
+    if not connection.embedded:
+        return AioSession(profile=connection.profile)
+    untouched = {
+        name: (None, None, default, convert) for name, (_, _, default, convert) in AioSession.SESSION_VARIABLES.items()
+    }
+    nowhere = (None, None, os.devnull, None)
+    return AioSession(session_vars=untouched | {"config_file": nowhere, "credentials_file": nowhere})
+
+
+def _check(session: AioSession) -> None:
+    try:
+        session.get_scoped_config()
+    except bx.ProfileNotFound as error:
+        known = ", ".join(sorted(session.available_profiles)[:10])
+        hint = f"name one that there is with --profile or AWS_PROFILE: {known}" if known else "make it: aws configure"
+        raise UsageError(plain(str(error)), hint=hint) from error
+    except bx.BotoCoreError as error:
+        raise UsageError(
+            f"the AWS configuration cannot be read: {plain(str(error))}",
+            hint="mend the file, or name another in AWS_CONFIG_FILE",
+        ) from error
+
+
+def _endpoint(connection: Connection, service: str) -> str | None:
+    """The endpoint for ``service``, or None for botocore's own choice (its ``AWS_ENDPOINT_URL…`` included)."""
+    url = connection.endpoint_url
+    if url is None or service == "ses" or connection.embedded:
+        return url
+    if (urlsplit(url).hostname or "").endswith(AWS_HOSTS) or os.environ.get("AWS_ENDPOINT_URL_STS"):
+        return None
+    return url
+
+
+def _config(connection: Connection, service: str, http: type) -> AioConfig:
+    attempts = 1 if service == "ses" else STS_ATTEMPTS
+    # Loopback is never asked for through a proxy.
+    embedded: dict[str, Any] = {"proxies": {}} if connection.embedded else {}
+    return AioConfig(
+        connect_timeout=connection.connect_timeout,
+        read_timeout=connection.read_timeout,
+        # The mode is said, too: AWS_RETRY_MODE=adaptive would wait between the gate and the wire.
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        parameter_validation=False,  # everything was checked; SES's own words are better than botocore's
+        user_agent_extra=f"batchpol/{__version__}",
+        connector_args={"keepalive_timeout": KEEP_WARM},
+        http_session_cls=http,
+        **embedded,
+    )
+
+
+def _http_session(endpoint_url: str | None) -> type:
+    """An HTTP session class whose instances share their TLS contexts.
+
+    Reading the certificate authorities takes 20 to 100 ms and 0.7 MB, more than all else of a client, and each
+    client would do it for itself. Where the endpoint is plain HTTP none are read; what such a server leads on to
+    by TLS is trusted by none, and refused.
+    """
+    built: dict[str, Any] = {}
+    lock = threading.Lock()
+    plain_http = urlsplit(endpoint_url or "").scheme == "http"
+
+    class SharedTls(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is untyped
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            trusting = {name: options.get(name) for name in ("verify", "client_cert", "proxies_config")}
+            self._trusting = repr((args, trusting))
+
+        def _build_ssl_contexts(self, proxy_url: str | None) -> Any:
+            # Called on a thread. Should aiobotocore call it otherwise one day, clients are expensive again.
+            if plain_http and proxy_url is None:
+                return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None
+            with lock:
+                key = f"{self._trusting} {proxy_url}"
+                if key not in built:
+                    built[key] = super()._build_ssl_contexts(proxy_url)
+                return built[key]
+
+    return SharedTls

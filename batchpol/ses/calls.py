@@ -1,0 +1,211 @@
+"""SES of one target: one attempt a call, and where the gate takes part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import botocore.exceptions as bx
+from aiobotocore.client import AioBaseClient
+from botocore.awsrequest import AWSRequest
+
+from batchpol.errors import BatchpolError, NoAnswer, Unreachable, UsageError
+from batchpol.ses.translation import translate
+
+READS_AT_ONCE = 20
+"""Names one ``GetIdentityPolicies`` takes (API Reference)."""
+
+IDENTITIES_AT_ONCE = 100
+"""Identities one ``GetIdentityVerificationAttributes`` takes (API Reference)."""
+
+CALL_TIMEOUT = 30.0
+"""Seconds that an attempt may take from departure on, name resolution and a dripping answer included."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What the gate wants to know of one attempt: ``admit`` is awaited right before signing, ``departed`` called
+    when the signed request is handed to the network."""
+
+    admit: Callable[[], Awaitable[None]]
+    departed: Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Call:
+    """One attempt under way. The wait at the gate has no bound; signing has one, and from departure on the rest."""
+
+    attempt: Attempt | None
+    scope: anyio.CancelScope
+    seconds: float
+    sent: bool = False
+
+    async def admit(self) -> None:
+        if self.attempt is not None:
+            await self.attempt.admit()
+        self.scope.deadline = anyio.current_time() + self.seconds
+
+    def depart(self) -> None:
+        self.sent = True
+        self.scope.deadline = anyio.current_time() + self.seconds
+        if self.attempt is not None:
+            self.attempt.departed()
+
+
+_call: ContextVar[_Call | None] = ContextVar("batchpol_call", default=None)
+
+
+async def _before_sign(**_: Any) -> None:
+    call = _call.get()
+    if call is not None:
+        await call.admit()
+
+
+def _before_send(**_: Any) -> None:
+    call = _call.get()
+    if call is not None:
+        call.depart()
+
+
+_HOOKS: Mapping[str, Callable[..., Any]] = {"before-sign.ses": _before_sign, "before-send.ses": _before_send}
+
+
+def hook(client: Any) -> Any:
+    """Let the gate take part in every call of this SES client that :class:`Ses` makes; other calls pass as before."""
+    for event, handler in _HOOKS.items():
+        client.meta.events.register(event, handler, unique_id=f"batchpol-{event}", unique_id_uses_count=True)
+    return client
+
+
+def unhook(client: Any) -> None:
+    """Take back one :func:`hook`."""
+    for event, handler in _HOOKS.items():
+        client.meta.events.unregister(event, handler, unique_id=f"batchpol-{event}", unique_id_uses_count=True)
+
+
+@contextmanager
+def adopt(client: Any) -> Iterator[Ses]:
+    """Use a caller's own aiobotocore SES client for as long as the block lasts; nothing is left on it afterwards.
+
+    Raises:
+        UsageError: if it is none, or if botocore would retry by itself; such attempts would pass the gate unseen.
+    """
+    if not isinstance(client, AioBaseClient) or client.meta.service_model.service_name != "ses":
+        raise UsageError("this is no SES client of aiobotocore", hint='make one with session.create_client("ses", ...)')
+    retries = client.meta.config.retries or {}
+    if retries.get("total_max_attempts") != 1 or retries.get("mode") == "adaptive":
+        raise UsageError(
+            "the SES client retries or waits by itself, and such attempts would not pass the gate",
+            hint='create it with config=AioConfig(retries={"total_max_attempts": 1, "mode": "standard"})',
+        )
+    try:
+        yield Ses(hook(client), CALL_TIMEOUT)
+    finally:
+        unhook(client)
+
+
+def credentials_of(client: Any) -> Any:
+    """The credentials that an aiobotocore client signs with; None if it has none."""
+    return client._request_signer._credentials
+
+
+def sign_with(client: Any, credentials: Any) -> Any:
+    """Let an aiobotocore client sign with these credentials from its next request on."""
+    client._request_signer._credentials = credentials
+    return client
+
+
+@dataclass(slots=True)
+class Ses:
+    """SES of one target: one client, one attempt a call.
+
+    Every method raises a :class:`~batchpol.errors.SesError` and nothing else of AWS's. ``attempt`` is how the
+    gate takes part; ``None`` only where no quota is concerned. ``call_timeout`` is in seconds; ``source`` are the
+    credentials that the client's own come from, for whoever renews them.
+    """
+
+    client: Any
+    call_timeout: float
+    source: Any = None
+
+    async def put(self, identity: str, policy_name: str, document: str, attempt: Attempt | None) -> str:
+        """``PutIdentityPolicy``; returns SES's request id."""
+        answer = await self._make(
+            "put_identity_policy", attempt, Identity=identity, PolicyName=policy_name, Policy=document
+        )
+        return _request_id(answer)
+
+    async def delete(self, identity: str, policy_name: str, attempt: Attempt | None) -> str:
+        """``DeleteIdentityPolicy``, which also succeeds when there is nothing to delete; returns the request id."""
+        answer = await self._make("delete_identity_policy", attempt, Identity=identity, PolicyName=policy_name)
+        return _request_id(answer)
+
+    async def policies(self, identity: str, names: Iterable[str], attempt: Attempt | None) -> dict[str, str]:
+        """``GetIdentityPolicies``: documents by name, of at most :data:`READS_AT_ONCE` names; unknown ones left out."""
+        answer = await self._make("get_identity_policies", attempt, Identity=identity, PolicyNames=list(names))
+        return {str(name): str(text) for name, text in (answer.get("Policies") or {}).items()}
+
+    async def policy_names(self, identity: str, attempt: Attempt | None) -> list[str]:
+        """``ListIdentityPolicies``: all names of one identity (at most 20)."""
+        answer = await self._make("list_identity_policies", attempt, Identity=identity)
+        return [str(name) for name in answer.get("PolicyNames") or ()]
+
+    async def verified(self, identities: Iterable[str], attempt: Attempt | None) -> dict[str, str]:
+        """``GetIdentityVerificationAttributes``: status by identity, of at most :data:`IDENTITIES_AT_ONCE`."""
+        answer = await self._make("get_identity_verification_attributes", attempt, Identities=list(identities))
+        found = answer.get("VerificationAttributes") or {}
+        return {str(name): str(value.get("VerificationStatus", "")) for name, value in found.items()}
+
+    async def warm(self) -> None:
+        """Open the connection with a request that no quota counts, so that the first attempt need not.
+
+        Best effort: whatever goes wrong here will go wrong, and be told, at the first attempt.
+        """
+        request = AWSRequest(method="HEAD", url=self.client.meta.endpoint_url).prepare()
+        with anyio.move_on_after(self.call_timeout):
+            try:
+                await self.client._endpoint.http_session.send(request)
+            except bx.BotoCoreError:
+                return
+
+    async def ready(self) -> None:
+        """Refresh the credentials now if they are about to expire, so that signing does not wait for it.
+
+        Raises AccessRefused if there are none to be had, Unreachable if there may be later.
+        """
+        credentials = credentials_of(self.client)
+        if credentials is None:
+            return
+        try:
+            with anyio.fail_after(self.call_timeout):
+                await credentials.get_frozen_credentials()
+        except BatchpolError:
+            raise
+        except Exception as error:
+            raise translate(error, sent=False) from error
+
+    async def _make(self, method: str, attempt: Attempt | None, **arguments: Any) -> Mapping[str, Any]:
+        """Make one attempt."""
+        with anyio.CancelScope() as scope:
+            call = _Call(attempt, scope, self.call_timeout)
+            token = _call.set(call)
+            try:
+                answer: Mapping[str, Any] = await getattr(self.client, method)(**arguments)
+                return answer
+            except BatchpolError:
+                raise
+            except Exception as error:
+                raise translate(error, sent=call.sent) from error
+            finally:
+                _call.reset(token)
+        if call.sent:
+            raise NoAnswer("no answer within the time allowed", code="Timeout")
+        raise Unreachable("no credentials to sign with within the time allowed", code="Timeout")
+
+
+def _request_id(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("ResponseMetadata", {}).get("RequestId") or "")

@@ -1,0 +1,205 @@
+"""The map from botocore's exceptions and AWS's error codes to :class:`~batchpol.errors.SesError`.
+
+What decides is what the caller can do: change the record, try again through the gate, or stop and mend something.
+And whether the request can have taken effect: ``NoAnswer`` says that it may have, ``Unreachable`` that it has not.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.exceptions as bx
+from aiohttp import ClientConnectorError, ClientSSLError
+from botocore.parsers import ResponseParserError
+
+from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+
+THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+"""Too fast. SES says ``Throttling``; the others are what botocore's retries take for it, but for
+``LimitExceededException``, which in SES is about how many there may be."""
+
+TRANSIENT = frozenset({"IDPCommunicationError", "RequestTimeout", "RequestTimeoutException"})
+"""Come with a status of 400 and are worth another try all the same (botocore's retries say so)."""
+
+ACCESS_REFUSED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "NotAuthorized",
+        "OptInRequired",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""No record of this target can succeed (common errors of the SES v1 API Reference, and what STS says)."""
+
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+"""Fresh credentials would help."""
+
+_AGAIN = "then run the same command again"
+_LOG_IN = f"log in again with: aws sso login, or the way your credentials come from, {_AGAIN}"
+_NAME_CREDENTIALS = "name a profile with --profile or AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_NAME_AUTHORITIES = "check the endpoint, or name your certificate authorities in AWS_CA_BUNDLE"
+
+HINTS = {
+    "AccessDenied": f"give the caller the permissions that the README lists, {_AGAIN}",
+    "AccessDeniedException": f"give the caller the permissions that the README lists, {_AGAIN}",
+    "InvalidClientTokenId": f"check the access key (or profile), {_AGAIN}",
+    "RequestTimeTooSkewed": f"set this machine's clock, {_AGAIN}",
+    "SignatureDoesNotMatch": f"check the secret key and this machine's clock, {_AGAIN}",
+} | dict.fromkeys(EXPIRED, f"renew the credentials (for SSO: aws sso login), {_AGAIN}")
+
+_LOGINS = (
+    bx.SSOError,
+    bx.TokenRetrievalError,
+    bx.NoAuthTokenError,
+    getattr(bx, "LoginError", bx.SSOError),  # of newer botocore only
+)
+_CREDENTIALS = (
+    *_LOGINS,
+    bx.NoCredentialsError,
+    bx.PartialCredentialsError,
+    bx.CredentialRetrievalError,
+    bx.UnknownCredentialError,
+    bx.UnknownTokenProviderError,
+    bx.MetadataRetrievalError,
+    bx.RefreshWithMFAUnsupportedError,
+    bx.InfiniteLoopConfigError,
+)
+_NEVER_CONNECTED = (bx.ConnectTimeoutError, bx.ProxyConnectionError)
+_BROKEN_OFF = (bx.HTTPClientError, bx.ConnectionError, bx.ResponseStreamingError, bx.IncompleteReadError)
+_UNREADABLE = (ResponseParserError, bx.ChecksumError, bx.FlexibleChecksumError)
+_FILE_TROUBLE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ssl.SSLError)
+_TLS_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+_LONGEST = 1000
+_SECRETS = (
+    # AWS quotes the request it saw, session token and all, where a signature does not match or is incomplete.
+    (re.compile(r"\s*The Canonical String for this request should have been.*"), ""),
+    (re.compile(r"\s*Authorization=.*"), ""),
+    (re.compile(r"(?i)(x-amz-security-token\W+)\S+"), r"\1…"),
+    (re.compile(r"\b(A[KS]IA)[A-Z0-9]{8,}\b"), r"\1…"),
+)
+
+
+def translate(error: BaseException, *, sent: bool = True) -> SesError:
+    """The :class:`~batchpol.errors.SesError` that says what ``error`` of botocore means for a record or a run.
+
+    Args:
+        sent: whether a request to SES was handed to the network. What goes wrong before (signing, and what STS or
+            a login service answers) means that nothing can be sent, or not now: ``AccessRefused``, ``Unreachable``.
+    """
+    found = _of_answer(error) if isinstance(error, bx.ClientError) else _of_failure(error, sent)
+    if sent or isinstance(found, AccessRefused | Unreachable):
+        return found
+    kind = AccessRefused if isinstance(found, PolicyRefused) else Unreachable
+    return kind(str(found), code=found.code, request_id=found.request_id, hint=found.hint)
+
+
+def _of_answer(error: bx.ClientError) -> SesError:
+    answer: Mapping[str, Any] = error.response
+    told: Mapping[str, Any] = answer.get("Error") or {}
+    meta: Mapping[str, Any] = answer.get("ResponseMetadata") or {}
+    status = int(meta.get("HTTPStatusCode") or 0)
+    code = str(told.get("Code") or "")
+    if code.isdigit():  # botocore's stand-in where the answer is not AWS's, but a proxy's, say
+        code = ""
+    message = plain(str(told.get("Message") or "")) or "(SES gave no reason)"
+    details: dict[str, Any] = {
+        "code": code or f"HTTP{status}",
+        "request_id": str(meta.get("RequestId") or ""),
+        "http_status": status,
+        "hint": HINTS.get(code, ""),
+    }
+    if code in THROTTLED or status == 429:
+        return Throttled(message, **details)
+    if code in TRANSIENT:
+        return NoAnswer(message, **details)
+    if code in ACCESS_REFUSED or status in (401, 403):
+        return AccessRefused(message, **details)
+    if status >= 500 or status < 400 or not code:
+        return NoAnswer(message, **details)
+    return PolicyRefused(message, **details)
+
+
+def _of_failure(error: BaseException, sent: bool) -> SesError:
+    """Where no answer came, or none that botocore could read."""
+    cause = error.kwargs.get("error") if isinstance(error, bx.BotoCoreError) else None
+    text = plain(str(error))
+    if isinstance(error, _CREDENTIALS):
+        hint = _LOG_IN if isinstance(error, _LOGINS) else _NAME_CREDENTIALS
+        return AccessRefused(f"no usable credentials: {text}", code="NoCredentials", hint=hint)
+    if isinstance(error, bx.SSLError):
+        return _of_tls(cause, text)
+    if isinstance(error, _NEVER_CONNECTED) or (isinstance(error, bx.EndpointConnectionError) and _refused(cause)):
+        return Unreachable(f"no connection: {text}", code="ConnectFailed")
+    if isinstance(error, bx.ReadTimeoutError | TimeoutError):
+        return NoAnswer("no answer within the time allowed", code="Timeout")
+    if isinstance(cause, bx.BotoCoreError):  # of a proxy's configuration, found out while sending
+        return translate(cause, sent=False)
+    if isinstance(cause, _FILE_TROUBLE):
+        text = f"the file of certificate authorities cannot be used: {plain(str(cause))}"
+        return AccessRefused(text, code="TLSRefused", hint="check AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE and ca_bundle")
+    if isinstance(error, bx.EndpointConnectionError):  # aiobotocore says "could not connect" of a reset, too
+        return NoAnswer("the connection was reset before an answer came", code="ConnectionClosed")
+    if isinstance(error, (*_BROKEN_OFF, ConnectionError)):
+        return NoAnswer(f"the connection ended before the answer did: {text}", code="ConnectionClosed")
+    if not isinstance(error, _UNREADABLE) and not sent and _is_set_up(error):
+        return AccessRefused(f"no request can be made: {text or type(error).__name__}", code="Configuration")
+    # Never the text: botocore quotes the whole answer, and the answer of STS holds credentials.
+    return NoAnswer(f"the answer cannot be read as AWS's ({type(error).__name__})", code="UnreadableAnswer")
+
+
+def _of_tls(cause: object, text: str) -> SesError:
+    """A certificate is refused for good; a handshake that broke off may succeed the next time."""
+    reason = getattr(cause, "os_error", None) if isinstance(cause, ClientSSLError) else cause
+    if isinstance(reason, _TLS_BROKEN_OFF):
+        return Unreachable(f"no connection: {text}", code="ConnectFailed")
+    return AccessRefused(f"the TLS connection was refused: {text}", code="TLSRefused", hint=_NAME_AUTHORITIES)
+
+
+def _refused(cause: object) -> bool:
+    """Whether no connection came about (name not resolved, refused); anything else may have happened later."""
+    return cause is None or isinstance(cause, ClientConnectorError | socket.gaierror)
+
+
+def _is_set_up(error: BaseException) -> bool:
+    """Errors of configuration and credential files: botocore's own, a file not there or unreadable, one that lies."""
+    return isinstance(error, bx.BotoCoreError | OSError | RuntimeError | ValueError)
+
+
+def plain(text: str) -> str:
+    """``text`` in one line of bounded length, without access keys, session tokens and signatures."""
+    text = " ".join(text.split())
+    for pattern, kept in _SECRETS:
+        text = pattern.sub(kept, text)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

@@ -233,6 +233,7 @@ class Lane:
 
     async def _not_applied(self, job: Job, error: SesError, used: Ses) -> None:
         job.last_error = error
+        job.unsure = job.unsure or (isinstance(error, NoAnswer) and not isinstance(error, Unreachable))
         if isinstance(error, AccessRefused):
             await self._access_refused(job, error, used)
         elif isinstance(error, PolicyRefused):
@@ -257,7 +258,7 @@ class Lane:
         if await self._renewed(error, used):
             self._line.again(job)
         else:
-            await self._settle(job, Status.NOT_ATTEMPTED, error, retryable=True)
+            await self._settle(job, Status.UNKNOWN if job.unsure else Status.NOT_ATTEMPTED, error, retryable=True)
             self.stop(error)
 
     async def _renewed(self, error: AccessRefused, used: Ses) -> bool:
@@ -267,10 +268,8 @@ class Lane:
         return error.code in EXPIRED and self.ses is not used
 
     async def _leave(self, job: Job) -> None:
-        """End a job that was tried and neither taken nor refused, by what came back last."""
-        error = job.last_error
-        unsure = isinstance(error, NoAnswer) and not isinstance(error, Unreachable)
-        await self._settle(job, Status.UNKNOWN if unsure else Status.FAILED, error, retryable=True)
+        """End a job that was tried and neither taken nor refused; what came back last is the reason given."""
+        await self._settle(job, Status.UNKNOWN if job.unsure else Status.FAILED, job.last_error, retryable=True)
         self._line.settled(job)
 
     def _hopeless(self, job: Job) -> bool:

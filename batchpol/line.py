@@ -33,6 +33,8 @@ class Job:
     effect: Effect | None = None
     """What the write does to it; None when it was not read."""
     last_error: SesError | None = None
+    unsure: bool = False
+    """Whether an attempt got no answer, so that the write may have taken effect whatever came back later."""
 
 
 class Line:

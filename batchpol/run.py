@@ -28,14 +28,15 @@ from batchpol.errors import (
     BatchpolError,
     JournalError,
     JournalMismatch,
+    JournalUnwritable,
     SesError,
     TargetMismatch,
     UsageError,
 )
 from batchpol.gate import PERIOD, Gates
 from batchpol.intake import Intake, Queue, Resumed, changes
-from batchpol.journal import FORMAT, End, Entry, History, Journal, Note, Run, set_aside
-from batchpol.lane import Conduct, Lane, Persistence
+from batchpol.journal import FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
+from batchpol.lane import LEAD, Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.preflight import names_in_file, prunable, unverified
 from batchpol.reads import Reads, tell_gate
@@ -206,6 +207,7 @@ class Batch:
         self._entered: dict[Target, Ses] = {}
         self._sent: Counter[Status] = Counter()
         self._stopped: tuple[str, int] | None = None
+        self._lanes_stopped: list[str] = []
         self._failure: JournalError | None = None
         self._scope, self._patience = anyio.CancelScope(), 0.0
         self._notes: list[str] = []
@@ -240,10 +242,11 @@ class Batch:
                 if self.options.prune is not None:
                     with self._stoppable(0):
                         await self._find_prunes(aws, intake, journal, history, caller)
-                queues = intake.close(self._digest())
-                if await self._agreed(aws, intake, queues, history, caller, region):
-                    with self._stoppable(self.options.drain):
-                        await self._send(aws, queues, history, caller)
+                if self._stopped is None:  # an input that was read half says nothing of what is to be sent
+                    queues = intake.close(self._digest())
+                    if await self._agreed(aws, intake, queues, history, caller, region):
+                        with self._stoppable(self.options.drain):
+                            await self._send(aws, queues, history, caller)
                 result = await anyio.to_thread.run_sync(self._finish, journal)
                 await self._observer.ended()
                 return result
@@ -303,8 +306,9 @@ class Batch:
         if path is None:
             return Journal.temporary(), History()
         if path.exists() or path.is_symlink():
-            if self.options.fresh and not self.options.dry_run:
-                self._notes.append(f"the earlier journal is now {set_aside(path)}")
+            if self.options.fresh:
+                if not self.options.dry_run:
+                    self._notes.append(f"the earlier journal is now {set_aside(path)}")
             elif (found := self._resume(path, caller, region)) is not None:
                 return found
         if self.options.dry_run:
@@ -312,21 +316,20 @@ class Batch:
         return Journal.create(path), History()
 
     def _resume(self, path: Path, caller: Caller, region: str) -> tuple[Journal, History] | None:
-        journal = Journal.resume(path)
+        journal = Journal.copied(path) if self.options.dry_run else Journal.resume(path)
         try:
             before = journal.history.run
-            if before is not None and before.sandbox and not self.options.dry_run:
+            if before is not None and before.sandbox:
                 journal.close()
-                self._notes.append(f"the journal of an embedded SES that is gone was set aside as {set_aside(path)}")
+                if not self.options.dry_run:
+                    aside = set_aside(path)
+                    self._notes.append(f"the journal of an embedded SES that is gone was set aside as {aside}")
                 return None
             self._check_same_place(before, caller, region, path)
             self._notes.extend(journal.notes)
         except BaseException:
             journal.close()
             raise
-        if self.options.dry_run:
-            journal.close()
-            return Journal.temporary(), journal.history
         return journal, journal.history
 
     def _check_same_place(self, before: Run | None, caller: Caller, region: str, path: Path) -> None:
@@ -563,17 +566,20 @@ class Batch:
     async def _lane_stopped(self, commit: GroupCommit[Entry], target: Target, error: SesError) -> None:
         text = f"{error}" + (f"; {error.hint}" if error.hint else "")
         data = {"account": target.account, "region": target.region, "error_code": error.code}
-        await commit.add(Note(kind="lane_stopped", text=text, at=self._now(), data=data))
+        await commit.add(Note(kind=LANE_STOPPED, text=text, at=self._now(), data=data))
         self._observer.noted(target, f"stopped: {text}")
-        if self._stopped is None:
-            self._stopped = (f"{target} stopped: {text}", 3)
+        self._lanes_stopped.append(f"{target} stopped: {text}")
 
     def _not_before(self, last_sent: str | None) -> float:
-        """Loop time before which nothing leaves: a period after what an earlier run sent last."""
+        """Loop time before which nothing leaves: a period after what an earlier run sent last.
+
+        The journal has the time of the intent, which was written up to ``LEAD`` seconds before the request left.
+        """
         if last_sent is None:
             return 0.0
         ago = (self._wall() - datetime.fromisoformat(last_sent)).total_seconds()
-        return anyio.current_time() + min(max(0.0, self.options.period - ago), self.options.period)
+        pause = self.options.period + LEAD
+        return anyio.current_time() + min(max(0.0, pause - ago), pause)
 
     def _settled(self, outcome: Outcome) -> None:
         self._sent[outcome.status] += 1
@@ -586,33 +592,44 @@ class Batch:
 
     def _finish(self, journal: Journal) -> Result:
         """Write down the end, then every report from the journal, whatever way the run ended."""
+        reason, code = self._ending(journal.section())
+        try:
+            if self._failure is None:
+                journal.append(End(at=self._now(), reason=reason, exit_code=code))
+                journal.sync()
+        except JournalUnwritable as error:
+            self._failure = error
         section = journal.section()
-        reason, code = self._stopped or ("finished", 0)
         if self._failure is not None:
-            reason, code = f"the journal could not be written: {self._failure}", 3
+            reason, code = str(self._failure), 3
+        written = []
+        for path in self.options.reports:
+            try:
+                self._write_report(journal, section, path)
+                written.append(path)
+            except BatchpolError as error:
+                reason, code = f"{error}; {error.hint}", code if code > 1 else 3
+        summary = Summary.of(journal.outcomes(section), seconds=time.monotonic() - self._begun)
+        return Result(summary, code, reason, tuple(written), journal.path)
+
+    def _ending(self, section: Section | None) -> tuple[str, int]:
+        """Why the run ends, and with which exit code."""
         counts = section.counts() if section is not None else {}
+        reason, code = self._stopped or ("finished", 0)
+        if self._stopped is None and self._lanes_stopped:
+            first, *others = self._lanes_stopped
+            reason, code = first + (f"; so did {len(others):,} other targets" if others else ""), 3
         if code == 0 and counts.keys() & BAD:
             code = 1
         if reason == "finished" and self.options.limit is not None and Status.NOT_ATTEMPTED in counts:
             reason = f"--limit {self.options.limit} was reached"
-        if self._failure is None:
-            journal.append(End(at=self._now(), reason=reason, exit_code=code))
-            journal.sync()
-        written = []
-        for path in self.options.reports:
-            try:
-                self._write_report(journal, path, section.columns if section else ())
-                written.append(path)
-            except BatchpolError as error:
-                reason, code = f"{error}; {error.hint}", code if code > 1 else 3
-        summary = Summary.of(journal.outcomes(), seconds=time.monotonic() - self._begun)
-        return Result(summary, code, reason, tuple(written), journal.path)
+        return reason, code
 
-    def _write_report(self, journal: Journal, path: Path, columns: tuple[str, ...]) -> None:
+    def _write_report(self, journal: Journal, section: Section | None, path: Path) -> None:
         if self.options.conduct.plan:
-            write_plan(journal.outcomes(), path)
+            write_plan(journal.outcomes(section), path)
         else:
-            write_report(journal.outcomes(), path, columns=columns)
+            write_report(journal.outcomes(section), path, columns=section.columns if section else ())
 
     def _now(self) -> str:
         return self._wall().isoformat(timespec="milliseconds")

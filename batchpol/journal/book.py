@@ -7,6 +7,7 @@ import errno
 import fcntl
 import mmap
 import os
+import shutil
 import stat
 import tempfile
 import time
@@ -122,6 +123,25 @@ class Journal:
         """A journal without a name, gone when it is closed, for callers who keep none; nothing is made durable."""
         with tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
             return cls(os.dup(file.fileno()), None, History())
+
+    @classmethod
+    def copied(cls, path: str | os.PathLike[str]) -> Self:
+        """A temporary journal that begins with what is in another one, which is left as it is; for a dry run.
+
+        Raises:
+            JournalDamaged, JournalMismatch, JournalError: as :meth:`resume` does.
+        """
+        with _reading(path) as fd, tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
+            with open(fd, "rb", closefd=False) as source:
+                shutil.copyfileobj(source, file)
+            chain, history = Chain(file.fileno(), str(path)), History()
+            history.read(chain)
+            file.truncate(chain.size)
+            file.seek(chain.size)
+            journal = cls(os.dup(file.fileno()), None, history, chain)
+        if chain.torn:
+            journal.notes.append(torn_note(chain.torn))
+        return journal
 
     def append(self, *entries: Entry) -> int:
         """Write entries down, in order; durable only after :meth:`sync`.

@@ -121,6 +121,19 @@ def test_whether_a_run_has_the_journal_is_seen_without_taking_it(tmp_path: Path)
     assert not is_held(path)
 
 
+def test_a_copy_goes_on_where_the_journal_ends_and_leaves_it_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", [run(), record(0), planned(1, 1), intent(0), outcome(0)])
+    path.write_bytes(path.read_bytes() + b'{"t":"inte')
+    before = path.read_bytes()
+    with Journal.resume(write(tmp_path / "held", [run()])), Journal.copied(path) as copy:
+        assert len(copy.notes) == 1
+        copy.append(run("again"), record(0), planned(1, 0))
+        section = copy.section()
+        assert section is not None
+        assert (section.run.run_id, len(copy.history)) == ("again", 1)
+    assert path.read_bytes() == before
+
+
 def test_a_holder_that_wrote_nothing_yet_is_no_riddle(tmp_path: Path) -> None:
     with Journal.create(tmp_path / "j"), pytest.raises(JournalLocked, match="only just begun"):
         Journal.resume(tmp_path / "j")

@@ -561,13 +561,16 @@ class _Reader:
     def _read_escape(self) -> str:
         at = self.at
         letter = self.text[at + 1 : at + 2]
-        if letter in _ESCAPES and letter:
+        if not letter:
+            self.at += 1
+            return ""
+        if letter in _ESCAPES:
             self.at += 2
             return _ESCAPES[letter]
         digits = _HEX.match(self.text, at + 2) if letter == "u" else None
         if digits is None:
             self._bend(ESCAPE, at, f"the escape {shown(self.text[at : at + 2])}", r"a backslash is written \\")
-            self.at += 1 if at + 1 >= len(self.text) else 2
+            self.at += 2
             return letter
         self.at += 6
         code = int(digits[0], 16)

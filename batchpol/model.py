@@ -202,7 +202,7 @@ def did_you_mean(word: str, known: Iterable[str], *, before: str = "", cutoff: f
     swapped = [it for it in by_lower if sorted(it) == sorted(low)]
     near = swapped or get_close_matches(low, by_lower, n=1, cutoff=cutoff)
     right = by_lower[near[0]] if near else word
-    return f"did you mean {before}{right}?" if right != word else ""
+    return f"did you mean {before}{right}?" if before + right != word and near else ""
 
 
 def placed(where: str, findings: Iterable[Finding]) -> list[Finding]:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from batchpol.cli.running import run_batch
 from batchpol.errors import UsageError
-
-if TYPE_CHECKING:
-    from batchpol.cli.screen import Screen
-    from batchpol.run import Options, Threshold
 
 EPILOG = (
     "Example: batchpol apply tenants.csv --profile prod --region eu-west-1 --expect-account 123456789012. "
@@ -66,7 +62,7 @@ def apply(
         bool, typer.Option("--verify", help="Read back what was written before calling it applied.")
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, metavar="PER_SECOND", help="Requests a second, if not one.")
+        float | None, typer.Option(min=0.01, max=1000, metavar="PER_SECOND", help="Requests a second, if not one.")
     ] = None,
     higher_quota: Annotated[
         bool, typer.Option("--i-have-a-higher-quota", help="Allow a --rate of more than one.")
@@ -99,71 +95,75 @@ def apply(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
-    from batchpol.cli.screen import Screen, ask
-    from batchpol.lane import Conduct, Persistence
-    from batchpol.run import Options
-    from batchpol.ses import Connection
+    from batchpol.source import open_source
 
     if output not in ("text", "json"):
         raise UsageError(f"--output is text or json, not {output!r}")
-    if not (yes or sandbox or dry_run) and (input == "-" or not _can_ask()):
-        raise UsageError(
-            "there is no terminal to ask on before the first write", hint="look with --dry-run, then confirm with --yes"
-        )
+    if sandbox and (endpoint_url or profile):
+        raise UsageError("--sandbox brings its own SES and account", hint="leave out --endpoint-url and --profile")
+    if expect_account is not None and not re.fullmatch(r"[0-9]{12}", expect_account):
+        raise UsageError(f"--expect-account is an account id of 12 digits, not {expect_account!r}")
+    if not (yes or sandbox or dry_run):
+        _check_can_ask(input)
+    period, seconds = _period(rate, higher_quota), _seconds(max_duration)
+    most, share = _failures(max_failures)
     stem = _stem(input)
-    options = Options(
-        connection=Connection(
-            profile=profile,
-            region=region[0] if region else None,
-            endpoint_url=endpoint_url,
-            role_arn=role_arn,
-            external_id=external_id,
-        ),
-        regions=tuple(region or ()),
-        journal=journal or Path(f"{stem}.journal.jsonl"),
-        fresh=fresh,
-        retry_failed=retry_failed,
-        reports=tuple(report or (() if dry_run else (Path(f"{stem}.report.csv"),))),
-        sandbox=sandbox,
-        strict=strict,
-        dry_run=dry_run,
-        limit=limit,
-        threshold=_threshold(max_failures),
-        expect_account=expect_account,
-        period=_period(rate, higher_quota),
-        shared_quota=shared_quota,
-        max_duration=_seconds(max_duration),
-        prune=prune_prefix if prune else None,
-        conduct=Conduct(
-            compare=not blind,
-            no_clobber=no_clobber,
-            only_existing=only_existing,
-            ownership=not blind or require_verified,
-            require_verified=require_verified,
-            verify=verify,
-        ),
-        persistence=Persistence(max_attempts=max_attempts, max_outage=max_outage, max_deferrals=2 if defer else 0),
-        select=tuple(select or ()),
-        ignore=tuple(ignore or ()),
-        warnings_as_errors=warnings_as_errors,
-    )
-    screen = Screen(quiet=quiet, confirm=None if yes or sandbox or dry_run else ask)
-    raise typer.Exit(_run(input, format, options, screen, output))
-
-
-def _run(input: str, format: str | None, options: Options, screen: Screen, output: str) -> int:
-    from batchpol.cli.screen import print_result
-    from batchpol.source import open_source
-
+    # Arguments and input first: AWS's libraries take most of a second to import.
     with open_source(input, format=format) as source:
+        from batchpol.cli.screen import Screen, ask, print_result
+        from batchpol.lane import Conduct, Persistence
+        from batchpol.run import Options, Threshold
+        from batchpol.ses import Connection
+
+        options = Options(
+            connection=Connection(
+                profile=profile,
+                region=region[0] if region else None,
+                endpoint_url=endpoint_url,
+                role_arn=role_arn,
+                external_id=external_id,
+            ),
+            regions=tuple(region or ()),
+            journal=journal or Path(f"{stem}.journal.jsonl"),
+            fresh=fresh,
+            retry_failed=retry_failed,
+            reports=tuple(report or (() if dry_run else (Path(f"{stem}.report.csv"),))),
+            sandbox=sandbox,
+            strict=strict,
+            dry_run=dry_run,
+            limit=limit,
+            threshold=Threshold(most, share),
+            expect_account=expect_account,
+            period=period,
+            shared_quota=shared_quota,
+            max_duration=seconds,
+            prune=prune_prefix if prune else None,
+            conduct=Conduct(
+                compare=not blind,
+                no_clobber=no_clobber,
+                only_existing=only_existing,
+                ownership=not blind or require_verified,
+                require_verified=require_verified,
+                verify=verify,
+            ),
+            persistence=Persistence(max_attempts=max_attempts, max_outage=max_outage, max_deferrals=2 if defer else 0),
+            select=tuple(select or ()),
+            ignore=tuple(ignore or ()),
+            warnings_as_errors=warnings_as_errors,
+        )
+        screen = Screen(quiet=quiet, confirm=None if yes or sandbox or dry_run else ask)
         screen.notes(source.notes)
         result = run_batch(source, options, screen, beside=screen.show_progress)
     print_result(result, output)
-    return result.exit_code
+    raise typer.Exit(result.exit_code)
 
 
-def _can_ask() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
+def _check_can_ask(input: str) -> None:
+    hint = "look with --dry-run, then confirm with --yes"
+    if input == "-":
+        raise UsageError("standard input brings the records, so it cannot answer before the first write", hint=hint)
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+        raise UsageError("there is no terminal to ask on before the first write", hint=hint)
 
 
 def _stem(input: str) -> str:
@@ -177,15 +177,15 @@ def _stem(input: str) -> str:
     return name or "input"
 
 
-def _threshold(text: str | None) -> Threshold:
-    from batchpol.run import Threshold
-
+def _failures(text: str | None) -> tuple[int | None, float | None]:
+    """``--max-failures`` as a number of records, or as a share of those attempted."""
     if text is None:
-        return Threshold()
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text):
-        return Threshold(share=float(match[1]) / 100)
-    if text.isdecimal():
-        return Threshold(most=int(text))
+        return None, None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)
+    if match and float(match[1]) <= 100:
+        return None, float(match[1]) / 100
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text), None
     raise UsageError(f"--max-failures is a number or a percentage, not {text!r}", hint="for instance 10 or 5%")
 
 

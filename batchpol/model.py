@@ -79,8 +79,8 @@ class Rule:
     """Without it no request can be formed, so ``--ignore`` has no effect on it."""
 
     def at(self, where: str, message: str, hint: str = "") -> Finding:
-        """This rule's finding at ``where``."""
-        return Finding(self.severity, self.code, where, message, hint)
+        """This rule's finding at ``where``; nothing a terminal would obey is left in message and hint."""
+        return Finding(self.severity, self.code, where, _printable(message), _printable(hint))
 
 
 @dataclass(slots=True)
@@ -178,7 +178,7 @@ def shown(value: object, limit: int = 80) -> str:
     """
     match value:
         case str():
-            safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value[:limit])
+            safe = _printable(value[:limit])
             return f'"{safe}"' if len(value) <= limit else f'"{safe}…"'
         case None:
             return "null"
@@ -191,6 +191,10 @@ def shown(value: object, limit: int = 80) -> str:
         case int() if abs(value) >> 128:
             return "a huge number"
     return str(value)[:limit]
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str], *, before: str = "", cutoff: float = 0.75) -> str:

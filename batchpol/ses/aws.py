@@ -96,14 +96,14 @@ class Aws:
         session: an aiobotocore session of the caller's, used instead of one of our own.
 
     Raises:
-        UsageError: if the profile is not there or the configuration file cannot be read.
+        UsageError: if the profile is not there, the configuration file cannot be read, or TLS would not be verified.
     """
 
     def __init__(self, connection: Connection, session: AioSession | None = None) -> None:
         self.connection = connection
         self._own_session = session is None
         self._session = session or _session(connection)
-        _check(self._session)
+        _check(self._session, connection)
         self._http = _http_session(connection.endpoint_url)
         self._source: Any = None
         self._roles: dict[str, _Role] = {}
@@ -289,7 +289,10 @@ def _session(connection: Connection) -> AioSession:
     return AioSession(session_vars=untouched | {"config_file": nowhere, "credentials_file": nowhere})
 
 
-def _check(session: AioSession) -> None:
+def _check(session: AioSession, connection: Connection) -> None:
+    """Find out before the first request what makes the configuration unusable."""
+    if connection.embedded:
+        return
     try:
         session.get_scoped_config()
     except bx.ProfileNotFound as error:
@@ -301,6 +304,14 @@ def _check(session: AioSession) -> None:
             f"the AWS configuration cannot be read: {plain(str(error))}",
             hint="mend the file, or name another in AWS_CONFIG_FILE",
         ) from error
+    authorities = session.get_config_variable("ca_bundle")
+    if authorities is None:
+        authorities = os.environ.get("REQUESTS_CA_BUNDLE")
+    if isinstance(authorities, str) and not authorities.strip():  # botocore up to 1.43 verifies nothing then
+        raise UsageError(
+            "the file of certificate authorities has no name, so that TLS could not be verified",
+            hint="unset AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE and ca_bundle, or name a file there",
+        )
 
 
 def _endpoint(connection: Connection, service: str) -> str | None:

@@ -78,22 +78,22 @@ HINTS = {
     "SignatureDoesNotMatch": f"check the secret key and this machine's clock, {_AGAIN}",
 } | dict.fromkeys(EXPIRED, f"renew the credentials (for SSO: aws sso login), {_AGAIN}")
 
-_LOGINS = (
-    bx.SSOError,
-    bx.TokenRetrievalError,
-    bx.NoAuthTokenError,
-    getattr(bx, "LoginError", bx.SSOError),  # of newer botocore only
-)
-_CREDENTIALS = (
-    *_LOGINS,
-    bx.NoCredentialsError,
-    bx.PartialCredentialsError,
-    bx.CredentialRetrievalError,
-    bx.UnknownCredentialError,
-    bx.UnknownTokenProviderError,
-    bx.MetadataRetrievalError,
-    bx.RefreshWithMFAUnsupportedError,
-    bx.InfiniteLoopConfigError,
+
+def _known(*names: str) -> tuple[type[Exception], ...]:
+    """botocore's exceptions of these names, those that the installed version has."""
+    return tuple(getattr(bx, name) for name in names if hasattr(bx, name))
+
+
+_LOGINS = _known("SSOError", "LoginError", "TokenRetrievalError", "NoAuthTokenError")
+_CREDENTIALS = _LOGINS + _known(
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "CredentialRetrievalError",
+    "UnknownCredentialError",
+    "UnknownTokenProviderError",
+    "MetadataRetrievalError",
+    "RefreshWithMFAUnsupportedError",
+    "InfiniteLoopConfigError",
 )
 _NEVER_CONNECTED = (bx.ConnectTimeoutError, bx.ProxyConnectionError)
 _BROKEN_OFF = (bx.HTTPClientError, bx.ConnectionError, bx.ResponseStreamingError, bx.IncompleteReadError)

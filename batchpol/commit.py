@@ -13,6 +13,11 @@ import anyio
 
 Entry = TypeVar("Entry")
 
+GATHER = 0.01
+"""Seconds from one write to the next at least: a write and its trip to a thread cost as much processor time as a
+quarter of a request, and a hundred a second are enough for any number of lanes. The first one after a pause goes at
+once."""
+
 
 class GroupCommit(Generic[Entry]):
     """Makes entries durable, many at a time, in the order in which they were given.
@@ -29,6 +34,7 @@ class GroupCommit(Generic[Entry]):
         self._durable = 0
         self._writing = anyio.Lock()
         self._failure: BaseException | None = None
+        self._not_before = 0.0
 
     async def add(self, *entries: Entry) -> None:
         """Return when the entries are durable; raise what the write raised if they are not."""
@@ -45,12 +51,15 @@ class GroupCommit(Generic[Entry]):
                     await self._flush()
 
     async def _flush(self) -> None:
-        batch, self._pending = self._pending, []
         try:
             # Shielded: a cancelled caller must not tear others' entries out of the write under way.
             with anyio.CancelScope(shield=True):
+                if (wait := self._not_before - anyio.current_time()) > 0:
+                    await anyio.sleep(wait)
+                batch, self._pending = self._pending, []
                 await self._write(batch)
         except BaseException as error:
             self._failure = error
             raise
         self._durable += len(batch)
+        self._not_before = anyio.current_time() + GATHER

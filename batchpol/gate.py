@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import inf
 
 import anyio
 from aiolimiter import AsyncLimiter
@@ -45,10 +46,30 @@ EVIDENCE = 2
 
 
 @dataclass(slots=True)
-class RoundTrips:
-    """The round trips seen lately, in seconds, and what they say about how late a request may have arrived."""
+class Route:
+    """All round trips of one operation to one Region, of whichever target: how many, their sum and the smallest."""
 
+    count: int = 0
+    total: float = 0.0
+    smallest: float = inf
+
+
+@dataclass(slots=True)
+class RoundTrips:
+    """The round trips seen lately, in seconds, and what they say about how late a request may have arrived.
+
+    Until a gate has a :data:`MEMORY` of its own, what all gates saw on its route stands in for it: hundreds of lanes
+    start at once, and that is when a first round trip is long and says least.
+    """
+
+    route: Route = field(default_factory=Route)
     seen: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY))
+
+    def add(self, round_trip: float) -> None:
+        self.seen.append(round_trip)
+        self.route.count += 1
+        self.route.total += round_trip
+        self.route.smallest = min(self.route.smallest, round_trip)
 
     def floor(self) -> float:
         """Smallest round trip that this route is believed to allow, in seconds; 0 before any was seen.
@@ -56,11 +77,13 @@ class RoundTrips:
         The smallest of n samples lies above the true smallest by about (mean - smallest) / n where delays are
         exponential; twice that is taken off, since being wrong costs a refusal, that is a second.
         """
-        if not self.seen:
+        if not self.route.count:
             return 0.0
-        smallest, count = min(self.seen), len(self.seen)
-        spread = sum(self.seen) / count - smallest
-        return smallest - (2 * spread + FIRST_GUARD) / count
+        if len(self.seen) < MEMORY:
+            smallest, total, count = self.route.smallest, self.route.total, self.route.count
+        else:
+            smallest, total, count = min(self.seen), sum(self.seen), MEMORY
+        return smallest - (2 * (total / count - smallest) + FIRST_GUARD) / count
 
     def excess(self, round_trip: float, cap: float) -> float:
         """How much later than at best, in seconds, a request with this round trip may have arrived."""
@@ -91,7 +114,7 @@ class Pace:
         """Account for the end of one attempt; only an answer says something about the round trip."""
         left = self.under_way.pop(passage, None)
         if left is not None and answered:
-            self.trips.seen.append(now - left)
+            self.trips.add(now - left)
             late = self.trips.excess(now - left, cap=self.base)
             self.due = max(self.due, left + self.period + late + MARGIN)
         self.news.set()
@@ -171,11 +194,13 @@ class Gate:
     Args:
         period: seconds between two attempts (1 unless the account's quota is known to differ).
         not_before: loop time in seconds before which nothing leaves (a resumed run honours the last send).
+        route: what all gates of this operation in one Region have seen so far; a new one unless given.
     """
 
-    def __init__(self, period: float = PERIOD, *, not_before: float = 0.0) -> None:
-        limiter = AsyncLimiter(1, period)
-        self._pace = Pace(base=period, limiter=limiter, period=period, due=not_before)
+    def __init__(self, period: float = PERIOD, *, not_before: float = 0.0, route: Route | None = None) -> None:
+        self.route = route or Route()
+        limiter, trips = AsyncLimiter(1, period), RoundTrips(self.route)
+        self._pace = Pace(base=period, limiter=limiter, period=period, due=not_before, trips=trips)
         self.refusals = 0
 
     @property
@@ -253,9 +278,17 @@ class Gates:
     joined: bool = False
 
     @classmethod
-    def at(cls, period: float = PERIOD, *, not_before: float = 0.0, shared: bool = False) -> Gates:
-        """Gates of ``period`` seconds; ``shared`` if all operations have one quota."""
-        writes, reads, lists, look_ups = (Gate(period, not_before=not_before) for _ in range(4))
+    def at(
+        cls, period: float = PERIOD, *, not_before: float = 0.0, shared: bool = False, like: Gates | None = None
+    ) -> Gates:
+        """Gates of ``period`` seconds.
+
+        ``shared`` if all operations have one quota. ``like`` are gates of another target in the same Region: what
+        they know of the way there is shared.
+        """
+        known = (like.writes, like.reads, like.lists, like.look_ups) if like else ()
+        routes = [gate.route for gate in known] or [Route() for _ in range(4)]
+        writes, reads, lists, look_ups = (Gate(period, not_before=not_before, route=route) for route in routes)
         gates = cls(writes, reads, lists, look_ups)
         if shared:
             gates.join()

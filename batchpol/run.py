@@ -51,6 +51,10 @@ DRAIN = 10.0
 READING = 0.5
 """Seconds that the first pass is then given to come to the end of a record; an input that is silent may never."""
 
+ENTER_AT_ONCE = 32
+"""Lanes that open their client and assume their role at the same time: the first ones send while the last ones are
+still at it, and STS is not asked hundreds of times at once."""
+
 FAILURES_COUNT_FROM = 20
 """Records that must have been attempted before a failure threshold in per cent says anything."""
 
@@ -204,6 +208,8 @@ class Batch:
         self._make_aws, self._wall = aws, wall
         self._lanes: dict[Target, Lane] = {}
         self._gates: dict[Target, Gates] = {}
+        self._regions: dict[str, Gates] = {}
+        self._entering = anyio.Semaphore(ENTER_AT_ONCE)
         self._entered: dict[Target, Ses] = {}
         self._sent: Counter[Status] = Counter()
         self._stopped: tuple[str, int] | None = None
@@ -483,8 +489,12 @@ class Batch:
 
     def _gates_of(self, target: Target, history: History) -> Gates:
         if target not in self._gates:
-            not_before = self._not_before(history.last_sent.get(target))
-            self._gates[target] = Gates.at(self.options.period, not_before=not_before, shared=self.options.shared_quota)
+            self._gates[target] = self._regions[target.region] = Gates.at(
+                self.options.period,
+                not_before=self._not_before(history.last_sent.get(target)),
+                shared=self.options.shared_quota,
+                like=self._regions.get(target.region),
+            )
         return self._gates[target]
 
     # -- sending -----------------------------------------------------------------------------------------------
@@ -524,7 +534,10 @@ class Batch:
     ) -> None:
         assert self.journal is not None
         try:
-            ses = await self._enter(aws, target, caller)
+            async with self._entering:
+                if self._stopped is not None:
+                    return
+                ses = await self._enter(aws, target, caller)
         except SesError as error:
             await self._lane_stopped(commit, target, error)
             return

@@ -123,6 +123,30 @@ async def test_joined_from_the_start_nothing_is_refused(bench) -> None:
     assert made.server.refused == 0
 
 
+async def test_a_new_lane_goes_by_what_others_saw_on_the_same_route(bench) -> None:
+    from batchpol.gate import Gates
+
+    known = Gates.at()
+    await bench(gates=known).run([change(number) for number in range(10)])
+
+    async def refused(like: Gates | None) -> int:
+        made = bench(gates=Gates.at(like=like))
+        made.ses.noise = 0.3  # the first request of a lane among hundreds that start: late by anything
+
+        async def settle_down() -> None:
+            while not made.server.arrivals:
+                await anyio.sleep(0.001)
+            made.ses.noise = 0.0
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(settle_down)
+            await made.run([change(number) for number in range(5)])
+        return made.server.refused
+
+    assert await refused(None) == 1
+    assert await refused(known) == 0
+
+
 async def test_nothing_leaves_before_the_time_a_resumed_run_must_honour(bench) -> None:
     from batchpol.gate import Gates
 

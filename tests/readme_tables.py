@@ -5,15 +5,22 @@ Each stands between ``<!-- name -->`` and ``<!-- /name -->``; ``tests/test_readm
 
 from __future__ import annotations
 
+import asyncio
+import csv
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+from aiobotocore.session import get_session
+
+import batchpol
 from batchpol.check import RULES
 from batchpol.model import Status
-from batchpol.sandbox import FAULTS
+from batchpol.sandbox import FAULTS, Sandbox, SandboxOptions
 
+SAMPLES = Path(__file__).parent.parent / "samples"
 README = Path(__file__).parent.parent / "README.md"
 STATUS_WORDS = {
     Status.APPLIED: "SES took it: the policy is there (put) or gone (delete)",
@@ -33,7 +40,9 @@ def rows(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
 
 
 def codes() -> str:
-    body = [(f"`{rule.code}`", rule.severity.value, rule.title) for rule in sorted(RULES.values(), key=lambda r: r.code)]
+    body = [
+        (f"`{rule.code}`", rule.severity.value, rule.title) for rule in sorted(RULES.values(), key=lambda r: r.code)
+    ]
     return rows(("code", "severity", "what it says"), body)
 
 
@@ -60,7 +69,28 @@ def options() -> str:
     return "\n\n".join(parts)
 
 
-TABLES = {"codes": codes, "statuses": statuses, "faults": faults, "options": options}
+async def _mistakes() -> list[dict[str, str]]:
+    """The report of the samples' mistakes, from a run against the embedded SES at a high rate."""
+    session = get_session()
+    session.set_credentials("EMBEDDEDSES", "-")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.csv"
+        async with Sandbox(SandboxOptions(rate=0)) as ses:
+            await batchpol.apply(
+                SAMPLES / "tenants-with-mistakes.csv",
+                region="us-east-1", endpoint_url=ses.url, session=session, period=0.005, reports=[report],
+            )  # fmt: skip
+        with report.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+
+def mistakes() -> str:
+    columns = ("line", "identity", "policy_name", "status", "error_code", "message")
+    found = asyncio.run(_mistakes())
+    return rows(columns, [tuple(row[name] for name in columns) for row in found[:16]])
+
+
+TABLES = {"mistakes": mistakes, "codes": codes, "statuses": statuses, "faults": faults, "options": options}
 
 
 def filled(text: str) -> str:

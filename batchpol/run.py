@@ -106,6 +106,8 @@ class Options:
     ignore: tuple[str, ...] = ()
     warnings_as_errors: bool = False
     drain: float = DRAIN
+    command: tuple[str, ...] = ()
+    """The command that asked for this, for people who read the journal; empty for a program."""
 
 
 @dataclass(slots=True)
@@ -372,7 +374,8 @@ class Batch:
                 input=self._name,
                 sandbox=self.options.sandbox,
                 endpoint=self._endpoint,
-                options=self._place(caller, region) | {"caller": caller.arn, "period": self.options.period},
+                options=self._place(caller, region)
+                | {"caller": caller.arn, "period": self.options.period, "command": self.options.command},
                 columns=self._columns(),
             )
         )

@@ -150,6 +150,7 @@ def apply(
             select=tuple(select or ()),
             ignore=tuple(ignore or ()),
             warnings_as_errors=warnings_as_errors,
+            command=("batchpol", *sys.argv[1:]),
         )
         screen = Screen(quiet=quiet, confirm=None if yes or sandbox or dry_run else ask)
         screen.notes(source.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ import anyio.to_thread
 import typer
 
 from batchpol.cli.progress import is_wanted, show_bar
-from batchpol.cli.terminal import tell, visible, write
+from batchpol.cli.terminal import duration, tell, visible, write
 from batchpol.model import Outcome, Severity, Status, Target
 from batchpol.report import summary_json, summary_text
 from batchpol.run import Observer, Preview, Result
@@ -98,16 +99,6 @@ class Screen(Observer):
         return ", ".join([*counts, f"about {duration(left)} left"])
 
 
-def duration(seconds: float) -> str:
-    """``59 s``, ``2 min 5 s`` or ``2 h 47 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 def _plan(preview: Preview) -> list[str]:
     where = f" at {preview.endpoint}" if preview.endpoint else ""
     rejected, duplicates = preview.verdicts[Verdict.REJECTED], preview.verdicts[Verdict.DUPLICATE]
@@ -160,9 +151,12 @@ def _ending(result: Result) -> dict[str, object]:
 
 
 def _last_words(result: Result) -> list[str]:
-    lines = [f"report: {path}" for path in result.reports]
+    lines = [f"report: {visible(str(path))}" for path in result.reports]
     if result.reason != "finished":
         lines.append(f"the run ended early: {visible(result.reason)}")
     if result.journal and result.exit_code in (1, 3, 130, 143) and result.summary.can_go_on:
-        lines.append(f"to go on, run the same command again; what went through is in {result.journal}")
+        but = " without --fresh" if "--fresh" in sys.argv else ""
+        lines.append(
+            f"to go on, run the same command again{but}; what went through is in {visible(str(result.journal))}"
+        )
     return lines

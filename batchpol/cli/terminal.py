@@ -52,6 +52,16 @@ def _give_up_output(error: OSError) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def duration(seconds: float) -> str:
+    """``59 s``, ``2 min 5 s`` or ``2 h 47 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def complain(error: BatchpolError) -> None:
     """An error as one paragraph: what happened, where and why, then what to do."""
     text = visible(str(error))

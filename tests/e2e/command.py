@@ -1,0 +1,135 @@
+"""The installed command as a user runs it: a process of its own, in a folder of its own, seen by what it leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+COMMAND = Path(sys.executable).with_name("batchpol")
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+PATIENCE = 60.0
+"""Seconds after which a command that should have ended counts as hung."""
+
+FAST = ("--yes", "--rate", "500", "--i-have-a-higher-quota")
+"""For tests whose subject is not the pace, against a sandbox without a limit."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a finished command left: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Standard output of ``--output json``."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """This process's environment without a trace of AWS or batchpol in it, and an empty home."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(("AWS_", "BATCHPOL_")) and not name.upper().endswith("_PROXY")
+    }
+    path = f"{COMMAND.parent}{os.pathsep}{kept.get('PATH', '')}"
+    return kept | {"HOME": str(home), "PATH": path, "AWS_EC2_METADATA_DISABLED": "true"} | variables
+
+
+def start(
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    """Start the command; ``env`` is added to a clean environment."""
+    return subprocess.Popen(
+        [str(COMMAND), *map(str, arguments)],
+        cwd=cwd,
+        env=environment(cwd, **(env or {})),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[bytes], input: bytes | None = None) -> Ended:
+    """Wait for the end. Whatever happened, nobody is shown a traceback."""
+    try:
+        out, err = process.communicate(input, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"still running after {PATIENCE:.0f} s; it wrote:\n{err.decode()}") from None
+    ended = Ended(process.returncode, (out or b"").decode(), err.decode())
+    assert "Traceback" not in ended.err, ended.err
+    assert "Exception ignored" not in ended.err, ended.err
+    return ended
+
+
+def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    """Run the command to its end."""
+    return finish(start(*arguments, cwd=cwd, env=env))
+
+
+def policy(identity: str, *, account: str = ACCOUNT, region: str = REGION, **elements: Any) -> dict[str, Any]:
+    """A good document for one identity."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::111122223333:root"},
+        "Action": ["ses:SendEmail", "ses:SendRawEmail"],
+        "Resource": f"arn:aws:ses:{region}:{account}:identity/{identity}",
+    }
+    return {"Version": "2012-10-17", "Statement": [statement | elements]}
+
+
+def record(identity: str, policy_name: str = "tenant", **fields: Any) -> dict[str, Any]:
+    """A good record, with other or more fields if asked."""
+    return {"identity": identity, "policy_name": policy_name, "policy": policy(identity)} | fields
+
+
+def tenants(count: int) -> list[dict[str, Any]]:
+    return [record(f"tenant{number:03}.example") for number in range(count)]
+
+
+def save_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
+    """JSON Lines of records."""
+    path.write_text("".join(json.dumps(it) + "\n" for it in records))
+    return path
+
+
+def save_table(path: Path, records: Sequence[Mapping[str, Any]], delimiter: str = ",") -> Path:
+    """CSV of records, their documents as text."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(records[0]), delimiter=delimiter)
+        writer.writeheader()
+        for it in records:
+            document = it["policy"]
+            writer.writerow({**it, "policy": document if isinstance(document, str) else json.dumps(document)})
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV report."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON Lines report."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -224,7 +224,8 @@ class Checker:
     or columns unless ``fixed_target``. With ``require_target`` the Region of each record must be known, with
     ``require_account`` its account. ``select`` and ``ignore`` are finding codes or their first words: findings that
     are not selected, or ignored, are not reported and reject nothing, except those without which no request could
-    be formed (``Rule.always``). With ``warnings_as_errors`` warnings reject too.
+    be formed (``Rule.always``). With ``warnings_as_errors`` warnings reject too. Without ``digest`` the changes'
+    ``sha256`` stays empty, for those who only want the verdicts: it takes a tenth of the time.
 
     Raises UsageError for codes that do not exist; checking never raises.
     """
@@ -239,6 +240,7 @@ class Checker:
         fixed_target: bool = False,
         require_target: bool = False,
         require_account: bool = False,
+        digest: bool = True,
     ) -> None:
         self._target = target or Target("", "")
         wanted = (codes_of(select) if select else frozenset(RULES)) - codes_of(ignore)
@@ -247,6 +249,7 @@ class Checker:
         self._fixed_target = fixed_target
         self._require_target = require_target
         self._require_account = require_account
+        self._digest = digest
         self._ledger = Ledger()
         self._shapes = policy.Shapes()
         self._count = 0
@@ -257,7 +260,7 @@ class Checker:
         self._count += 1
         if record.problems and any(problem.severity is _ERROR for problem in record.problems):
             return Checked(number, record, Verdict.REJECTED, None, self._capped(list(record.problems)))
-        findings = list(record.problems)
+        findings = list(record.problems) if record.problems else []
         named, faults = identity.read_identity(record.identity)
         if faults:
             findings += faults
@@ -286,7 +289,7 @@ class Checker:
             record.policy_name,
             action,
             document,
-            sha256(document.encode()).hexdigest(),
+            sha256(document.encode()).hexdigest() if self._digest else "",
         )
         return self._entered(record, change, stated, implied, findings)
 

@@ -21,7 +21,7 @@ from batchpol.model import Outcome, Record, Status, Target
 from batchpol.run import Batch, Observer, Options, Preview, Result, Threshold
 from batchpol.ses import Aws, Connection
 from batchpol.source import as_record, open_source
-from batchpol.validate import Checked, Checker
+from batchpol.validation import Checked, Checker
 
 Item = Record | Mapping[str, Any]
 """A record, or a mapping with its fields by our names or boto3's (``Identity``, ``PolicyName``, ``Policy``)."""

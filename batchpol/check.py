@@ -12,8 +12,8 @@ from batchpol.model import Finding, Record, Rule, Severity
 from batchpol.report import FindingsReport
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import open_source
-from batchpol.validate import RULES as VALIDATE_RULES
-from batchpol.validate import Checker, Verdict
+from batchpol.validation import RULES as VALIDATE_RULES
+from batchpol.validation import Checker, Verdict
 
 RULES: dict[str, Rule] = VALIDATE_RULES | {rule.code: rule for rule in SOURCE_RULES}
 """Every finding code there is, of records as they are read and as they are checked."""

@@ -24,7 +24,7 @@ from batchpol.journal import (
     TargetCount,
 )
 from batchpol.model import Action, Change, Record, Severity, Status, Target
-from batchpol.validate import Amendment, Checked, Checker, Verdict
+from batchpol.validation import Amendment, Checked, Checker, Verdict
 
 DONE = frozenset({Status.APPLIED, Status.UNCHANGED})
 """Fates that a resume does not repeat."""

@@ -42,7 +42,7 @@ from batchpol.preflight import names_in_file, prunable, unverified
 from batchpol.reads import Reads, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
-from batchpol.validate import Checked, Checker, Verdict
+from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
 
 DRAIN = 10.0

@@ -51,7 +51,7 @@ def validate(
         raise UsageError("there is no INPUT", hint="name a file, or - for standard input")
     from batchpol.check import check_input
     from batchpol.model import Target
-    from batchpol.validate import Checker
+    from batchpol.validation import Checker
 
     if output not in ("text", "json"):
         raise UsageError(f"--output is text or json, not {output!r}")

@@ -16,7 +16,7 @@ from batchpol.cli.terminal import duration, tell, visible, write
 from batchpol.model import Outcome, Severity, Status, Target
 from batchpol.report import summary_json, summary_text
 from batchpol.run import Observer, Preview, Result
-from batchpol.validate import Verdict
+from batchpol.validation import Verdict
 
 EVERY = 30.0
 """Seconds between two lines of progress where the output is no terminal."""

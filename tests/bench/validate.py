@@ -94,7 +94,7 @@ def run_source(path: Path) -> int:
 
 def run_validate(path: Path) -> int:
     from batchpol.source import open_source
-    from batchpol.validate import Checker, Verdict
+    from batchpol.validation import Checker, Verdict
 
     check = Checker(digest=False).check
     with open_source(path, digest=False) as source:
@@ -113,7 +113,7 @@ RUNS: dict[str, Callable[[Path], int]] = {
 def measure(run: str, path: Path) -> tuple[int, float, float]:
     """Records, seconds and peak MB of one run in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.validate", "--run", run, str(path)]
-    count, seconds, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    count, seconds, peak = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     return int(count), float(seconds), float(peak)
 
 
@@ -121,7 +121,7 @@ def run_one(run: str, path: Path) -> None:
     # Importing is not what is measured.
     if run in ("source", "validate"):
         import batchpol.source
-        import batchpol.validate  # noqa: F401
+        import batchpol.validation  # noqa: F401
     begun = time.perf_counter()
     count = RUNS[run](path)
     seconds = time.perf_counter() - begun

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchpol.model import Record, Severity
 from batchpol.source import open_source
-from batchpol.validate import Checker, Verdict
+from batchpol.validation import Checker, Verdict
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

@@ -9,7 +9,7 @@ from typing import assert_type
 from aiobotocore.session import get_session
 
 import batchpol
-from batchpol.validate import Checked
+from batchpol.validation import Checked
 
 
 async def tenants() -> AsyncIterator[batchpol.Record]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from batchpol.model import Finding, Record, Severity, Target
 from batchpol.policy.example import OWN_ARN, STATEMENT, document, example
-from batchpol.validate import RULES, Checked, Checker
+from batchpol.validation import RULES, Checked, Checker
 
 TARGET = Target("111122223333", "us-east-1")
 GOOD = example()

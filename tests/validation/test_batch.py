@@ -10,7 +10,7 @@ import pytest
 from batchpol.errors import UsageError
 from batchpol.grammar import minify
 from batchpol.model import Action, Finding, Record, Severity, Target
-from batchpol.validate import Checked, Checker, Verdict, check_all, codes_of
+from batchpol.validation import Checked, Checker, Verdict, check_all, codes_of
 
 from .checks import GOOD, OWN_ARN, TARGET, codes, errors, example, of_text, put
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batchpol.model import Finding
 from batchpol.policy import check_policy
 from batchpol.policy.action import ACTIONS, LISTED, _matches
-from batchpol.validate import Verdict
+from batchpol.validation import Verdict
 
 from .checks import GOOD, OWN_ARN, STATEMENT, TARGET, codes, document, errors, example, of_text
 

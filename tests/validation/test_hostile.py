@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchpol.model import Action, Finding, Record, Severity, Target
-from batchpol.validate import RULES, Checked, Checker, Verdict
+from batchpol.validation import RULES, Checked, Checker, Verdict
 
 from .checks import OWN_ARN, document, example, put
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from batchpol import grammar, identity, policy, validate
+from batchpol import grammar, identity, policy, validation
 from batchpol.model import Rule, Severity
 from batchpol.policy import action, condition, principal, resource, statement
-from batchpol.validate import RULES, Checked, Checker, Verdict
+from batchpol.validation import RULES, Checked, Checker, Verdict
 
 from .checks import GOOD, TARGET, codes, put, rows
 
-MODULES = (validate, identity, grammar, statement, principal, action, resource, condition)
+MODULES = (validation, identity, grammar, statement, principal, action, resource, condition)
 OPTIONS: dict[str, dict[str, Any]] = {
     "target-other": {"target": TARGET, "fixed_target": True},
     "target-unknown": {"require_target": True},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchpol.validate import Checked, Checker, Verdict
+from batchpol.validation import Checked, Checker, Verdict
 
 from .checks import OWN_ARN, TARGET, document, example, put
 

@@ -129,7 +129,7 @@ class Lane:
     _tasks: TaskGroup = field(init=False)
 
     def __post_init__(self) -> None:
-        self._reads = Reads(lambda: self.ses, self.gates, self.persistence.max_attempts, self._answered)
+        self._reads = Reads(lambda: self.ses, self.gates, self.persistence.max_attempts, self._answered, self._renewed)
         ahead = 24 if self.conduct.reads else 64
         self._line = Line(ahead=ahead, at_once=self.persistence.in_flight)
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 
-from batchpol.errors import NoAnswer, SesError, Throttled
+from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled
 from batchpol.gate import Gate, Gates, Passage
 from batchpol.ses import Attempt, Ses
 
@@ -24,6 +24,7 @@ class Reads:
         gates: of the target.
         max_attempts: how often one read is tried when it is throttled or not answered.
         answered: told of every attempt's end: its gate, its passage, the error or None, and when it left.
+        renewed: says whether there are fresh credentials, now that those of this SES were refused.
 
     Every method raises :class:`~batchpol.errors.SesError`.
     """
@@ -32,27 +33,32 @@ class Reads:
     gates: Gates
     max_attempts: int
     answered: Callable[[Gate, Passage, SesError | None, float], None]
+    renewed: Callable[[AccessRefused, Ses], Awaitable[bool]] | None = None
 
     async def policies(self, identity: str, names: Sequence[str]) -> dict[str, str]:
         """Documents by name, of up to 20 names of one identity; names without a policy are left out."""
-        return await self._through(self.gates.reads, lambda attempt: self.ses().policies(identity, names, attempt))
+        return await self._through(self.gates.reads, lambda ses, attempt: ses.policies(identity, names, attempt))
 
     async def names(self, identity: str) -> list[str]:
         """The names of all policies of one identity."""
-        return await self._through(self.gates.lists, lambda attempt: self.ses().policy_names(identity, attempt))
+        return await self._through(self.gates.lists, lambda ses, attempt: ses.policy_names(identity, attempt))
 
     async def verified(self, identities: Sequence[str]) -> dict[str, str]:
         """Verification status by identity, of up to 100; identities that SES does not know are left out."""
-        return await self._through(self.gates.look_ups, lambda attempt: self.ses().verified(identities, attempt))
+        return await self._through(self.gates.look_ups, lambda ses, attempt: ses.verified(identities, attempt))
 
-    async def _through(self, gate: Gate, call: Callable[[Attempt], Awaitable[Answer]]) -> Answer:
+    async def _through(self, gate: Gate, call: Callable[[Ses, Attempt], Awaitable[Answer]]) -> Answer:
         tries = 0
         while True:
             tries += 1
             passage = await gate.approach()
-            left = anyio.current_time()
+            left, ses = anyio.current_time(), self.ses()
             try:
-                found = await call(Attempt(passage.admit, passage.departed))
+                found = await call(ses, Attempt(passage.admit, passage.departed))
+            except AccessRefused as error:
+                self.answered(gate, passage, error, left)
+                if self.renewed is None or not await self.renewed(error, ses):
+                    raise
             except SesError as error:
                 self.answered(gate, passage, error, left)
                 if not isinstance(error, Throttled | NoAnswer) or tries >= self.max_attempts:

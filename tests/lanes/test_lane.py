@@ -144,6 +144,38 @@ async def test_renewed_credentials_go_on_with_the_same_record(bench) -> None:
     assert made.lane.ses is fresh
 
 
+async def test_attempts_under_way_when_credentials_expire_all_go_on_with_the_renewed_ones(bench) -> None:
+    """Several come back refused, one after the other; the second must not take the fresh credentials for expired."""
+    made = bench(network={"rtt": 3.5, "faults": {f"name-{number}": [expired()] for number in range(4)}})
+    fresh = SimulatedSes(made.server)
+    asked: list[object] = []
+
+    async def renew(old: object) -> SimulatedSes | None:
+        asked.append(old)
+        return fresh if old is made.ses else None
+
+    made.lane.renew = renew
+    outcomes = await made.run([change(number) for number in range(6)])
+    assert [outcomes[f"name-{number}"].status for number in range(6)] == [Status.APPLIED] * 6
+    assert made.ses.most_under_way > 1
+    assert asked == [made.ses]
+    assert made.lane.ses is fresh
+
+
+async def test_a_read_whose_credentials_expired_goes_on_with_renewed_ones(bench) -> None:
+    made = bench(conduct=COMPARE)
+    fresh = SimulatedSes(made.server)
+    made.ses.read_faults.append(expired())
+
+    async def renew(old: object) -> SimulatedSes:
+        return fresh
+
+    made.lane.renew = renew
+    outcomes = await made.run([change(number) for number in range(3)])
+    assert [outcomes[f"name-{number}"].status for number in range(3)] == [Status.APPLIED] * 3
+    assert made.lane.stopped is None
+
+
 async def test_records_of_one_identity_keep_their_order_while_others_overtake(bench) -> None:
     made = bench(network={"rtt": 2.5})
     await made.run(

@@ -260,7 +260,7 @@ SAID_BY_STS = {
 
 def test_every_error_of_ses_is_the_records_fault() -> None:
     known = modelled("ses", "2010-12-01")
-    assert {code for code, _ in known} == REFUSED_BY_SES, "SES's model has other errors: say what they mean"
+    assert {code for code, _ in known} <= REFUSED_BY_SES, "SES's model has other errors: say what they mean"
     for code, status in known:
         error = translate(answered(code, status))
         assert (type(error), error.code, error.http_status) == (PolicyRefused, code, status)
@@ -269,7 +269,7 @@ def test_every_error_of_ses_is_the_records_fault() -> None:
 
 def test_no_error_of_sts_is_a_records_fault() -> None:
     known = modelled("sts", "2011-06-15")
-    assert {code for code, _ in known} == SAID_BY_STS.keys(), "STS's model has other errors: say what they mean"
+    assert {code for code, _ in known} <= SAID_BY_STS.keys(), "STS's model has other errors: say what they mean"
     for code, status in known:
         assert kind_of(answered(code, status), sent=False) == (SAID_BY_STS[code], code)
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,9 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 PATIENCE = 60.0
 """Seconds after which a command that should have ended counts as hung."""
+
+AT_ONCE = 4
+"""Commands that run beside each other where a test needs several."""
 
 FAST = ("--yes", "--rate", "500", "--i-have-a-higher-quota")
 """For tests whose subject is not the pace, against a sandbox without a limit."""
@@ -85,6 +89,15 @@ def finish(process: subprocess.Popen[bytes], input: bytes | None = None) -> Ende
 def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
     """Run the command to its end."""
     return finish(start(*arguments, cwd=cwd, env=env))
+
+
+def run_each(
+    cases: Mapping[str, Sequence[str | Path]], *, cwd: Path, env: Mapping[str, str] | None = None
+) -> dict[str, Ended]:
+    """Run the command with each of these arguments, some at a time."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ended = pool.map(lambda arguments: run(*arguments, cwd=cwd, env=env), cases.values())
+        return dict(zip(cases, ended, strict=True))
 
 
 def policy(identity: str, *, account: str = ACCOUNT, region: str = REGION, **elements: Any) -> dict[str, Any]:

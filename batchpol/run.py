@@ -386,6 +386,7 @@ class Batch:
             # With several Regions none is the default: every record has to say its own.
             target=Target(target.account, "") if len(options.regions) > 1 else target,
             require_target=True,
+            regions=frozenset(options.regions) if len(options.regions) > 1 else frozenset(),
             select=options.select,
             ignore=options.ignore,
             warnings_as_errors=options.warnings_as_errors,

@@ -222,7 +222,7 @@ class Checker:
 
     ``target`` is the run's account and Region, as far as known ("" for not); records may name others by their ARN
     or columns unless ``fixed_target``. With ``require_target`` the Region of each record must be known, with
-    ``require_account`` its account. ``select`` and ``ignore`` are finding codes or their first words: findings that
+    ``require_account`` its account; with ``regions`` it must be one of them. ``select`` and ``ignore`` are finding codes or their first words: findings that
     are not selected, or ignored, are not reported and reject nothing, except those without which no request could
     be formed (``Rule.always``). With ``warnings_as_errors`` warnings reject too. Without ``digest`` the changes'
     ``sha256`` stays empty, for those who only want the verdicts: it takes a tenth of the time.
@@ -240,6 +240,7 @@ class Checker:
         fixed_target: bool = False,
         require_target: bool = False,
         require_account: bool = False,
+        regions: frozenset[str] = frozenset(),
         digest: bool = True,
     ) -> None:
         self._target = target or Target("", "")
@@ -249,6 +250,7 @@ class Checker:
         self._fixed_target = fixed_target
         self._require_target = require_target
         self._require_account = require_account
+        self._regions = regions
         self._digest = digest
         self._ledger = Ledger()
         self._shapes = policy.Shapes()
@@ -310,6 +312,9 @@ class Checker:
                     self._check_fixed(target, findings)
         if self._require_target and not target.region:
             findings.append(TARGET_UNKNOWN.at("region", "Neither the record nor the run says the Region"))
+        elif self._regions and target.region not in self._regions:
+            message = f"Region {shown(target.region)} is none of the run's: {', '.join(sorted(self._regions))}"
+            findings.append(TARGET_OTHER.at("region", message, "add it with another --region, or give none"))
         if self._require_account and not target.account:
             findings.append(TARGET_UNKNOWN.at("account", "Neither the record nor the run says the account"))
         return target

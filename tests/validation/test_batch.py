@@ -335,3 +335,14 @@ def test_codes_are_meant_by_their_first_words() -> None:
     assert caught.value.hint == "did you mean risk-public?"
     with pytest.raises(UsageError):
         Checker(select=["re"])
+
+
+def test_with_several_regions_each_record_must_name_one_of_them() -> None:
+    checker = Checker(
+        target=Target("111122223333", ""), require_target=True, regions=frozenset({"eu-west-1", "us-east-1"})
+    )
+    found = [
+        checker.check(Record("a.example", "p", action="delete", region=region)).status
+        for region in ("eu-west-1", "ap-south-1", None)
+    ]
+    assert found == [Verdict.VALID, Verdict.REJECTED, Verdict.REJECTED]

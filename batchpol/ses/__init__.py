@@ -9,6 +9,8 @@ business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neigh
 - :mod:`batchpol.ses.aws`: sessions, clients, credentials and roles of one run.
 """
 
+import logging
+
 from batchpol.ses.aws import Aws, Caller, Connection
 from batchpol.ses.calls import IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses, adopt
 from batchpol.ses.translation import EXPIRED, translate
@@ -25,3 +27,7 @@ __all__ = [
     "adopt",
     "translate",
 ]
+
+# What botocore does for its own logger and aiobotocore does not: without it, where a program has not set up logging,
+# every refresh of credentials that fails prints its traceback on standard error.
+logging.getLogger("aiobotocore").addHandler(logging.NullHandler())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import botocore
 import pytest
+from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from batchpol.errors import AccessRefused, BatchpolError, SesError, Unreachable, UsageError
@@ -295,6 +297,28 @@ async def test_the_callers_own_session_is_used_with_its_credentials(environment:
         used = [arrival.access_key for arrival in sandbox.arrivals]
         assert used[0] == "AKIAOFTHECALLER00000"
         assert used[-1].startswith("ASIA" if role_arn else "AKIAOFTHECALLER")
+
+
+async def test_the_proxies_of_the_callers_own_session_are_kept(credentials: Environment, sandbox: Sandbox) -> None:
+    session = AioSession()
+    session.set_default_client_config(AioConfig(proxies={"http": "http://127.0.0.1:1"}))
+    async with Aws(Connection(endpoint_url=sandbox.url), session) as aws:
+        with pytest.raises(Unreachable, match="proxy"):
+            await (await aws.ses(TARGET)).put(IDENTITY, "name", DOCUMENT, None)
+    assert len(sandbox.arrivals) == 0
+
+
+async def test_nothing_is_printed_where_logging_is_not_set_up(
+    environment: Environment, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """aiobotocore logs a traceback for each refresh that fails, and Python prints what no handler takes."""
+    save(config_file, BROKEN["an SSO session not logged in"])
+    environment.setenv("HOME", str(tmp_path))
+    environment.setattr(logging.getLogger(), "handlers", [])
+    async with Aws(Connection()) as aws:
+        with pytest.raises(AccessRefused, match="SSO"):
+            await aws.caller("us-east-1")
+    assert capsys.readouterr() == ("", "")
 
 
 def test_keys_are_not_in_what_a_connection_prints() -> None:

@@ -224,8 +224,9 @@ class Checker:
     or columns unless ``fixed_target``. With ``require_target`` the Region of each record must be known, with
     ``require_account`` its account; with ``regions`` it must be one of them. ``select`` and ``ignore`` are finding
     codes or their first words: findings that are not selected, or ignored, are not reported and reject nothing,
-    except those without which no request could be formed (``Rule.always``). With ``warnings_as_errors`` warnings reject too. Without ``digest`` the changes'
-    ``sha256`` stays empty, for those who only want the verdicts: it takes a tenth of the time.
+    except those without which no request could be formed (``Rule.always``). With ``warnings_as_errors`` warnings
+    reject too. Without ``digest`` the changes' ``sha256`` stays empty, for those who only want the verdicts: it
+    takes a tenth of the time.
 
     Raises UsageError for codes that do not exist; checking never raises.
     """

@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import csv
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import typer
 from aiobotocore.session import get_session
 
 import batchpol
 from batchpol.check import RULES
+from batchpol.cli import app
 from batchpol.model import Status
 from batchpol.sandbox import FAULTS, Sandbox, SandboxOptions
 
@@ -36,7 +37,9 @@ COMMANDS = ("apply", "validate", "plan", "undo", "report", "status", "sandbox")
 
 def rows(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *body]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in line)} |" for line in lines
+    )
 
 
 def codes() -> str:
@@ -55,17 +58,16 @@ def faults() -> str:
 
 
 def options() -> str:
-    """Every command's help, as it prints it on 100 columns."""
+    """Every option of every command, from the commands themselves (their printed form differs by version)."""
     parts = []
-    for command in COMMANDS:
-        shown = subprocess.run(
-            [sys.executable, "-m", "batchpol", command, "--help"],
-            capture_output=True, text=True, check=True,
-            env={"COLUMNS": "100", "TERMINAL_WIDTH": "100", "PATH": "", "NO_COLOR": "1"},
-        )  # fmt: skip
-        text = "\n".join(line.rstrip() for line in shown.stdout.strip("\n").splitlines())
-        text = re.sub(r"Usage: .*? " + command, f"Usage: batchpol {command}", text, count=1)
-        parts.append(f"```text\n{text.strip()}\n```")
+    group: Any = typer.main.get_command(app)
+    for name in COMMANDS:
+        body = [
+            ("`" + ", ".join([*param.opts, *param.secondary_opts]) + "`", param.help or "")
+            for param in group.commands[name].params
+            if param.param_type_name == "option" and "--help" not in param.opts
+        ]
+        parts.append(f"**`batchpol {name}`**: {group.commands[name].help}\n\n{rows(('option', 'what it does'), body)}")
     return "\n\n".join(parts)
 
 
@@ -96,8 +98,8 @@ TABLES = {"mistakes": mistakes, "codes": codes, "statuses": statuses, "faults": 
 def filled(text: str) -> str:
     """The README's text with every table as the code has it now."""
     for name, table in TABLES.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        text = pattern.sub(lambda match, table=table: match[1] + table() + match[2], text)
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", text)
     return text
 
 

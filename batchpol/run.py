@@ -283,7 +283,7 @@ class Batch:
     def _never_begun(self) -> Result:
         """The result of a run that was stopped before it read anything."""
         reason, code = self._stopped or ("stopped", 3)
-        return Result(Summary(), code, reason, (), None)
+        return Result(Summary(), code, f"{reason} before anything was sent", (), None)
 
     # -- before the first request ------------------------------------------------------------------------------
 

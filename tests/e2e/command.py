@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,9 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 PATIENCE = 60.0
 """Seconds after which a command that should have ended counts as hung."""
+
+STARTED: list[subprocess.Popen[bytes]] = []
+"""What :func:`start` started; a fixture kills what a failed test left running."""
 
 AT_ONCE = 4
 """Commands that run beside each other where a test needs several."""
@@ -61,7 +65,7 @@ def start(
     stdout: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     """Start the command; ``env`` is added to a clean environment."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [str(COMMAND), *map(str, arguments)],
         cwd=cwd,
         env=environment(cwd, **(env or {})),
@@ -70,6 +74,16 @@ def start(
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    STARTED.append(process)
+    return process
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its children, unless it has ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    with process:
+        pass
 
 
 def finish(process: subprocess.Popen[bytes], input: bytes | None = None) -> Ended:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from botocore.config import Config
 
 from batchpol.sandbox import SandboxOptions
 from batchpol.testing import Sandbox, running_sandbox
-from tests.e2e.command import SAMPLES, Ended, environment, finish, save_table, start, tenants
+from tests.e2e.command import SAMPLES, STARTED, Ended, environment, finish, kill, save_table, start, tenants
 from tests.readme_commands import main_command
 
 EARLY = ("long_runs", "paced_run")
@@ -27,6 +25,15 @@ def early(request: pytest.FixtureRequest) -> None:
     for name in EARLY:
         if any(name in getattr(item, "fixturenames", ()) for item in request.session.items):
             request.getfixturevalue(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """What a failed test started ends with it."""
+    before = len(STARTED)
+    yield
+    while len(STARTED) > before:
+        kill(STARTED.pop())
 
 
 class LongRun:
@@ -44,9 +51,7 @@ class LongRun:
         return self._ended
 
     def kill(self) -> None:
-        if self._ended is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.communicate()
+        kill(self._process)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,102 @@
+"""Signals: the first finishes what is under way, the second ends at once; the report is written either way."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
+from tests.e2e.command import PATIENCE, finish, record, rows, save_table, start, tenants
+
+
+def await_that(condition: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    """Wait until something is the case, while the command runs."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, finish(process).err
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
+
+
+def read_until(text: str, process: subprocess.Popen[bytes]) -> None:
+    """Read standard error up to a line with this text."""
+    assert process.stderr is not None
+    while text not in (line := process.stderr.readline().decode()):
+        assert line, "it ended without saying so"
+
+
+def arrived(sandbox: Sandbox, operation: str, count: int = 1) -> Callable[[], bool]:
+    return lambda: sum(it.operation == operation for it in list(sandbox.arrivals)) >= count
+
+
+def test_the_first_signal_finishes_what_is_under_way_the_second_ends_at_once(tmp_path: Path) -> None:
+    table = save_table(tmp_path / "five.csv", tenants(5))
+    slow = SandboxOptions(latency_ms=600)
+    # With latency the arrival is at the limit: the answer is under way for another 300 ms.
+    cases = {
+        "interrupt": (slow, signal.SIGINT, 130),
+        "terminate": (slow, signal.SIGTERM, 143),
+        "hang up": (slow, signal.SIGHUP, 143),
+        "twice": (SandboxOptions(faults={"stall_after@PutIdentityPolicy": 1.0}), signal.SIGINT, 130),
+    }
+    with ExitStack() as stack:
+        started = {}
+        for name, (options, _, _) in cases.items():
+            sandbox = stack.enter_context(running_sandbox(options))
+            (tmp_path / name).mkdir()
+            env = sandbox.environment()
+            started[name] = sandbox, start("apply", table, "--yes", "--blind", cwd=tmp_path / name, env=env)
+        for name, (_, number, _) in cases.items():
+            sandbox, process = started[name]
+            await_that(arrived(sandbox, "PutIdentityPolicy"), process)
+            process.send_signal(number)
+            read_until("once more to end at once", process)
+        started["twice"][1].send_signal(signal.SIGINT)
+        stopped = time.monotonic()
+        for name, (_, _, code) in cases.items():
+            sandbox, process = started[name]
+            ended = finish(process)
+            assert time.monotonic() - stopped < 8, "well before the time that a drain may take"
+            assert ended.code == code, ended.err
+            assert "run the same command again" in ended.err
+            report = rows(tmp_path / name / "five.report.csv")
+            sent = "unknown" if name == "twice" else "applied"
+            assert {row["status"] for row in report} == {sent, "not_attempted"}, name
+            attempted = [row for row in report if row["status"] == sent]
+            assert len(attempted) == sum(it.operation == "PutIdentityPolicy" for it in sandbox.arrivals)
+
+
+def test_a_silent_standard_input_can_be_interrupted(tmp_path: Path, aws: dict[str, str]) -> None:
+    """Before as much came as shows what it is, and amid the records."""
+    few, many = tmp_path / "few", tmp_path / "many"
+    processes = {}
+    for folder, count in ((few, 2), (many, 40)):
+        folder.mkdir()
+        process = start("apply", "-", "--format", "csv", "--yes", cwd=folder, env=aws, stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write(save_table(folder / "records.csv", tenants(count)).read_bytes())
+        process.stdin.flush()
+        processes[folder] = process
+    await_that((many / "stdin.journal.jsonl").exists, processes[many])
+    for folder, process in processes.items():
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+        assert ("interrupted" in finish(process).err) == (folder is many)
+    assert {row["status"] for row in rows(many / "stdin.report.csv")} <= {"not_attempted"}
+    assert [path.name for path in few.iterdir()] == ["records.csv"]
+
+
+def test_interrupted_before_anything_was_read_it_leaves_nothing(tmp_path: Path) -> None:
+    table = save_table(tmp_path / "one.csv", [record("tenant.example")])
+    with running_sandbox(SandboxOptions(faults={"stall_before@GetCallerIdentity": 1.0})) as sandbox:
+        process = start("apply", table, "--yes", cwd=tmp_path, env=sandbox.environment())
+        await_that(arrived(sandbox, "GetCallerIdentity"), process)
+        process.send_signal(signal.SIGINT)
+        ended = finish(process)
+    assert ended.code == 130
+    assert "before anything was sent" in ended.err
+    assert list(tmp_path.iterdir()) == [table]

@@ -1,0 +1,100 @@
+"""The question before the first write, on a real terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+from batchpol.testing import Sandbox
+from tests.e2e.command import COMMAND, PATIENCE, STARTED, environment, record, rows, save_table, tenants
+
+QUESTION = "requests? [y/N]"
+
+
+TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Makes standard input the terminal that Ctrl-C comes from, and becomes the command."""
+
+
+class Terminal:
+    """A command with a terminal of its own for standard input, output and error output."""
+
+    def __init__(self, *arguments: str, cwd: Path, env: dict[str, str], columns: int = 80) -> None:
+        self._screen, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL, str(COMMAND), *arguments],
+            cwd=cwd,
+            env=environment(cwd, **env, TERM="xterm"),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        STARTED.append(self._process)
+        self.shown = ""
+
+    def read_until(self, text: str) -> None:
+        """Read what is shown until ``text`` is; an empty text stands for the end."""
+        deadline = time.monotonic() + PATIENCE
+        while not text or text not in self.shown:
+            ready, _, _ = select.select([self._screen], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"{text!r} never came:\n{self.shown}"
+            try:
+                part = os.read(self._screen, 4096)
+            except OSError:  # Linux's way of saying that the other side is closed
+                part = b""
+            if not part:
+                assert not text, f"it ended without {text!r}:\n{self.shown}"
+                return
+            self.shown += part.decode(errors="replace")
+
+    def type(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
+    def end(self) -> int:
+        """Wait for the end; returns the exit code."""
+        self.read_until("")
+        os.close(self._screen)
+        assert "Traceback" not in self.shown
+        return self._process.wait(PATIENCE)
+
+
+def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws: dict[str, str]) -> None:
+    answers = {"n\n": 2, "\n": 2, "\x03": 130, "y\n": 0}
+    terminals = {}
+    for answer in answers:
+        folder = tmp_path / str(len(terminals))
+        folder.mkdir()
+        save_table(folder / "two.csv", tenants(2))
+        fast = ("--rate", "500", "--i-have-a-higher-quota")
+        terminals[answer] = folder, Terminal("apply", "two.csv", *fast, cwd=folder, env=aws)
+    for _, terminal in terminals.values():
+        terminal.read_until(QUESTION)
+        assert "account 123456789012, caller arn:aws:iam::123456789012:user/sandbox, Region us-east-1" in terminal.shown
+        assert "2 records: 2 to send" in terminal.shown
+        assert all(it.operation != "PutIdentityPolicy" for it in ses_sandbox.arrivals)
+    for answer, (folder, terminal) in terminals.items():
+        terminal.type(answer)
+        assert terminal.end() == answers[answer], terminal.shown
+        expected = "applied" if answer == "y\n" else "not_attempted"
+        assert {row["status"] for row in rows(folder / "two.report.csv")} == {expected}, answer
+    assert sum(it.operation == "PutIdentityPolicy" for it in ses_sandbox.arrivals) == 2
+
+
+def test_the_input_cannot_command_the_terminal(tmp_path: Path, ses_sandbox: Sandbox, aws: dict[str, str]) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\u202ee"
+    save_table(tmp_path / "evil.csv", [record(f"a{evil}.example"), record("b.example", f"n{evil}")])
+    terminal = Terminal("apply", "evil.csv", "--yes", cwd=tmp_path, env=aws)
+    assert terminal.end() == 1
+    shown = terminal.shown
+    assert "\\x1b]0;owned\\x07" in shown
+    assert not any(sign in shown for sign in ("\x1b]0", "\x07", "\x1b[2J", "\u202e"))

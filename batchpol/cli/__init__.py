@@ -23,7 +23,7 @@ import typer
 
 from batchpol.cli import apply, book, check, embedded, plan
 from batchpol.cli.running import leave
-from batchpol.cli.terminal import complain, exit_code_of
+from batchpol.cli.terminal import complain, exit_code_of, open_standard_streams
 from batchpol.errors import BatchpolError
 from batchpol.version import __version__
 
@@ -62,6 +62,7 @@ def _batchpol(
 
 def main() -> None:
     """Run the command and exit with its code."""
+    open_standard_streams()
     try:
         app()
     except BatchpolError as error:

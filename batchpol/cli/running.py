@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -72,7 +72,7 @@ async def _run(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_heed_signals, batch)
             if beside is not None:
-                tasks.start_soon(beside)
+                tasks.start_soon(_beside, beside)
             try:
                 outcome = await batch.run()
             except BatchpolError as error:
@@ -81,6 +81,12 @@ async def _run(
     if isinstance(outcome, BatchpolError):
         raise outcome
     return outcome
+
+
+async def _beside(shows: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """What is shown meanwhile; a terminal that is gone is no reason to stop."""
+    with suppress(OSError):
+        await shows()
 
 
 async def _embedded(options: Options, stack: AsyncExitStack) -> Options:

@@ -39,10 +39,20 @@ def write(text: str) -> None:
 def flush() -> None:
     """Hand over what is still in the buffers, so that nothing fails when the process ends."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
         _give_up_output(error)
+
+
+def open_standard_streams() -> None:
+    """Open what is closed of the first three file descriptors, lest a file of ours gets such a number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 def _give_up_output(error: OSError) -> None:

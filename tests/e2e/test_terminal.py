@@ -11,8 +11,9 @@ import termios
 import time
 from pathlib import Path
 
-from batchpol.testing import Sandbox
+from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
 from tests.e2e.command import COMMAND, PATIENCE, STARTED, environment, record, rows, save_table, tenants
+from tests.e2e.test_stopping import arrived, await_that
 
 QUESTION = "requests? [y/N]"
 
@@ -29,7 +30,7 @@ class Terminal:
     def __init__(self, *arguments: str, cwd: Path, env: dict[str, str], columns: int = 80) -> None:
         self._screen, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (24, columns))
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-c", TAKE_TERMINAL, str(COMMAND), *arguments],
             cwd=cwd,
             env=environment(cwd, **env, TERM="xterm"),
@@ -39,7 +40,7 @@ class Terminal:
             start_new_session=True,
         )
         os.close(theirs)
-        STARTED.append(self._process)
+        STARTED.append(self.process)
         self.shown = ""
 
     def read_until(self, text: str) -> None:
@@ -60,12 +61,17 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._screen, text.encode())
 
+    def hang_up(self) -> int:
+        """Close the terminal as if its window were; returns the exit code."""
+        os.close(self._screen)
+        return self.process.wait(PATIENCE)
+
     def end(self) -> int:
         """Wait for the end; returns the exit code."""
         self.read_until("")
         os.close(self._screen)
         assert "Traceback" not in self.shown
-        return self._process.wait(PATIENCE)
+        return self.process.wait(PATIENCE)
 
 
 def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws: dict[str, str]) -> None:
@@ -98,3 +104,15 @@ def test_the_input_cannot_command_the_terminal(tmp_path: Path, ses_sandbox: Sand
     shown = terminal.shown
     assert "\\x1b]0;owned\\x07" in shown
     assert not any(sign in shown for sign in ("\x1b]0", "\x07", "\x1b[2J", "\u202e"))
+
+
+def test_a_terminal_that_is_closed_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    save_table(tmp_path / "three.csv", tenants(3))
+    with running_sandbox(SandboxOptions()) as sandbox:
+        terminal = Terminal("apply", "three.csv", "--yes", "--blind", cwd=tmp_path, env=sandbox.environment())
+        terminal.read_until("3 to send")
+        await_that(arrived(sandbox, "PutIdentityPolicy"), terminal.process)
+        assert terminal.hang_up() == 143
+    statuses = [row["status"] for row in rows(tmp_path / "three.report.csv")]
+    assert statuses[0] == "applied"
+    assert statuses[-1] == "not_attempted"

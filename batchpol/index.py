@@ -15,13 +15,22 @@ _SEGMENTS = 64
 _SEGMENT_BITS = 6
 _FIRST_SLOTS = 64
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
-_HALF = 0xFFFF_FFFF
+_HALF = 0x7FFF_FFFF
 _PUT, _INDEXED = 1, 2
 
 
 def key_of(*parts: str) -> int:
     """A 64-bit key of these texts, the same for equal texts within this process; never 0."""
     return hash(parts) & _WORD or 1
+
+
+def place_of(stated: tuple[str, str], implied: tuple[str, str]) -> int:
+    """Account and Region as one number: as the record or the run gives them, and with gaps filled otherwise.
+
+    Two places are the same when one of the two halves is: what both leave open is the run's own, and what a
+    document says is where its change belongs.
+    """
+    return (hash(stated) & _HALF) << 32 | (hash(implied) & _HALF)
 
 
 class KeyIndex:
@@ -129,8 +138,8 @@ class Ledger:
     def __init__(self) -> None:
         self._index = KeyIndex()
         self._setdefault = self._index.setdefault
-        self._rows = array("Q")
-        """Four words a row: number and line, name, digest, stated and implied place."""
+        self._rows = array("q")
+        """Four words a row: number and line, name, digest, place."""
         self._name_counts = bytearray()
         self._flags = bytearray()
         self._conflicts: set[int] = set()
@@ -143,23 +152,20 @@ class Ledger:
         identity: str,
         name: str,
         document: str,
-        stated: int,
-        implied: int,
+        place: int,
         is_put: bool,
         limit: int | None = None,
     ) -> Noted:
         """Enter one change; with a ``limit``, not when its identity has that many names put on it already.
 
-        ``number`` and ``line`` are the record's, ``identity`` is canonical. ``stated`` is a hash of the account and
-        Region as the record or the run gives them, ``implied`` the same with gaps filled from the document: two
-        changes are about one thing when identity, name and either of the two are equal.
+        ``number`` and ``line`` are the record's, ``identity`` is canonical and ``place`` from :func:`place_of`; two
+        changes are about one thing when identity, name and place are the same.
         """
         flags = self._flags
         row = len(flags)
         whose = hash(identity) & _WORD or 1
         first = self._setdefault(whose, row)
-        place = (stated & _HALF) << 32 | (implied & _HALF)
-        words = (number << 32 | (line & _HALF), hash(name) & _WORD, hash((is_put, document)) & _WORD, place)
+        words = (number << 32 | (line & _HALF), hash(name), hash((is_put, document)), place)
         if first == row:
             self._rows.extend(words)
             flags.append(is_put)

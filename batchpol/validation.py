@@ -17,7 +17,7 @@ from batchpol import grammar, identity, policy
 from batchpol.errors import UsageError
 from batchpol.grammar import MAX_BYTES
 from batchpol.identity import Identity, Owner
-from batchpol.index import Fate, Ledger, Noted
+from batchpol.index import Fate, Ledger, Noted, place_of
 from batchpol.model import Action, Change, Finding, Record, Rule, Severity, Target, did_you_mean, placed, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -245,6 +245,7 @@ class Checker:
         digest: bool = True,
     ) -> None:
         self._target = target or Target("", "")
+        self._place = _place_of(self._target)
         wanted = (codes_of(select) if select else frozenset(RULES)) - codes_of(ignore)
         self._unwanted = frozenset(code for code, rule in RULES.items() if code not in wanted and not rule.always)
         self._warnings_as_errors = warnings_as_errors
@@ -272,13 +273,12 @@ class Checker:
         target = self._target_of(record, named, findings)
         action = Action.PUT if record.action == "put" else self._action_of(record, findings)
         document = ""
-        stated = implied = hash((target.account, target.region))
+        place = self._place if target is self._target else _place_of(target)
         if action is Action.PUT:
             owner = Owner(None if self._has_error(findings, "identity") else named, target)
             document = self._document_of(record.policy, owner, findings)
             if len(owner.places) == 1 and not (target.account and target.region):
-                ((account, region),) = owner.places
-                implied = hash((target.account or account, target.region or region))
+                place = _place_of(target, *owner.places)
         if findings:
             findings = self._sifted(findings)
             if any(it.severity is _ERROR for it in findings):
@@ -294,7 +294,7 @@ class Checker:
             document,
             sha256(document.encode()).hexdigest() if self._digest else "",
         )
-        return self._entered(record, change, stated, implied, findings)
+        return self._entered(record, change, place, findings)
 
     # One record
 
@@ -406,7 +406,7 @@ class Checker:
 
     # The batch
 
-    def _entered(self, record: Record, change: Change, stated: int, implied: int, findings: list[Finding]) -> Checked:
+    def _entered(self, record: Record, change: Change, place: int, findings: list[Finding]) -> Checked:
         """The verdict on a record that is right by itself, beside the earlier ones."""
         target = change.target
         is_put = change.action is Action.PUT
@@ -417,8 +417,7 @@ class Checker:
             change.key_identity,
             change.policy_name,
             change.document,
-            stated,
-            implied,
+            place,
             is_put,
             MAX_NAMES if is_placed and LIMIT.code not in self._unwanted else None,
         )
@@ -459,6 +458,12 @@ def _examined(text: str, owner: Owner) -> tuple[list[Finding], bool]:
     if type(parsed.value) is dict:
         found += policy.check_policy(parsed.value, owner.check)
     return found, parsed.is_json
+
+
+def _place_of(target: Target, document: tuple[str, str] = ("", "")) -> int:
+    """A target for the ledger; ``document`` is the account and Region its Resource names."""
+    stated = (target.account, target.region)
+    return place_of(stated, (target.account or document[0], target.region or document[1]))
 
 
 def check_all(records: Iterable[Record], checker: Checker) -> Iterator[Checked]:

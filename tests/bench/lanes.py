@@ -12,7 +12,6 @@ import argparse
 import csv
 import hashlib
 import io
-import json
 import os
 import pstats
 import statistics
@@ -29,7 +28,7 @@ from pathlib import Path
 from batchpol.sandbox import Arrival
 from tests.bench import machine
 from tests.bench.pacing import pace, policy, written
-from tests.bench.server import REGION, Served, served
+from tests.bench.server import REGION, served
 
 LATENCY = 80.0
 """Round trip in milliseconds."""

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchpol.model import Action
 from batchpol.comparison import Effect, changed_paths, diff, effect, meaning_digest, same_meaning
+from batchpol.model import Action
 from tests.comparison.documents import CHANGES, RESOURCE, Document, changed, documents, respelled
 
 # Not st.randoms: that draws every bit from hypothesis, which makes these tests thirty times slower.

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchpol.model import Action, Status
 from batchpol.comparison import ABSENT, Effect, Restore, effect, matches, meaning_digest, same_meaning, undo
+from batchpol.model import Action, Status
 from tests.comparison.documents import Document, documents, respelled
 
 A, B = '{"Id":"a"}', '{"Id":"b"}'

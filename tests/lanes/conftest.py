@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from batchpol.commit import GroupCommit
-from batchpol.journal import Entry
 from batchpol.gate import Gates
+from batchpol.journal import Entry
 from batchpol.lane import Lane
 from batchpol.model import Action, Change, Outcome, Target
 from tests.lanes.simulated import Server, SimulatedSes

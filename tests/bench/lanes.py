@@ -196,7 +196,7 @@ def help_seconds(times: int = 5) -> float:
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """The figures as Markdown, the thresholds beside them."""
     yield (
-        "| targets | requests | utilisation, worst lane | median | refused | lost | first request s | all lanes after s "
+        "| targets | requests | utilisation, worst lane | median | refused | lost | first request s | all lanes s "
         "| wall s | processor ms a request | in full run | peak MB | |"
     )
     yield "|" + "---|" * 13

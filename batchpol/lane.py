@@ -125,11 +125,12 @@ class Lane:
     _reads: Reads = field(init=False)
     _last_answer: float = field(init=False, default=0.0)
     _widened_told: bool = field(init=False, default=False)
+    _halted: bool = field(init=False, default=False)
     _unverified: set[str] = field(init=False, default_factory=set)
     _tasks: TaskGroup = field(init=False)
 
     def __post_init__(self) -> None:
-        self._reads = Reads(lambda: self.ses, self.gates, self.persistence.max_attempts, self._answered, self._renewed)
+        self._reads = Reads(lambda: self.ses, self.gates, self._read_again, self._answered, self._renewed)
         ahead = 24 if self.conduct.reads else 64
         self._line = Line(ahead=ahead, at_once=self.persistence.in_flight)
 
@@ -147,6 +148,7 @@ class Lane:
     def stop(self, reason: SesError | None = None) -> None:
         """Let nothing leave any more; what is under way is finished."""
         self.stopped = self.stopped or reason
+        self._halted = True
         self._line.close()
 
     async def _warm(self) -> None:
@@ -258,8 +260,8 @@ class Lane:
         if await self._renewed(error, used):
             self._line.again(job)
         else:
+            self.stop(error)  # first: while the outcome is written down the next one could leave
             await self._settle(job, Status.UNKNOWN if job.unsure else Status.NOT_ATTEMPTED, error, retryable=True)
-            self.stop(error)
 
     async def _renewed(self, error: AccessRefused, used: Ses) -> bool:
         """Whether there are fresh credentials instead of those of ``used``; another attempt may have got them."""
@@ -273,11 +275,24 @@ class Lane:
         self._line.settled(job)
 
     def _hopeless(self, job: Job) -> bool:
-        """True when trying again makes no sense for this record: tried often, while SES answered others since."""
-        patience = BUSY_PATIENCE if isinstance(job.last_error, Throttled) else 1
-        if job.attempts < self.persistence.max_attempts * patience:
+        """True when trying again makes no sense for this record: tried often, while SES answered others since.
+
+        Where there are no others, what SES itself says (5xx, too fast) is about this record; silence is an outage.
+        """
+        error = job.last_error
+        if error is None or job.attempts < self._patience(error):
             return False
-        return self._line.nothing_else or self._last_answer > job.first_sent
+        return self._last_answer > job.first_sent or (self._line.nothing_else and error.http_status > 0)
+
+    def _patience(self, error: SesError) -> int:
+        """Attempts that one request is worth while this is what comes back."""
+        return self.persistence.max_attempts * (BUSY_PATIENCE if isinstance(error, Throttled) else 1)
+
+    def _read_again(self, error: SesError, tries: int) -> bool:
+        """Whether to try a read again: as often as a write, and for as long as a lane bears an outage."""
+        if error.http_status == 0:
+            self._check_outage(error)
+        return not self._halted and (error.http_status == 0 or tries < self._patience(error))
 
     def _check_outage(self, error: SesError) -> None:
         silent = anyio.current_time() - self._last_answer
@@ -333,6 +348,8 @@ class Lane:
                 name for name, status in (await self._reads.verified(sorted(names))).items() if status == "Success"
             }
         except SesError as error:
+            if self._halted:
+                return []
             if self.conduct.require_verified:
                 error.hint = error.hint or "give the caller ses:GetIdentityVerificationAttributes"
                 self.stop(error)
@@ -358,8 +375,9 @@ class Lane:
             self.stop(error)
             return []
         except SesError as error:
-            for job in jobs:
-                await self._settle(job, Status.FAILED, error, retryable=True)
+            if not self._halted:
+                for job in jobs:
+                    await self._settle(job, Status.FAILED, error, retryable=True)
             return []
         remaining = []
         for job in jobs:

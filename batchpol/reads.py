@@ -22,7 +22,7 @@ class Reads:
     Args:
         ses: gives SES as it is now (credentials may have been renewed since).
         gates: of the target.
-        max_attempts: how often one read is tried when it is throttled or not answered.
+        again: says whether a read that was throttled or not answered, after so many tries, is tried again.
         answered: told of every attempt's end: its gate, its passage, the error or None, and when it left.
         renewed: says whether there are fresh credentials, now that those of this SES were refused.
 
@@ -31,7 +31,7 @@ class Reads:
 
     ses: Callable[[], Ses]
     gates: Gates
-    max_attempts: int
+    again: Callable[[SesError, int], bool]
     answered: Callable[[Gate, Passage, SesError | None, float], None]
     renewed: Callable[[AccessRefused, Ses], Awaitable[bool]] | None = None
 
@@ -61,7 +61,7 @@ class Reads:
                     raise
             except SesError as error:
                 self.answered(gate, passage, error, left)
-                if not isinstance(error, Throttled | NoAnswer) or tries >= self.max_attempts:
+                if not isinstance(error, Throttled | NoAnswer) or not self.again(error, tries):
                     raise
             else:
                 self.answered(gate, passage, None, left)

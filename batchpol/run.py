@@ -399,6 +399,8 @@ class Batch:
         """The first pass, off the loop where the input is a blocking one."""
         if isinstance(self._records, AsyncIterable):
             async for record in self._records:
+                if self._stopped is not None:
+                    return
                 intake.take(record)
             return
         records = iter(self._records)
@@ -489,7 +491,8 @@ class Batch:
         """Reads of a target before its lane runs, through the gates that the lane will have."""
         ses = await self._enter(aws, target, caller)
         gates = self._gates_of(target, history)
-        return Reads(lambda: ses, gates, self.options.persistence.max_attempts, tell_gate)
+        most = self.options.persistence.max_attempts
+        return Reads(lambda: ses, gates, lambda error, tries: tries < most, tell_gate)
 
     def _gates_of(self, target: Target, history: History) -> Gates:
         if target not in self._gates:

@@ -65,6 +65,8 @@ class SandboxOptions:
     """Access key to account."""
     external_id: str | None = None
     """The ExternalId that AssumeRole asks for; None: it asks for none."""
+    expired: Collection[str] = ()
+    """Access keys that count as expired."""
     credential_seconds: float | None = None
     """Lifetime of the credentials that AssumeRole hands out; None: as long as the caller asks for."""
 

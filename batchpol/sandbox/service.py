@@ -143,7 +143,8 @@ class Service:
         else:
             caller = Caller(session.account, scope.region, session.arn, session.user_id)
         progress.account = caller.account
-        if session is not None and session.expires <= time.time():
+        past = session is not None and session.expires <= time.time()
+        if past or scope.access_key in self._options.expired:
             expired = FAULTS["expired_token"]
             raise ServiceError(expired.code, expired.message, expired.status)
         _strike(progress.fault, Stage.CREDENTIALS, caller, progress.operation)

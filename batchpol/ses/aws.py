@@ -229,6 +229,7 @@ class Aws:
                 endpoint_url=_endpoint(connection, service),
                 aws_access_key_id=connection.access_key,
                 aws_secret_access_key=connection.secret_key,
+                verify=True if connection.embedded else None,  # None: as AWS_CA_BUNDLE and the like say
                 config=_config(connection, service, self._http),
             )
         )

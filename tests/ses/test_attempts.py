@@ -10,11 +10,13 @@ from contextlib import contextmanager
 import anyio
 import botocore.auth
 import pytest
+from aiobotocore.credentials import AioCredentials
 
 from batchpol.errors import BatchpolError, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses import Attempt, Aws, Connection, Ses
+from batchpol.ses.calls import sign_with
 from batchpol.testing import FAULTS, Sandbox
-from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, TARGET, opened, settle
+from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, opened, settle
 
 pytestmark = pytest.mark.every_loop
 
@@ -291,6 +293,23 @@ async def test_signing_has_a_bound_too(sandbox: Sandbox, embedded: Callable[...,
         error = await failure(ses.ready())
         assert (type(error), error.code) == (Unreachable, "Timeout")
     assert {arrival.operation for arrival in sandbox.arrivals} == {"AssumeRole"}
+
+
+async def test_the_time_that_signing_took_is_not_taken_from_the_request(embedded: Callable[..., Connection]) -> None:
+    ends: list[float] = []
+
+    class Slow(AioCredentials):
+        async def get_frozen_credentials(self) -> object:
+            ends.append(anyio.current_effective_deadline())
+            return await super().get_frozen_credentials()
+
+    async with opened(embedded()) as ses:
+        sign_with(ses.client, Slow(KEY, SECRET))
+        _, attempt = gate()
+        attempt.departed = lambda: ends.append(anyio.current_effective_deadline())
+        await put(ses, attempt)
+    at_signing, at_departure = ends
+    assert at_signing < at_departure < at_signing + 5
 
 
 async def open_connections(sandbox: Sandbox) -> int:

@@ -85,7 +85,7 @@ HOSTILE = {
     "HTTP_PROXY": "http://127.0.0.1:1",
     "HTTPS_PROXY": "http://127.0.0.1:1",
     "http_proxy": "http://127.0.0.1:1",
-    "REQUESTS_CA_BUNDLE": "/not/there.pem",
+    "REQUESTS_CA_BUNDLE": "",
 }
 
 
@@ -284,7 +284,8 @@ async def test_sts_is_tried_again_by_botocore_as_no_gate_guards_it(
             await aws.caller("us-east-1")
 
 
-async def test_the_callers_own_session_is_used_with_its_credentials(environment: Environment, sandbox: Sandbox) -> None:
+async def test_the_callers_own_session_is_used_with_its_credentials(credentials: Environment, sandbox: Sandbox) -> None:
+    """And with no other: those of the environment are not "newer" ones."""
     session = AioSession()
     session.set_credentials("AKIAOFTHECALLER00000", SECRET)
     for role_arn in (None, "arn:aws:iam::{account}:role/Writer"):

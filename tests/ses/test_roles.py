@@ -250,6 +250,22 @@ async def test_roles_are_assumed_with_the_renewed_credentials(sandbox: Sandbox, 
     assert assumed == [SECOND] * len(targets)
 
 
+async def test_a_role_is_assumed_afresh_when_its_own_credentials_are_refused(
+    sandbox: Sandbox, renewed: Callable[[str], None]
+) -> None:
+    renewed(FIRST)
+    sandbox.change(faults_at={"expired_token@PutIdentityPolicy": {1}})
+    async with Aws(Connection(endpoint_url=sandbox.url, role_arn=ROLE)) as aws:
+        used = await aws.ses(TARGET)
+        assert (await failure(put(used))).code == "ExpiredToken"
+        renewed(SECOND)
+        fresh = await aws.renew(TARGET, used)
+        assert fresh is not None
+        await put(fresh)
+    refused, taken = (it.access_key for it in sandbox.arrivals if it.operation == "PutIdentityPolicy")
+    assert refused != taken
+
+
 async def test_a_profile_that_is_gone_when_renewing_gives_no_newer_credentials(
     sandbox: Sandbox, credentials_file: Path
 ) -> None:

@@ -12,9 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiobotocore.httpsession
+import anyio
 import pytest
 
 from batchpol.errors import AccessRefused, SesError, Unreachable, UsageError
+from batchpol.model import Target
 from batchpol.ses import Aws, Connection
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, save, settle
@@ -228,8 +230,31 @@ async def test_the_authorities_are_read_once_a_run(environment: pytest.MonkeyPat
             async with Aws(Connection(endpoint_url=endpoint, role_arn=role)) as aws:
                 for account in (ACCOUNT, "111122223333", "444455556666"):
                     assert (await aws.caller("us-east-1", account)).account == account
-                    ses = await aws.ses(type(TARGET)(account, "us-east-1"))
+                    ses = await aws.ses(Target(account, "us-east-1"))
                     await asyncio.gather(ses.warm(), ses.ready())
                 await settle()
             assert len(read) == times, endpoint
             read.clear()
+
+
+async def test_a_cancelled_run_waits_until_its_connections_are_closed(
+    environment: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    """Ending TLS takes a few turns of the event loop, which a cancelled task gets only where it is shielded."""
+    environment.setenv("AWS_CA_BUNDLE", str(LOCALHOST))
+    closed: list[object] = []
+    close = aiobotocore.httpsession.AIOHTTPSession.__aexit__
+
+    async def watched(self: object, *details: object) -> None:
+        await close(self, *details)
+        closed.append(self)
+
+    environment.setattr(aiobotocore.httpsession.AIOHTTPSession, "__aexit__", watched)
+    async with tls_server(sandbox) as url:
+        with anyio.CancelScope() as scope:
+            async with Aws(Connection(endpoint_url=url)) as aws:
+                for region in ("us-east-1", "eu-west-1"):
+                    await (await aws.ses(Target(ACCOUNT, region))).warm()
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert len(set(closed)) == 2

@@ -46,6 +46,9 @@ ABSENT: Final = "absent"
 MOST_PATHS: Final = 5
 """Changes that :func:`changed_paths` names before it only counts."""
 
+_EXPECTED = rf"\s*(?:{ABSENT}|[0-9a-f]{{64}})\s*"
+_IF_MATCH = re.compile(rf"{_EXPECTED}(?:,{_EXPECTED})*")
+
 _DEEPEST: Final = 32
 """Levels of nesting that are compared by meaning; a policy needs six."""
 
@@ -125,8 +128,17 @@ def undo(action: Action, document: str, before: str | None, status: Status) -> R
 
 
 def matches(if_match: str, present: str | None) -> bool:
-    """Whether what is there (None: no policy of this name) is what a record's ``if_match`` expects."""
-    return if_match == (ABSENT if present is None else meaning_digest(present))
+    """Whether what is there (None: no policy of this name) is what a record's ``if_match`` expects.
+
+    Several expectations are separated by commas, as in HTTP's header of that name; one of them is enough.
+    """
+    there = ABSENT if present is None else meaning_digest(present)
+    return any(expected.strip() == there for expected in if_match.split(","))
+
+
+def well_formed(if_match: str) -> bool:
+    """Whether an ``if_match`` says what :func:`matches` could ever find."""
+    return _IF_MATCH.fullmatch(if_match) is not None
 
 
 # -- how two documents differ ----------------------------------------------------------------------------------

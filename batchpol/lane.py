@@ -13,24 +13,34 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 from batchpol.commit import GroupCommit
-from batchpol.comparison import Effect, changed_paths, effect, matches
+from batchpol.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.gate import Gate, Gates, Passage
 from batchpol.journal import Before, Entry, Intent, outcome_entry
 from batchpol.line import Job, Line
 from batchpol.model import Action, Change, Outcome, Rule, Severity, Status, Target
-from batchpol.reads import Reads, owners, tell_gate
+from batchpol.readback import ReadBack
+from batchpol.reads import Ownership, Reads, owners, tell_gate
 from batchpol.ses import EXPIRED, IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses
+
+Answer = TypeVar("Answer")
 
 LEAD = 0.05
 """Seconds before its turn at which a change's intent is written down: longer than an fsync, short enough that a
 kill in between leaves next to nothing unknown that was not sent."""
+
+READ_AHEAD = 4
+"""Changes that wait for their turn when the next identity is read: enough to hide a round trip and one that fails,
+few enough that what was read is a few seconds old when it is replaced."""
+
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
+"""The caller is known, and may not do this."""
 
 BUSY_PATIENCE = 10
 """How many times longer, or more often, a lane keeps trying where SES answers that it is too fast: the server is
@@ -50,6 +60,15 @@ UNVERIFIED = Rule(
 )
 _UNVERIFIED = UNVERIFIED.at("identity", "the identity is not verified in this account and Region")
 UNVERIFIED_REFUSED = PolicyRefused(_UNVERIFIED.message, code=UNVERIFIED.code)
+
+CHANGED = PolicyRefused("somebody changed this policy since; it was left as it is", code="Changed")
+BAD_IF_MATCH = PolicyRefused(
+    "if_match is neither absent nor digests as batchpol undo writes them; the policy was left as it is",
+    code="BadIfMatch",
+)
+TOO_MANY = PolicyRefused(
+    f"the identity has {MOST_POLICIES} policies by then, and SES takes no more", code="TooManyPolicies"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,28 @@ class Conduct:
         return self.compare or self.no_clobber or self.only_existing or self.plan
 
 
+@dataclass(slots=True)
+class _Occupied:
+    """The policy names of one identity as they would be after the changes planned so far; None before they are read."""
+
+    identity: str
+    names: set[str] | None = None
+    _gone: set[str] = field(default_factory=set)
+
+    def takes(self, job: Job) -> bool:
+        """Account for one more change; False if it adds a policy where there is no room for it."""
+        name = job.change.policy_name
+        if job.change.action is Action.DELETE:
+            self._gone.add(name)
+        if self.names is not None:
+            self.names -= self._gone
+            if job.effect is Effect.CREATE:
+                if len(self.names) >= MOST_POLICIES:
+                    return False
+                self.names.add(name)
+        return True
+
+
 @dataclass(slots=True, eq=False)
 class Lane:
     """The worker of one target.
@@ -106,6 +147,7 @@ class Lane:
         planned: told, where nothing is written, what each change would do to the document that is there.
         renew: gives SES with fresh credentials after they expired, or None when there are none.
         wall: the wall clock.
+        ownership: what is known already of the identities.
     """
 
     target: Target
@@ -119,25 +161,31 @@ class Lane:
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)
     persistence: Persistence = field(default_factory=Persistence)
     conduct: Conduct = field(default_factory=Conduct)
+    ownership: Ownership = field(default_factory=Ownership)
     stopped: SesError | None = None
     """Why the lane stopped before its records were through, if it did."""
     _line: Line = field(init=False)
     _reads: Reads = field(init=False)
     _last_answer: float = field(init=False, default=0.0)
+    _last_write: float = field(init=False, default=0.0)
+    _reading: anyio.CancelScope = field(init=False, default_factory=anyio.CancelScope)
     _widened_told: bool = field(init=False, default=False)
     _halted: bool = field(init=False, default=False)
-    _unverified: set[str] = field(init=False, default_factory=set)
+    _not_to_look_up: bool = field(init=False, default=False)
+    _occupied: _Occupied | None = field(init=False, default=None)
+    _read_back: ReadBack = field(init=False)
     _tasks: TaskGroup = field(init=False)
 
     def __post_init__(self) -> None:
-        self._reads = Reads(lambda: self.ses, self.gates, self._read_again, self._answered, self._renewed)
-        ahead = 24 if self.conduct.reads else 64
-        self._line = Line(ahead=ahead, at_once=self.persistence.in_flight)
+        self._reads = Reads(lambda: self.ses, self.gates, self._answered, self._read_again)
+        self._line = Line(ahead=64, at_once=self.persistence.in_flight)
+        settle = 1.5 * self.gates.writes.period  # so that the next write of the identity is looked for with this one
+        self._read_back = ReadBack(self._reads.policies, self._seen, self._unseen, self.conduct.stale, settle)
 
     async def run(self, changes: AsyncIterator[Change]) -> None:
         """Bring every change to an outcome, or stop; returns when nothing is under way any more."""
         await self._warm()
-        self._last_answer = anyio.current_time()
+        self._last_answer = self._last_write = anyio.current_time()
         async with anyio.create_task_group() as self._tasks:
             self._tasks.start_soon(self._feed, changes)
             await self._departures()
@@ -150,6 +198,7 @@ class Lane:
         self.stopped = self.stopped or reason
         self._halted = True
         self._line.close()
+        self._reading.cancel()
 
     async def _warm(self) -> None:
         """Open the connections before the first attempt: one that is opened by it arrives late."""
@@ -172,13 +221,15 @@ class Lane:
         """Gate, intent, send, outcome: the promise of the whole tool in four calls."""
         ses = self.ses
         try:
+            if job.deferrals and job.was_read and not job.unsure and not await self._compared_again(job):
+                return
             await self._intend(job, ses)
             request_id = await self._send(job, passage, ses)
         except SesError as error:
             await self._not_applied(job, error, ses)
         else:
             if self.conduct.verify:
-                self._tasks.start_soon(self._verify, job, request_id)
+                self._verify(job, request_id)
             else:
                 await self._settle(job, Status.APPLIED, request_id=request_id)
             self._line.settled(job)
@@ -186,12 +237,14 @@ class Lane:
             passage.ended(answered=False)
 
     async def _intend(self, job: Job, ses: Ses) -> None:
+        job.begun = job.begun or anyio.current_time()
         await ses.ready()
         job.attempts += 1
         number = job.change.number
         entries: list[Entry] = [Intent(n=number, attempt=job.attempts, at=self._now())]
-        if job.was_read and job.attempts == 1:
+        if job.was_read and not job.has_image:
             entries.insert(0, Before(n=number, policy=job.present))
+            job.has_image = True
         await self.commit.add(*entries)
 
     async def _send(self, job: Job, passage: Passage, ses: Ses) -> str:
@@ -225,6 +278,8 @@ class Lane:
         tell_gate(gate, passage, error, left)
         if not refused and not isinstance(error, NoAnswer):
             self._last_answer = anyio.current_time()
+            if gate is self.gates.writes:
+                self._last_write = self._last_answer
         if refused and self.gates.refused(gate, left):
             self.noted(self.target, "reads and writes share one quota here: they take turns from now on")
         if gate.widened and not self._widened_told:
@@ -244,7 +299,7 @@ class Lane:
             await self._leave(job)
         else:
             self._line.again(job, give_way=isinstance(error, NoAnswer) and job.attempts % 3 == 0)
-            self._check_outage(error)
+            self._check_outage(error, max(self._last_write, job.begun))
 
     async def _refused(self, job: Job, error: PolicyRefused) -> None:
         """SES's no is final, but for a principal that IAM may not show yet (it appears seconds to minutes later)."""
@@ -275,27 +330,22 @@ class Lane:
         self._line.settled(job)
 
     def _hopeless(self, job: Job) -> bool:
-        """True when trying again makes no sense for this record: tried often, while SES answered others since.
+        """True when trying again makes no sense for this record: tried often, while SES took others since.
 
         Where there are no others, what SES itself says (5xx, too fast) is about this record; silence is an outage.
         """
         error = job.last_error
         if error is None or job.attempts < self._patience(error):
             return False
-        return self._last_answer > job.first_sent or (self._line.nothing_else and error.http_status > 0)
+        return self._last_write > job.first_sent or (self._line.nothing_else and error.http_status > 0)
 
     def _patience(self, error: SesError) -> int:
         """Attempts that one request is worth while this is what comes back."""
         return self.persistence.max_attempts * (BUSY_PATIENCE if isinstance(error, Throttled) else 1)
 
-    def _read_again(self, error: SesError, tries: int) -> bool:
-        """Whether to try a read again: as often as a write, and for as long as a lane bears an outage."""
-        if error.http_status == 0:
-            self._check_outage(error)
-        return not self._halted and (error.http_status == 0 or tries < self._patience(error))
-
-    def _check_outage(self, error: SesError) -> None:
-        silent = anyio.current_time() - self._last_answer
+    def _check_outage(self, error: SesError, since: float) -> None:
+        """Stop the lane if SES has been silent for too long; ``since`` is in loop time."""
+        silent = anyio.current_time() - since
         patience = self.persistence.max_outage * (BUSY_PATIENCE if isinstance(error, Throttled) else 1)
         if silent > patience:
             self.stop(
@@ -310,101 +360,177 @@ class Lane:
 
     async def _feed(self, changes: AsyncIterator[Change]) -> None:
         """Put changes in line: looked up, compared with what is there, one identity at a time, as the run asks."""
+        unread: list[list[Job]] = []
         async for group in _by_identity(self._owned(changes), READS_AT_ONCE if self.conduct.reads else 1):
-            if self._line.closed:
+            if not await self._line_up(group, unread):
                 return
-            jobs = [Job(change) for change in group]
-            if self.conduct.reads or any(change.if_match for change in group):
-                jobs = await self._compared(jobs)
-            for job in jobs:
-                if not await self._line.put(job):
-                    return
+        for group in unread:
+            if not await self._line_up(group, None):
+                return
         self._line.fed()
 
-    async def _owned(self, changes: AsyncIterator[Change]) -> AsyncIterator[Change]:
-        """The changes again, 100 identities at a time looked up; those that may not be sent are settled."""
-        window: list[Change] = []
+    async def _line_up(self, group: list[Job], unread: list[list[Job]] | None) -> bool:
+        """Put the changes of one identity in line, unless they need no write; False once the line is closed.
+
+        What cannot be read is put into ``unread``: SES may be down, and be up again when the others are through.
+        """
+        jobs = group
+        if self.conduct.reads or any(job.change.if_match for job in group):
+            await self._line.room(READ_AHEAD)
+            try:
+                jobs = await self._compared(group)
+            except SesError as error:
+                jobs = []
+                if isinstance(error, AccessRefused):
+                    self.stop(self._told_of_reads(error))
+                elif not self._line.closed:
+                    await self._unreadable(group, error, unread)
+        for job in jobs:
+            if not await self._line.put(job):
+                return False
+        return not self._line.closed
+
+    async def _unreadable(self, group: list[Job], error: SesError, unread: list[list[Job]] | None) -> None:
+        if unread is not None and not isinstance(error, PolicyRefused):
+            unread.append(group)
+            return
+        for job in group:
+            await self._settle(job, Status.FAILED, error, retryable=not isinstance(error, PolicyRefused))
+
+    async def _owned(self, changes: AsyncIterator[Change]) -> AsyncIterator[Job]:
+        """The changes as jobs, 100 identities at a time looked up; those that may not be sent are settled."""
+        window: list[Job] = []
         names: set[str] = set()
         async for change in changes:
             if not self.conduct.ownership:
-                yield change
+                yield Job(change)
                 continue
             wanted = owners(change.key_identity)
             if len(names | wanted) > IDENTITIES_AT_ONCE:
                 for allowed in await self._allowed(window, names):
                     yield allowed
                 window, names = [], set()
-            window.append(change)
+            window.append(Job(change))
             names |= wanted
         for allowed in await self._allowed(window, names):
             yield allowed
 
-    async def _allowed(self, window: list[Change], names: set[str]) -> list[Change]:
-        """The changes of a window that are to be sent; what is not verified is remembered for its outcome."""
-        if not window or self._line.closed:
+    async def _allowed(self, window: list[Job], names: set[str]) -> list[Job]:
+        """The jobs of a window that are to be sent; that an identity is not verified is noted on its jobs."""
+        if not window or self._not_to_look_up or self._line.closed:
             return window
         try:
-            verified = {
-                name for name, status in (await self._reads.verified(sorted(names))).items() if status == "Success"
-            }
+            await self._while_open(self.ownership.look_up(self._reads, names))
         except SesError as error:
-            if self._halted:
-                return []
-            if self.conduct.require_verified:
-                error.hint = error.hint or "give the caller ses:GetIdentityVerificationAttributes"
-                self.stop(error)
-                return []
-            self.noted(self.target, f"whether the identities are verified could not be looked up: {error}")
-            return window
-        puts = [change for change in window if change.action is Action.PUT]
-        self._unverified |= {change.key_identity for change in puts if not owners(change.key_identity) & verified}
+            return self._not_looked_up(window, error)
+        for job in window:
+            job.verified = self.ownership.verified(job.change.key_identity)
+        self.ownership.forget(names)
         if not self.conduct.require_verified:
             return window
-        for change in [change for change in window if change.key_identity in self._unverified]:
-            await self._settle(Job(change), Status.REJECTED, UNVERIFIED_REFUSED)
-        return [change for change in window if change.key_identity not in self._unverified]
+        for job in window:
+            if not job.verified:
+                await self._settle(job, Status.REJECTED, UNVERIFIED_REFUSED)
+        return [job for job in window if job.verified]
+
+    def _not_looked_up(self, window: list[Job], error: SesError) -> list[Job]:
+        """What goes on where identities cannot be looked up: everything, or nothing if they must be verified."""
+        if self.conduct.require_verified and not self._line.closed:
+            if error.code in DENIED:
+                error.hint = "give the caller ses:GetIdentityVerificationAttributes, or run without --require-verified"
+            self.stop(error)
+        elif not self._line.closed:
+            self._not_to_look_up = isinstance(error, AccessRefused)
+            self.noted(self.target, f"whether the identities are verified could not be looked up: {error}")
+        return window
 
     async def _compared(self, jobs: list[Job]) -> list[Job]:
-        """The jobs that still need a write, each with its before-image; the others get their outcomes here."""
+        """The jobs that still need a write, each with its before-image; the others get their outcomes here.
+
+        Raises SesError where what is there cannot be read.
+        """
         identity, names = jobs[0].change.identity, [job.change.policy_name for job in jobs]
-        try:
-            present = await self._reads.policies(identity, names)
-            crowd = await self._crowd(identity, jobs) if self.conduct.plan else ""
-        except AccessRefused as error:
-            error.hint = error.hint or "give the caller ses:GetIdentityPolicies, or run with --blind"
-            self.stop(error)
-            return []
-        except SesError as error:
-            if not self._halted:
-                for job in jobs:
-                    await self._settle(job, Status.FAILED, error, retryable=True)
+        present = await self._while_open(self._reads.policies(identity, names))
+        for job in jobs:
+            job.compare(present.get(job.change.policy_name))
+        if self.conduct.plan:
+            await self._settle_planned(jobs)
             return []
         remaining = []
         for job in jobs:
-            job.was_read, job.present = True, present.get(job.change.policy_name)
-            job.effect = effect(job.change.action, job.change.document, job.present)
-            if self.conduct.plan:
-                await self._settle_planned(job, crowd)
-            elif (kept := self._kept(job)) is None:
+            if (kept := self._kept(job)) is None:
                 remaining.append(job)
             else:
                 await self._settle(job, *kept)
         return remaining
 
-    async def _crowd(self, identity: str, jobs: list[Job]) -> str:
-        """What is wrong with the number of policies that the identity would have, or nothing."""
-        names = set(await self._reads.names(identity))
-        names |= {job.change.policy_name for job in jobs if job.change.action is Action.PUT}
-        names -= {job.change.policy_name for job in jobs if job.change.action is Action.DELETE}
-        most = MOST_POLICIES
-        return f"the identity would have {len(names)} policies, and SES takes {most}" if len(names) > most else ""
+    async def _compared_again(self, job: Job) -> bool:
+        """Whether a job that waited for long is to be written still, to what is there by now.
 
-    async def _settle_planned(self, job: Job, crowd: str) -> None:
-        self.planned(job.change, job.effect or Effect.UPDATE, job.present)
-        unchanged = job.effect is Effect.UNCHANGED
-        paths = changed_paths(job.present or "", job.change.document) if job.effect is Effect.UPDATE else []
-        note = PolicyRefused("; ".join([*([crowd] if crowd else []), *paths]), code="TooMany" if crowd else "")
-        await self._settle(job, Status.UNCHANGED if unchanged else Status.NOT_ATTEMPTED, note)
+        Only for one of which no attempt can have taken effect: else its own write would be taken for somebody's.
+        """
+        change = job.change
+        try:
+            present = await self._while_open(self._reads.policies(change.identity, [change.policy_name]))
+        except (NoAnswer, Throttled) as error:
+            if self._line.closed:
+                self._line.again(job)
+                return False
+            # Of the read: the write was certainly not sent.
+            raise Unreachable(str(error), code=error.code, request_id=error.request_id) from error
+        job.compare(present.get(change.policy_name))
+        kept = self._kept(job)
+        if kept is not None:
+            await self._settle(job, *kept)
+            self._line.settled(job)
+        return kept is None
+
+    async def _while_open(self, reading: Awaitable[Answer]) -> Answer:
+        """What is read; a lane that is stopped waits for no more of it."""
+        with anyio.CancelScope() as self._reading:
+            if self._line.closed:
+                self._reading.cancel()
+            return await reading
+        raise Unreachable("the lane is stopped", code="Stopped")
+
+    async def _read_again(self, error: SesError, tries: int, used: Ses) -> bool:
+        """Whether to try once more to read: as often as a write, and in silence for as long as a lane bears that."""
+        if isinstance(error, AccessRefused):
+            return await self._renewed(error, used)
+        if not isinstance(error, NoAnswer | Throttled):
+            return False
+        self._check_outage(error, self._last_answer)
+        return not self._halted and (error.http_status == 0 or tries < self._patience(error))
+
+    def _told_of_reads(self, error: AccessRefused) -> AccessRefused:
+        """The error with the way out of it: what may be allowed, or done without."""
+        if error.code in DENIED:
+            only_compared = not (self.conduct.plan or self.conduct.no_clobber or self.conduct.only_existing)
+            without = ", or run with --blind" if only_compared and self.conduct.compare else ""
+            error.hint = f"give the caller ses:GetIdentityPolicies{without}"
+        return error
+
+    async def _settle_planned(self, jobs: list[Job]) -> None:
+        """What the changes of one identity would do, and which of them would come to nothing, and why."""
+        crowded = await self._crowded(jobs)
+        for job in jobs:
+            assert job.effect is not None
+            self.planned(job.change, job.effect, job.present)
+            kept = self._kept(job) or ((Status.FAILED, TOO_MANY) if job in crowded else None)
+            if kept is None:
+                update = job.effect is Effect.UPDATE
+                paths = changed_paths(job.present or "", job.change.document) if update else []
+                kept = Status.NOT_ATTEMPTED, PolicyRefused("\n".join(paths), code="")
+            await self._settle(job, *kept)
+
+    async def _crowded(self, jobs: list[Job]) -> list[Job]:
+        """The jobs that would add a policy to an identity which has as many as it can have by then."""
+        identity = jobs[0].change.key_identity
+        if self._occupied is None or self._occupied.identity != identity:
+            self._occupied = _Occupied(identity)
+        if self._occupied.names is None and any(job.effect is Effect.CREATE for job in jobs):
+            self._occupied.names = set(await self._while_open(self._reads.names(jobs[0].change.identity)))
+        return [job for job in jobs if not self._occupied.takes(job)]
 
     def _kept(self, job: Job) -> tuple[Status, SesError | None] | None:
         """The outcome of a job that needs or may have no write, or None when it is to be written."""
@@ -412,33 +538,29 @@ class Lane:
         if job.effect is Effect.UNCHANGED:
             return Status.UNCHANGED, None
         if wanted and not matches(wanted, job.present):
-            return Status.FAILED, PolicyRefused(
-                "somebody changed this policy since; it was left as it is", code="Changed"
-            )
+            return Status.FAILED, CHANGED if well_formed(wanted) else BAD_IF_MATCH
         if conduct.no_clobber and job.effect is not Effect.CREATE:
             return Status.FAILED, PolicyRefused("there is a policy of this name; --no-clobber keeps it", code="Exists")
         if conduct.only_existing and job.effect is Effect.CREATE:
             return Status.FAILED, PolicyRefused("no policy of this name; --only-existing creates none", code="Absent")
         return None
 
-    async def _verify(self, job: Job, request_id: str) -> None:
-        """Read back until what is there is what was asked for; reads may show the past for more than a minute."""
-        change, deadline = job.change, anyio.current_time() + self.conduct.stale
-        while True:
-            try:
-                present = (await self._reads.policies(change.identity, [change.policy_name])).get(change.policy_name)
-            except SesError as error:
-                await self._settle(job, Status.UNKNOWN, error, request_id=request_id, retryable=True)
-                return
-            if effect(change.action, change.document, present) is Effect.UNCHANGED:
-                await self._settle(job, Status.APPLIED, request_id=request_id)
-                return
-            if anyio.current_time() >= deadline:
-                asked, there = _digest(change.document), _digest(present or "") if present is not None else "nothing"
-                text = f"written, but read back something else: asked for SHA-256 {asked}, there is {there}"
-                other = NoAnswer(text, code="NotAsAsked")
-                await self._settle(job, Status.UNKNOWN, other, request_id=request_id, retryable=True)
-                return
+    # -- reading back ------------------------------------------------------------------------------------------
+
+    def _verify(self, job: Job, request_id: str) -> None:
+        """Have a write read back; its outcome comes with that."""
+        if self._read_back.add(job, request_id):
+            self._tasks.start_soon(self._read_back.run)
+
+    async def _seen(self, job: Job, request_id: str) -> None:
+        await self._settle(job, Status.APPLIED, request_id=request_id)
+
+    async def _unseen(self, job: Job, request_id: str, error: SesError) -> None:
+        await self._settle(job, Status.UNKNOWN, error, request_id=request_id, retryable=True)
+        if isinstance(error, AccessRefused):
+            if error.code in DENIED:
+                error.hint = "give the caller ses:GetIdentityPolicies, or run without --verify"
+            self.stop(error)
 
     # -- outcomes ----------------------------------------------------------------------------------------------
 
@@ -465,7 +587,7 @@ class Lane:
             sha256=change.sha256,
             retryable=retryable,
             effect=job.effect.value if job.effect else "",
-            findings=(_UNVERIFIED,) if change.key_identity in self._unverified else (),
+            findings=() if job.verified else (_UNVERIFIED,),
         )
         await self.commit.add(outcome_entry(outcome))
         self.settled(outcome)
@@ -474,14 +596,14 @@ class Lane:
         return self.wall().isoformat(timespec="milliseconds")
 
 
-async def _by_identity(changes: AsyncIterator[Change], most: int) -> AsyncIterator[list[Change]]:
-    """Neighbouring changes of one identity together, at most ``most`` of them."""
-    group: list[Change] = []
-    async for change in changes:
-        if group and (len(group) >= most or change.key_identity != group[0].key_identity):
+async def _by_identity(jobs: AsyncIterator[Job], most: int) -> AsyncIterator[list[Job]]:
+    """Neighbouring jobs of one identity together, at most ``most`` of them."""
+    group: list[Job] = []
+    async for job in jobs:
+        if group and (len(group) >= most or job.change.key_identity != group[0].change.key_identity):
             yield group
             group = []
-        group.append(change)
+        group.append(job)
     if group:
         yield group
 
@@ -489,10 +611,6 @@ async def _by_identity(changes: AsyncIterator[Change], most: int) -> AsyncIterat
 def _names_unseen_principal(error: PolicyRefused) -> bool:
     """SES's words for a principal that does not exist, or not yet (hashicorp/terraform-provider-aws #22549)."""
     return error.code == "InvalidPolicy" and "principal" in str(error).lower()
-
-
-def _digest(document: str) -> str:
-    return sha256(document.encode()).hexdigest()
 
 
 def _ms_since(loop_time: float) -> float:

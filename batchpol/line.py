@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from batchpol.comparison import Effect
+from batchpol.comparison import Effect, effect
 from batchpol.errors import SesError
 from batchpol.model import Change
 
@@ -24,6 +24,7 @@ class Job:
     change: Change
     attempts: int = 0
     deferrals: int = 0
+    begun: float = 0.0
     first_sent: float = 0.0
     sent_wall: str = ""
     duration_ms: float | None = None
@@ -32,9 +33,19 @@ class Job:
     was_read: bool = False
     effect: Effect | None = None
     """What the write does to it; None when it was not read."""
+    has_image: bool = False
+    """Whether ``present`` is in the journal as what the write replaces."""
+    verified: bool = True
+    """Whether the identity is verified, as far as that was looked up."""
     last_error: SesError | None = None
     unsure: bool = False
     """Whether an attempt got no answer, so that the write may have taken effect whatever came back later."""
+
+    def compare(self, present: str | None) -> None:
+        """Take in what is there, which may differ from what was there when it was read before."""
+        self.has_image = self.has_image and self.present == present
+        self.was_read, self.present = True, present
+        self.effect = effect(self.change.action, self.change.document, present)
 
 
 class Line:
@@ -56,10 +67,14 @@ class Line:
         self._give_way = False
         self._news = anyio.Event()
 
+    async def room(self, below: int) -> None:
+        """Wait until fewer than ``below`` fresh jobs are in line, or it is closed."""
+        while len(self._fresh) >= below and not self.closed:
+            await self._news.wait()
+
     async def put(self, job: Job) -> bool:
         """Add a fresh job, waiting for room; False once the line is closed (the job was not taken)."""
-        while len(self._fresh) >= self._ahead and not self.closed:
-            await self._news.wait()
+        await self.room(self._ahead)
         if not self.closed:
             self._fresh.append(job)
             self._tell()

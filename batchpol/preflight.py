@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from batchpol.errors import UsageError
 from batchpol.journal import Journal, Section
 from batchpol.model import Target
-from batchpol.reads import Reads, owners
-from batchpol.ses import IDENTITIES_AT_ONCE
+from batchpol.reads import Ownership, Reads, owners
 
 MOST_LOOKED_UP = 1000
 """Identities of one target that are looked up before the question: ten calls. The lanes look up the rest."""
@@ -49,18 +48,11 @@ async def prunable(reads: Reads, kept: Names, prefix: str) -> list[tuple[str, st
     return found
 
 
-async def unverified(reads: Reads, identities: Iterable[str]) -> list[str]:
+async def unverified(reads: Reads, ownership: Ownership, identities: Iterable[str]) -> list[str]:
     """Those of the first :data:`MOST_LOOKED_UP` identities that are not verified, in their order.
 
-    Raises :class:`~batchpol.errors.SesError`.
+    What is found out stays in ``ownership``. Raises :class:`~batchpol.errors.SesError`.
     """
     wanted = [identity for identity, _ in zip(dict.fromkeys(identities), range(MOST_LOOKED_UP), strict=False)]
-    verified: set[str] = set()
-    for names in _portions(sorted(set().union(*map(owners, wanted)))):
-        verified |= {name for name, status in (await reads.verified(names)).items() if status == "Success"}
-    return [identity for identity in wanted if not owners(identity) & verified]
-
-
-def _portions(names: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(names), IDENTITIES_AT_ONCE):
-        yield names[start : start + IDENTITIES_AT_ONCE]
+    await ownership.look_up(reads, set().union(*map(owners, wanted)))
+    return [identity for identity in wanted if not ownership.verified(identity)]

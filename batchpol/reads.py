@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import anyio
 
-from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled
+from batchpol.errors import NoAnswer, SesError, Throttled
 from batchpol.gate import Gate, Gates, Passage
-from batchpol.ses import Attempt, Ses
+from batchpol.ses import IDENTITIES_AT_ONCE, Attempt, Ses
 
 Answer = TypeVar("Answer")
+
+VERIFIED = "Success"
+"""The verification status of an identity that is verified; all others are on the way there, or not at all."""
 
 
 @dataclass(slots=True)
@@ -22,18 +25,16 @@ class Reads:
     Args:
         ses: gives SES as it is now (credentials may have been renewed since).
         gates: of the target.
-        again: says whether a read that was throttled or not answered, after so many tries, is tried again.
         answered: told of every attempt's end: its gate, its passage, the error or None, and when it left.
-        renewed: says whether there are fresh credentials, now that those of this SES were refused.
+        again: says whether to try again after this error of so many attempts; the last one was made with this SES.
 
     Every method raises :class:`~batchpol.errors.SesError`.
     """
 
     ses: Callable[[], Ses]
     gates: Gates
-    again: Callable[[SesError, int], bool]
     answered: Callable[[Gate, Passage, SesError | None, float], None]
-    renewed: Callable[[AccessRefused, Ses], Awaitable[bool]] | None = None
+    again: Callable[[SesError, int, Ses], Awaitable[bool]]
 
     async def policies(self, identity: str, names: Sequence[str]) -> dict[str, str]:
         """Documents by name, of up to 20 names of one identity; names without a policy are left out."""
@@ -55,13 +56,9 @@ class Reads:
             left, ses = anyio.current_time(), self.ses()
             try:
                 found = await call(ses, Attempt(passage.admit, passage.departed))
-            except AccessRefused as error:
-                self.answered(gate, passage, error, left)
-                if self.renewed is None or not await self.renewed(error, ses):
-                    raise
             except SesError as error:
                 self.answered(gate, passage, error, left)
-                if not isinstance(error, Throttled | NoAnswer) or not self.again(error, tries):
+                if not await self.again(error, tries, ses):
                     raise
             else:
                 self.answered(gate, passage, None, left)
@@ -70,11 +67,45 @@ class Reads:
                 passage.ended(answered=False)
 
 
+def patient(max_attempts: int) -> Callable[[SesError, int, Ses], Awaitable[bool]]:
+    """Try again what was throttled or not answered; the ``again`` of reads that belong to no lane."""
+
+    async def again(error: SesError, tries: int, used: Ses) -> bool:
+        return isinstance(error, Throttled | NoAnswer) and tries < max_attempts
+
+    return again
+
+
 def tell_gate(_: Gate, passage: Passage, error: SesError | None, left: float) -> None:
     """Tell the gate what came back; the ``answered`` of reads that belong to no lane."""
     passage.ended(answered=error is None or error.http_status > 0, refused=isinstance(error, Throttled))
 
 
+@dataclass(slots=True)
+class Ownership:
+    """Which identities of one target are verified, as far as they were looked up."""
+
+    _known: dict[str, bool] = field(default_factory=dict)
+
+    async def look_up(self, reads: Reads, names: Iterable[str]) -> None:
+        """Look up those of the names that are not known yet, 100 a call. Raises SesError."""
+        unknown = sorted(set(names) - self._known.keys())
+        for start in range(0, len(unknown), IDENTITIES_AT_ONCE):
+            portion = unknown[start : start + IDENTITIES_AT_ONCE]
+            found = (await reads.verified(portion)).items()
+            verified = {name if "@" in name else name.lower() for name, status in found if status == VERIFIED}
+            self._known |= {name: name in verified for name in portion}
+
+    def verified(self, key_identity: str) -> bool:
+        """Whether an identity that was looked up counts as verified."""
+        return any(self._known.get(name) for name in owners(key_identity))
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let go of what is not needed any more: an input may have any number of identities."""
+        for name in names:
+            self._known.pop(name, None)
+
+
 def owners(key_identity: str) -> set[str]:
     """The identities any of which must be verified: an address's domain counts for it (SES Developer Guide)."""
-    return {key_identity, key_identity.rpartition("@")[2]}
+    return {key_identity, key_identity.rpartition("@")[2].lower()}

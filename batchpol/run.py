@@ -39,7 +39,7 @@ from batchpol.journal import FORMAT, LANE_STOPPED, End, Entry, History, Journal,
 from batchpol.lane import LEAD, Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.preflight import names_in_file, prunable, unverified
-from batchpol.reads import Reads, tell_gate
+from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.validation import Checked, Checker, Verdict
@@ -212,6 +212,7 @@ class Batch:
         self._gates: dict[Target, Gates] = {}
         self._regions: dict[str, Gates] = {}
         self._entering = anyio.Semaphore(ENTER_AT_ONCE)
+        self._ownership: dict[Target, Ownership] = {}
         self._entered: dict[Target, Ses] = {}
         self._sent: Counter[Status] = Counter()
         self._stopped: tuple[str, int] | None = None
@@ -482,7 +483,8 @@ class Batch:
         for target, queue in queues.items():
             try:
                 reads = await self._reads(aws, target, history, caller)
-                found += await unverified(reads, (change.key_identity for change in changes(journal, queue)))
+                names = (change.key_identity for change in changes(journal, queue))
+                found += await unverified(reads, self._ownership.setdefault(target, Ownership()), names)
             except SesError as error:
                 self._notes.append(f"{target}: whether the identities are verified is not known: {error}")
         return found
@@ -491,8 +493,7 @@ class Batch:
         """Reads of a target before its lane runs, through the gates that the lane will have."""
         ses = await self._enter(aws, target, caller)
         gates = self._gates_of(target, history)
-        most = self.options.persistence.max_attempts
-        return Reads(lambda: ses, gates, lambda error, tries: tries < most, tell_gate)
+        return Reads(lambda: ses, gates, tell_gate, patient(self.options.persistence.max_attempts))
 
     def _gates_of(self, target: Target, history: History) -> Gates:
         if target not in self._gates:
@@ -560,6 +561,7 @@ class Batch:
             wall=self._wall,
             persistence=self.options.persistence,
             conduct=self.options.conduct,
+            ownership=self._ownership.setdefault(target, Ownership()),
         )
         if self._stopped is not None:
             return

@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from batchpol.model import Outcome
+from batchpol.model import Outcome, Status
 from batchpol.report.files import Replacement
-from batchpol.report.rows import finding_object
+from batchpol.report.rows import finding_object, reason
 from batchpol.report.write import json_line
 
 
 def write_plan(outcomes: Iterable[Outcome], path: str | os.PathLike[str]) -> None:
-    """Write a plan: ``effect`` is create, update, unchanged, delete, or null where the record was not compared
-    (``status`` and ``message`` say why); ``changes`` says what an update changes.
+    """Write a plan: ``effect`` is create, update, unchanged, delete, or null where the record was not compared;
+    ``changes`` says what an update changes. ``status`` is null where nothing stands in the way of that effect; else
+    it is the fate that the record has already or would have, and ``error_code`` and ``message`` say why.
 
     Raises:
         UsageError: its place is no plain file.
@@ -26,6 +27,8 @@ def write_plan(outcomes: Iterable[Outcome], path: str | os.PathLike[str]) -> Non
 
 
 def _row(outcome: Outcome) -> dict[str, object]:
+    free = bool(outcome.effect) and outcome.status in (Status.NOT_ATTEMPTED, Status.UNCHANGED)
+    code, message = reason(outcome)
     return {
         "line": outcome.line or None,
         "identity": outcome.identity or None,
@@ -34,10 +37,11 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "account": outcome.account or None,
         "action": outcome.action,
         "effect": outcome.effect or None,
-        "changes": outcome.message.split("; ") if outcome.effect and outcome.message else [],
-        "status": None if outcome.effect else outcome.status.value,
-        "error_code": outcome.error_code or None,
-        "message": None if outcome.effect else outcome.message or None,
+        # A line each; whatever breaks lines inside of one is escaped there.
+        "changes": message.split("\n") if free and message else [],
+        "status": None if free else outcome.status.value,
+        "error_code": code or None,
+        "message": None if free else message or None,
         "policy_sha256": outcome.sha256 or None,
         "findings": [finding_object(finding) for finding in outcome.findings],
     }

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 import anyio
@@ -14,7 +14,8 @@ import anyio
 from batchpol.errors import NoAnswer, SesError, Throttled
 from batchpol.ses import Attempt
 
-PUT, DELETE, READ = "put", "delete", "read"
+PUT, DELETE, READ, LIST, LOOK_UP = "put", "delete", "read", "list", "look up"
+WRITES = (PUT, DELETE)
 
 
 @dataclass
@@ -49,17 +50,36 @@ class Server:
     arrivals: list[Arrival] = field(default_factory=list)
     down: tuple[float, float] = (0.0, 0.0)
     """Loop times between which every request is answered with a 503."""
+    down_for: Container[str] = (PUT, DELETE, READ, LIST, LOOK_UP)
+    """What is answered so at that time."""
+    unverified: set[str] = field(default_factory=set)
+    stale: float = 0.0
+    """Seconds after a write in which reads show what was before it."""
     _buckets: dict[str, Bucket] = field(default_factory=dict)
+    _replaced: list[tuple[float, tuple[str, str], str | None]] = field(default_factory=list)
 
     def arrive(self, kind: str, name: str) -> None:
-        bucket = self._buckets.setdefault("all" if self.shared else kind, Bucket(self.period))
+        quota = "all" if self.shared else "write" if kind in WRITES else kind
+        bucket = self._buckets.setdefault(quota, Bucket(self.period))
         now = asyncio.get_running_loop().time()
         taken = bucket.takes(now)
         self.arrivals.append(Arrival(now, kind, name, taken))
-        if self.down[0] <= now < self.down[1]:
+        if self.down[0] <= now < self.down[1] and kind in self.down_for:
             raise NoAnswer("service unavailable", code="ServiceUnavailable", http_status=503)
         if not taken:
             raise Throttled("Rate exceeded", code="Throttling", http_status=400)
+
+    def write(self, key: tuple[str, str], document: str | None) -> None:
+        self._replaced.append((asyncio.get_running_loop().time(), key, self.policies.get(key)))
+        if document is None:
+            self.policies.pop(key, None)
+        else:
+            self.policies[key] = document
+
+    def shown(self, key: tuple[str, str]) -> str | None:
+        """What a read shows now, which may be the past."""
+        since = asyncio.get_running_loop().time() - self.stale
+        return next((old for at, whose, old in self._replaced if whose == key and at > since), self.policies.get(key))
 
     @property
     def refused(self) -> int:
@@ -86,6 +106,7 @@ class SimulatedSes:
     seed: int = 1
     faults: dict[str, list[SesError | None]] = field(default_factory=dict)
     read_faults: deque[SesError] = field(default_factory=deque)
+    look_up_faults: deque[SesError] = field(default_factory=deque)
     under_way: int = 0
     most_under_way: int = 0
     warmed: int = 0
@@ -102,13 +123,13 @@ class SimulatedSes:
 
     async def put(self, identity: str, policy_name: str, document: str, attempt: Attempt | None) -> str:
         await self._cross(PUT, policy_name, attempt)
-        self.server.policies[identity, policy_name] = document
+        self.server.write((identity, policy_name), document)
         await self._back()
         return f"request-{len(self.server.arrivals)}"
 
     async def delete(self, identity: str, policy_name: str, attempt: Attempt | None) -> str:
         await self._cross(DELETE, policy_name, attempt)
-        self.server.policies.pop((identity, policy_name), None)
+        self.server.write((identity, policy_name), None)
         await self._back()
         return f"request-{len(self.server.arrivals)}"
 
@@ -117,9 +138,23 @@ class SimulatedSes:
         if self.read_faults:
             await self._back()
             raise self.read_faults.popleft()
-        found = {
-            name: self.server.policies[identity, name] for name in names if (identity, name) in self.server.policies
-        }
+        found = {name: self.server.shown((identity, name)) for name in names}
+        await self._back()
+        return {name: document for name, document in found.items() if document is not None}
+
+    async def policy_names(self, identity: str, attempt: Attempt | None) -> list[str]:
+        await self._cross(LIST, identity, attempt)
+        found = [name for whose, name in self.server.policies if whose == identity]
+        await self._back()
+        return found
+
+    async def verified(self, identities: Iterable[str], attempt: Attempt | None) -> dict[str, str]:
+        asked = list(identities)
+        await self._cross(LOOK_UP, str(len(asked)), attempt)
+        if self.look_up_faults:
+            await self._back()
+            raise self.look_up_faults.popleft()
+        found = {name: "Pending" if name in self.server.unverified else "Success" for name in asked}
         await self._back()
         return found
 
@@ -134,7 +169,7 @@ class SimulatedSes:
         try:
             self.server.arrive(kind, name)
             fault = self.faults[name].pop(0) if self.faults.get(name) else None
-            if fault is not None and kind != READ:
+            if fault is not None and kind in WRITES:
                 raise fault
         except SesError:
             await self._back()

@@ -1,0 +1,5 @@
+"""The lane on a simulated network, for these tests too."""
+
+from tests.lanes.conftest import bench
+
+__all__ = ["bench"]

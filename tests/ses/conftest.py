@@ -12,6 +12,7 @@ import aiobotocore.endpoint
 import anyio
 import botocore.session
 import pytest
+from aiobotocore.session import AioSession
 from botocore.loaders import create_loader
 
 from batchpol.model import Target
@@ -90,10 +91,14 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aiobotocore.endpoint.AioEndpoint, "_sleep", at_once)
 
 
+SESSION = AioSession()
+"""For the tests that are not about sessions; registering its handlers is what costs."""
+
+
 @asynccontextmanager
 async def opened(connection: Connection) -> AsyncIterator[Ses]:
     """SES of the tests' target for as long as the block lasts."""
-    async with Aws(connection) as aws:
+    async with Aws(connection, SESSION) as aws:
         yield await aws.ses(TARGET)
 
 

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 import boto3
 import pytest
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 
 from batchpol.errors import UsageError
 from batchpol.ses import adopt
 from batchpol.testing import Sandbox
-from tests.ses.conftest import DOCUMENT, IDENTITY, KEY, SECRET
+from tests.ses.conftest import DOCUMENT, IDENTITY, KEY, SECRET, SESSION
 from tests.ses.test_attempts import gate
 
 SINGLE = {"total_max_attempts": 1}
@@ -30,7 +29,7 @@ def options(sandbox: Sandbox, **retries: object) -> dict[str, object]:
 
 @pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[object]:
-    async with AioSession().create_client("ses", **options(sandbox, **SINGLE)) as made:
+    async with SESSION.create_client("ses", **options(sandbox, **SINGLE)) as made:
         yield made
 
 
@@ -38,7 +37,7 @@ async def client(sandbox: Sandbox) -> AsyncIterator[object]:
 async def test_a_client_that_retries_or_waits_by_itself_is_refused(
     retries: dict[str, object], sandbox: Sandbox
 ) -> None:
-    async with AioSession().create_client("ses", **options(sandbox, **retries)) as client:
+    async with SESSION.create_client("ses", **options(sandbox, **retries)) as client:
         with pytest.raises(UsageError, match="would not pass the gate") as caught, adopt(client):
             pass
         assert '"total_max_attempts": 1' in caught.value.hint
@@ -46,14 +45,14 @@ async def test_a_client_that_retries_or_waits_by_itself_is_refused(
 
 @pytest.mark.parametrize("retries", [SINGLE, {"max_attempts": 0}, SINGLE | {"mode": "standard"}])
 async def test_a_client_that_tries_once_is_taken(retries: dict[str, object], sandbox: Sandbox) -> None:
-    async with AioSession().create_client("ses", **options(sandbox, **retries)) as client:
+    async with SESSION.create_client("ses", **options(sandbox, **retries)) as client:
         with adopt(client) as ses:
             await ses.put(IDENTITY, "name", DOCUMENT, None)
     assert len(sandbox.arrivals) == 1
 
 
 async def test_what_is_no_client_of_ses_is_refused(sandbox: Sandbox) -> None:
-    async with AioSession().create_client("sts", **options(sandbox, **SINGLE)) as sts:
+    async with SESSION.create_client("sts", **options(sandbox, **SINGLE)) as sts:
         given = options(sandbox) | {"config": None}
         for client in (sts, boto3.client("ses", **given), None, "ses"):  # type: ignore[call-overload]
             with pytest.raises(UsageError, match="no SES client"), adopt(client):

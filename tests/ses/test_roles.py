@@ -15,7 +15,7 @@ from batchpol.errors import AccessRefused, SesError, Unreachable
 from batchpol.model import Target
 from batchpol.ses import Aws, Connection, Ses
 from batchpol.testing import FAULTS, Sandbox
-from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, save
+from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, SESSION, TARGET, save
 
 ROLE = "arn:aws:iam::{account}:role/path/Writer"
 ACCOUNTS = [f"{number:012}" for number in range(12)]
@@ -38,7 +38,7 @@ async def failure(call: object) -> SesError:
 
 
 async def test_each_account_has_its_own_role_and_credentials(sandbox: Sandbox, embedded: Embedded) -> None:
-    async with Aws(embedded(role_arn=ROLE)) as aws:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         targets = [Target(account, "eu-west-1") for account in ACCOUNTS]
         async with anyio.create_task_group() as tasks:
             for target in targets:
@@ -56,21 +56,21 @@ async def test_each_account_has_its_own_role_and_credentials(sandbox: Sandbox, e
 
 async def test_the_external_id_is_handed_on(sandbox: Sandbox, embedded: Embedded) -> None:
     sandbox.change(external_id="shared-secret")
-    async with Aws(embedded(role_arn=ROLE, external_id="shared-secret")) as aws:
+    async with Aws(embedded(role_arn=ROLE, external_id="shared-secret"), SESSION) as aws:
         assert (await aws.caller("us-east-1", ACCOUNT)).account == ACCOUNT
-    async with Aws(embedded(role_arn=ROLE, external_id="another")) as aws:
+    async with Aws(embedded(role_arn=ROLE, external_id="another"), SESSION) as aws:
         error = await failure(aws.caller("us-east-1", ACCOUNT))
     assert (type(error), error.code) == (AccessRefused, "AccessDenied")
     assert "sts:AssumeRole" in str(error)
 
 
 async def test_a_role_without_the_account_in_it_is_told_by_its_caller(embedded: Embedded) -> None:
-    async with Aws(embedded(role_arn="arn:aws:iam::111122223333:role/Writer")) as aws:
+    async with Aws(embedded(role_arn="arn:aws:iam::111122223333:role/Writer"), SESSION) as aws:
         assert (await aws.caller("us-east-1", ACCOUNT)).account == "111122223333"
 
 
 async def test_who_the_run_itself_is_needs_no_role(sandbox: Sandbox, embedded: Embedded) -> None:
-    async with Aws(embedded(role_arn=ROLE)) as aws:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         assert (await aws.caller("us-east-1")).arn == f"arn:aws:iam::{ACCOUNT}:user/sandbox"
     assert [arrival.operation for arrival in sandbox.arrivals] == ["GetCallerIdentity"]
 
@@ -86,7 +86,7 @@ async def test_each_role_costs_one_client_and_all_together_one_for_sts(
         return create_client(self, service, **options)
 
     monkeypatch.setattr(AioSession, "create_client", counted)
-    async with Aws(embedded(role_arn=ROLE)) as aws, anyio.create_task_group() as tasks:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws, anyio.create_task_group() as tasks:
         for account in ACCOUNTS:
             tasks.start_soon(aws.caller, "us-east-1", account)
             tasks.start_soon(aws.ses, Target(account, "us-east-1"))
@@ -100,7 +100,7 @@ async def test_credentials_that_live_shorter_than_the_run_are_refreshed_before_s
     sandbox: Sandbox, embedded: Embedded
 ) -> None:
     sandbox.change(credential_seconds=30)  # botocore refreshes what has less than ten minutes left
-    async with Aws(embedded(role_arn=ROLE)) as aws:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         ses = await aws.ses(TARGET)
         keys = []
         for _ in range(3):
@@ -112,7 +112,7 @@ async def test_credentials_that_live_shorter_than_the_run_are_refreshed_before_s
 
 
 async def test_credentials_that_live_longer_are_kept(sandbox: Sandbox, embedded: Embedded) -> None:
-    async with Aws(embedded(role_arn=ROLE)) as aws:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         ses = await aws.ses(TARGET)
         async with anyio.create_task_group() as tasks:
             for _ in range(8):
@@ -128,7 +128,7 @@ async def test_a_role_that_cannot_be_assumed_stops_the_lane_and_no_record_is_bla
     code: str, sandbox: Sandbox, embedded: Embedded
 ) -> None:
     sandbox.change(faults={f"{code}@AssumeRole": 1.0})
-    async with Aws(embedded(role_arn=ROLE)) as aws:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         ses = await aws.ses(TARGET)
         for call in (ses.ready(), put(ses), aws.caller("us-east-1", ACCOUNT)):
             error = await failure(call)
@@ -139,7 +139,7 @@ async def test_a_role_that_cannot_be_assumed_stops_the_lane_and_no_record_is_bla
 
 async def test_a_role_that_is_none_stops_the_lane_too(sandbox: Sandbox, embedded: Embedded) -> None:
     """STS answers 400 ``ValidationError``, which of SES would be a record's fault."""
-    async with Aws(embedded(role_arn="Writer")) as aws:
+    async with Aws(embedded(role_arn="Writer"), SESSION) as aws:
         ses = await aws.ses(TARGET)
         for call in (ses.ready(), put(ses)):
             error = await failure(call)
@@ -149,7 +149,7 @@ async def test_a_role_that_is_none_stops_the_lane_too(sandbox: Sandbox, embedded
 
 async def test_credentials_that_are_expired_when_they_come_stop_the_lane(sandbox: Sandbox, embedded: Embedded) -> None:
     sandbox.change(credential_seconds=-60)
-    async with Aws(embedded(role_arn=ROLE)) as aws:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         error = await failure((await aws.ses(TARGET)).ready())
     assert isinstance(error, AccessRefused)
     assert "still expired" in str(error)
@@ -160,7 +160,7 @@ async def test_while_sts_is_down_nothing_is_sent_and_the_lane_may_try_again(
     fault: str, sandbox: Sandbox, embedded: Embedded, no_backoff: None
 ) -> None:
     sandbox.change(faults={f"{fault}@AssumeRole": 1.0}, stall_seconds=0.01)
-    async with Aws(embedded(role_arn=ROLE)) as aws:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         ses = await aws.ses(TARGET)
         for call in (ses.ready(), put(ses)):
             assert isinstance(await failure(call), Unreachable)
@@ -283,7 +283,7 @@ async def test_no_error_shows_keys_or_tokens(sandbox: Sandbox, embedded: Embedde
     """Not even with its traceback: a broken-off answer to AssumeRole holds what it handed out."""
     sandbox.change(credential_seconds=30, stall_seconds=0.01)
     shown = ""
-    async with Aws(embedded(role_arn=ROLE)) as aws:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         ses = await aws.ses(TARGET)
         for fault in FAULTS:
             for operation, call in (("AssumeRole", ses.ready), ("PutIdentityPolicy", partial(put, ses))):

@@ -21,6 +21,7 @@ from batchpol.index import Fate, Ledger, Noted, place_of
 from batchpol.model import Action, Change, Finding, Record, Rule, Severity, Target, did_you_mean, placed, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+_MAX_PLACES = 1024
 _API = "SES API Reference, PutIdentityPolicy"
 _BATCHPOL = "batchpol"
 _LIMITS = "SES Developer Guide, Policy anatomy: up to 20 policies an identity"
@@ -245,7 +246,6 @@ class Checker:
         digest: bool = True,
     ) -> None:
         self._target = target or Target("", "")
-        self._place = _place_of(self._target)
         wanted = (codes_of(select) if select else frozenset(RULES)) - codes_of(ignore)
         self._unwanted = frozenset(code for code, rule in RULES.items() if code not in wanted and not rule.always)
         self._warnings_as_errors = warnings_as_errors
@@ -256,6 +256,7 @@ class Checker:
         self._digest = digest
         self._ledger = Ledger()
         self._shapes = policy.Shapes()
+        self._places: dict[str, int] = {}
         self._count = 0
 
     def check(self, record: Record) -> Checked:
@@ -272,13 +273,10 @@ class Checker:
             findings += faults
         target = self._target_of(record, named, findings)
         action = Action.PUT if record.action == "put" else self._action_of(record, findings)
-        document = ""
-        place = self._place if target is self._target else _place_of(target)
-        if action is Action.PUT:
-            owner = Owner(None if self._has_error(findings, "identity") else named, target)
-            document = self._document_of(record.policy, owner, findings)
-            if len(owner.places) == 1 and not (target.account and target.region):
-                place = _place_of(target, *owner.places)
+        if action is Action.DELETE:
+            document, place = "", _place_of(target)
+        else:
+            document, place = self._document_of(record.policy, named, target, findings)
         if findings:
             findings = self._sifted(findings)
             if any(it.severity is _ERROR for it in findings):
@@ -352,23 +350,38 @@ class Checker:
             findings.append(ACTION.at("action", f"{shown(record.action)} is neither put nor delete", hint))
         return Action.PUT
 
-    def _document_of(self, text: str, owner: Owner, findings: list[Finding]) -> str:
-        """The document as it will be sent."""
+    def _document_of(self, text: str, named: Identity, target: Target, findings: list[Finding]) -> tuple[str, int]:
+        """The document as it will be sent, and where it belongs."""
+        alike = self._shapes.match(text)
+        if alike and not findings and target is self._target:
+            place = self._places.get(alike[0].removesuffix(named.name))
+            if place is not None:
+                findings += alike[1]
+                return self._fitted(text, True, findings), place
+        owner = Owner(None if self._has_error(findings, "identity") else named, target)
+        is_json = True
         if not text or text.isspace():
             findings.append(POLICY_MISSING.at("policy", "The policy is empty"))
-            return ""
-        is_json = True
-        alike = self._shapes.match(text)
-        if alike and (alike[0] == owner.arn or (owner.name and not owner.check(alike[0]))):
+        elif alike and owner.name and not owner.check(alike[0]):
             findings += alike[1]
+            self._keep_place(alike[0], owner, target)
         else:
             found, is_json = _examined(text, owner)
             self._shapes.learn(text, owner.arn or owner.accepted, found)
             findings += found
-        # No text of so few characters can be too long.
-        return text if 4 * len(text) <= MAX_BYTES else self._fitted(text, is_json, findings)
+        return self._fitted(text, is_json, findings), _place_of(target, *owner.places)
+
+    def _keep_place(self, arn: str, owner: Owner, target: Target) -> None:
+        """Remember where identities belong whose ARN begins like this one, which was right for its owner."""
+        if target is self._target and owner.name and arn.endswith(f":identity/{owner.name}"):
+            if len(self._places) >= _MAX_PLACES:
+                self._places.clear()
+            self._places[arn.removesuffix(owner.name)] = _place_of(target, *owner.places)
 
     def _fitted(self, text: str, is_json: bool, findings: list[Finding]) -> str:
+        # No text of so few characters can be too long.
+        if 4 * len(text) <= MAX_BYTES:
+            return text
         written = grammar.size(text)
         if written <= MAX_BYTES:
             return text
@@ -460,10 +473,11 @@ def _examined(text: str, owner: Owner) -> tuple[list[Finding], bool]:
     return found, parsed.is_json
 
 
-def _place_of(target: Target, document: tuple[str, str] = ("", "")) -> int:
-    """A target for the ledger; ``document`` is the account and Region its Resource names."""
+def _place_of(target: Target, *said: tuple[str, str]) -> int:
+    """A target for the ledger; ``said`` are the accounts and Regions that the document's Resources name."""
     stated = (target.account, target.region)
-    return place_of(stated, (target.account or document[0], target.region or document[1]))
+    account, region = said[0] if len(said) == 1 else ("", "")
+    return place_of(stated, (target.account or account, target.region or region))
 
 
 def check_all(records: Iterable[Record], checker: Checker) -> Iterator[Checked]:

@@ -40,6 +40,7 @@ _NOT_FREE = re.compile(r".*IfExists|true|false", re.IGNORECASE)
 _MAX_TEXT = 4096
 _MAX_SHAPES = 16
 _MAX_COUNTED = 256
+_MAX_STRIDE = 64
 _WORTH_LEARNING = 8
 
 
@@ -49,6 +50,8 @@ class Shapes:
     def __init__(self) -> None:
         self._shapes: list[tuple[re.Pattern[str], tuple[Finding, ...]]] = []
         self._counts: dict[str, int] = {}
+        self._heard = 0
+        self._stride = 1
 
     def match(self, text: str) -> tuple[str, tuple[Finding, ...]] | None:
         """The identity's ARN that the document takes for its own, and what was found in others of its shape.
@@ -68,6 +71,9 @@ class Shapes:
             return
         if not own_arn or any(not it.code.startswith("risk-") for it in findings):
             return
+        self._heard += 1
+        if self._heard % self._stride:
+            return
         texts = text.replace(f'"{own_arn}"', '"\0own"').split('"')
         pieces = [_class_of(piece) for piece in texts]
         sids = [place for place, piece in enumerate(pieces) if piece == "Sid"]
@@ -80,10 +86,13 @@ class Shapes:
             return
         key = '"'.join(pieces)
         if len(self._counts) >= _MAX_COUNTED:
+            # Of so many none was common: listen to fewer.
             self._counts.clear()
+            self._stride = min(2 * self._stride, _MAX_STRIDE)
         count = self._counts[key] = self._counts.get(key, 0) + 1
         if count == _WORTH_LEARNING:
             self._shapes.append((_compiled(pieces), tuple(findings)))
+            self._stride = 1
 
 
 def _class_of(piece: str) -> str:

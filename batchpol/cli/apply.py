@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from batchpol.cli.running import run_batch
+from batchpol.cli.running import importing, run_batch
 from batchpol.errors import UsageError
 
 EPILOG = (
@@ -110,10 +110,11 @@ def apply(
     stem = _stem(input)
     # Arguments and input first: AWS's libraries take most of a second to import.
     with open_source(input, format=format) as source:
-        from batchpol.cli.screen import Screen, ask, print_result
-        from batchpol.lane import Conduct, Persistence
-        from batchpol.run import Options, Threshold
-        from batchpol.ses import Connection
+        with importing():
+            from batchpol.cli.screen import Screen, ask, print_result
+            from batchpol.lane import Conduct, Persistence
+            from batchpol.run import Options, Threshold
+            from batchpol.ses import Connection
 
         options = Options(
             connection=Connection(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchpol.cli.running import run_batch
+from batchpol.cli.running import importing, run_batch
 from batchpol.cli.terminal import tell, visible
 from batchpol.errors import UsageError
 
@@ -53,10 +53,12 @@ def plan(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Show what apply would do to what is there: create, update, unchanged, delete. Never writes."""
-    from batchpol.lane import Conduct
-    from batchpol.run import Options
-    from batchpol.ses import Connection
     from batchpol.source import open_source
+
+    with importing():
+        from batchpol.lane import Conduct
+        from batchpol.run import Options
+        from batchpol.ses import Connection
 
     if report is not None and report.suffix.lower() != ".jsonl":
         raise UsageError(f"a plan's report is JSON Lines: {report}", hint="let its name end in .jsonl")

@@ -119,11 +119,18 @@ SERVICE_UNUSUAL = Rule(
 
 RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
 
-# Path segments are any printable ASCII but wildcards; the name itself has IAM's characters.
-_USER_OR_ROLE = r"(?:user|role)/(?:[!-)+-.0->@-~]+/)*[A-Za-z0-9_+=,.@-]+"
-_SESSION = r"assumed-role/[A-Za-z0-9_+=,.@-]+/[A-Za-z0-9_+=,.@-]+|federated-user/[A-Za-z0-9_+=,.@-]+"
-IAM_ARN = rf"arn:aws(?:-[a-z]+)*:(?:iam::[0-9]{{12}}:(?:root|{_USER_OR_ROLE})|sts::[0-9]{{12}}:(?:{_SESSION}))"
-_AWS = re.compile(rf"\*|[0-9]{{12}}|{IAM_ARN}")
+_NAME = "[A-Za-z0-9_+=,.@-]+"
+
+
+def arn_pattern(path_character: str) -> str:
+    """The regular expression of an IAM or STS principal's ARN, whose path segments have such characters."""
+    user_or_role = rf"(?:user|role)/(?:{path_character}+/)*{_NAME}"
+    session = rf"assumed-role/{_NAME}/{_NAME}|federated-user/{_NAME}"
+    return rf"arn:aws(?:-[a-z]+)*:(?:iam::[0-9]{{12}}:(?:root|{user_or_role})|sts::[0-9]{{12}}:(?:{session}))"
+
+
+# IAM's paths have any printable ASCII; but no wildcard is allowed in a principal.
+_AWS = re.compile(rf"\*|[0-9]{{12}}|{arn_pattern('[!-)+-.0->@-~]')}")
 _UNIQUE_ID = re.compile(r"A[A-Z0-9]{3}[A-Z0-9]{12,124}")
 _SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.(?:com|com\.cn|eu)")
 _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")

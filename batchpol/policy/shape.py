@@ -14,8 +14,11 @@ import re
 
 from batchpol.model import Finding
 from batchpol.policy.condition import OPERATORS
-from batchpol.policy.principal import IAM_ARN, KINDS
+from batchpol.policy.principal import KINDS, arn_pattern
 from batchpol.policy.statement import ELEMENTS, TOP
+
+# No quotation mark, so that a class never reaches beyond its string; no $, which may begin a variable.
+_ARN = arn_pattern(r"[!#%-)+-.0->@-\[\]-~]")
 
 # What a string is taken for, and what may stand in its place.
 _CLASSES = {
@@ -26,14 +29,14 @@ _CLASSES = {
     # Text with an asterisk is right only where any pattern is.
     "\0pattern": r"[A-Za-z0-9_@+ .*-]*",
     "\0account": r"[0-9]{12}",
-    "\0principal": rf"(?![^\"]*\$)(?:{IAM_ARN})",
+    "\0principal": _ARN,
 }
 _AGAIN = "(?P=own)"
 
 _FREE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_@+ -]|\.(?!amazonaws))*")
 _PATTERN = re.compile(r"[A-Za-z0-9_@+ .*-]{2,}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
-_PRINCIPAL = re.compile(IAM_ARN)
+_PRINCIPAL = re.compile(_ARN)
 _WORDS = TOP | ELEMENTS | OPERATORS.keys() | set(KINDS.values()) | {"Allow", "Deny"}
 _NOT_FREE = re.compile(r".*IfExists|true|false", re.IGNORECASE)
 
@@ -101,7 +104,7 @@ def _class_of(piece: str) -> str:
         return piece if piece in _WORDS or _NOT_FREE.fullmatch(piece) else "\0free"
     if _ACCOUNT.fullmatch(piece):
         return "\0account"
-    if _PRINCIPAL.fullmatch(piece) and "$" not in piece:
+    if _PRINCIPAL.fullmatch(piece):
         return "\0principal"
     if "*" in piece and _PATTERN.fullmatch(piece):
         return "\0pattern"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchpol.model import Target
-from batchpol.policy.shape import Shapes, _class_of
+from batchpol.policy.shape import _CLASSES, Shapes, _class_of
 from batchpol.validation import Checked, Checker, Verdict
 
 from .checks import OWN_ARN, TARGET, document, example, put
@@ -85,6 +88,32 @@ def replaced(value: Any, path: tuple[Any, ...], text: str) -> Any:
 
 def alone(text: str, identity: str = "example.com") -> Checked:
     return Checker().check(put(identity, policy=text))
+
+
+@pytest.mark.parametrize("pattern", _CLASSES.values(), ids=[name[1:] for name in _CLASSES])
+def test_no_class_reaches_beyond_its_string(pattern: str) -> None:
+    """Nor takes in what makes a string more than its characters: escapes, variables, control characters."""
+
+    @given(st.from_regex(f"(?:{pattern})\\Z", fullmatch=True))
+    def holds(text: str) -> None:
+        assert not set(text) & set('"\\$') and min(text, default=" ") >= " "
+
+    holds()
+    for text in ("arn:aws:iam::444455556666:role/{}/a", "{}", "a{}", "arn:aws:ses:{}"):
+        for character in '"\\$\0\n':
+            assert not re.fullmatch(pattern, text.format(character))
+
+
+def test_a_string_cannot_hide_a_piece_of_document() -> None:
+    def text(path: str) -> str:
+        arn = f"arn:aws:iam::444455556666:role/{path}/name"
+        return example(Principal={"AWS": arn}).replace(" ", "").replace("\\", "")
+
+    checker = Checker()
+    for n in range(20):
+        assert checker.check(put(name=f"n{n}", policy=text("path"))).findings == ()
+    evil = text('path"},"NotAction":"s3:*","Principal":{"AWS":"arn:aws:iam::444455556666:role/x')
+    assert checker.check(put(name="evil", policy=evil)).status is Verdict.REJECTED
 
 
 @pytest.mark.parametrize("base", BASES)

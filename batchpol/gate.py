@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, log
 
 import anyio
 from aiolimiter import AsyncLimiter
@@ -79,11 +79,24 @@ class RoundTrips:
         """
         if not self.route.count:
             return 0.0
+        smallest, mean, count = self._summary()
+        return smallest - (2 * (mean - smallest) + FIRST_GUARD) / count
+
+    def guard(self, cost: float) -> float:
+        """Seconds to leave between two requests, over the period, when nothing says how late the first one is.
+
+        Where delays are exponential with mean m, the second overtakes a guard of g with probability exp(-g/m) / 2;
+        with a refusal that costs ``cost`` seconds, m log(cost / 2m) is the guard that wastes least.
+        """
+        smallest, mean, _ = self._summary()
+        delay = mean - smallest
+        return delay * log(cost / (2 * delay)) if 0 < 2 * delay < cost else 0.0
+
+    def _summary(self) -> tuple[float, float, int]:
+        """Smallest and mean round trip in seconds, and of how many; there must have been one."""
         if len(self.seen) < MEMORY:
-            smallest, total, count = self.route.smallest, self.route.total, self.route.count
-        else:
-            smallest, total, count = min(self.seen), sum(self.seen), MEMORY
-        return smallest - (2 * (total / count - smallest) + FIRST_GUARD) / count
+            return self.route.smallest, self.route.total / self.route.count, self.route.count
+        return min(self.seen), sum(self.seen) / MEMORY, MEMORY
 
     def excess(self, round_trip: float, cap: float) -> float:
         """How much later than at best, in seconds, a request with this round trip may have arrived."""
@@ -108,7 +121,9 @@ class Pace:
 
     def departed(self, passage: int, now: float) -> None:
         self.under_way[passage] = self.last_left = now
-        self.due = max(self.due, now + self.period + MARGIN)
+        # Where a round trip takes longer than a period, the next one leaves before the answer to this one.
+        guard = self.trips.guard(self.base) if self.trips.floor() >= self.period else 0.0
+        self.due = max(self.due, now + self.period + MARGIN + guard)
 
     def returned(self, passage: int, now: float, *, answered: bool) -> None:
         """Account for the end of one attempt; only an answer says something about the round trip."""

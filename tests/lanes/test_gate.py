@@ -33,7 +33,14 @@ async def test_a_thousand_gated_records_take_a_second_each_and_next_to_no_time(b
 
 @pytest.mark.parametrize(
     ("rtt", "jitter", "utilisation", "refused"),
-    [(0.08, 0, 0.985, 0), (0.08, 0.01, 0.97, 1), (0.08, 0.1, 0.87, 4), (0.3, 0, 0.98, 0), (1.5, 0, 0.95, 1)],
+    [
+        (0.08, 0, 0.985, 0),
+        (0.08, 0.01, 0.97, 1),
+        (0.08, 0.1, 0.87, 4),
+        (0.3, 0, 0.98, 0),
+        (1.5, 0, 0.95, 1),
+        (1.5, 0.01, 0.9, 4),
+    ],
 )
 async def test_sixty_records_waste_next_to_nothing(bench, rtt, jitter, utilisation, refused) -> None:
     walls, refusals = [], []

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import fields
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from batchpol.errors import UsageError
+import anyio.to_thread
+
+from batchpol.errors import AccessRefused, UsageError
 from batchpol.lane import Conduct, Persistence
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.run import Batch, Observer, Options, Preview, Result, Threshold
-from batchpol.ses import Aws, Connection
+from batchpol.ses import Aws, Caller, Connection, Ses, adopt
 from batchpol.source import as_record, open_source
 from batchpol.validation import Checked, Checker
+
+AT_ONCE = 500
+"""Outcomes read from the journal at once: some milliseconds' worth, on a thread."""
 
 Item = Record | Mapping[str, Any]
 """A record, or a mapping with its fields by our names or boto3's (``Identity``, ``PolicyName``, ``Policy``)."""
@@ -31,11 +38,14 @@ Input = str | os.PathLike[str] | Iterable[Item] | AsyncIterable[Item]
 
 
 class Settings(TypedDict, total=False):
-    """What :func:`apply` and :func:`stream` can be told; times are in seconds.
+    """What :func:`apply` and :func:`stream` can be told: the options of ``batchpol apply``; times are in seconds.
 
-    ``journal`` None (the default) keeps none: a run cannot be resumed then. ``session`` is the caller's own
-    aiobotocore session, whose credentials and configuration are used. ``compare`` reads what is there before it
-    writes. ``max_failures`` is a number of records or, below 1, a share of those attempted.
+    ``session`` is the caller's own aiobotocore session, whose credentials and configuration are used. Or ``client``
+    is an open SES client of aiobotocore's that does not retry by itself, with the ``account`` that it belongs to:
+    all requests go through it, STS is not asked, and it stays open. ``journal`` None (the default) keeps none: a
+    run cannot be resumed then. ``compare`` (the default) reads what is there before it writes. ``max_failures`` is a
+    number of records or, below 1, a share of those attempted. ``period`` is the time between two requests, 1 second
+    unless AWS gave the account another quota.
     """
 
     region: str | None
@@ -46,6 +56,8 @@ class Settings(TypedDict, total=False):
     external_id: str | None
     expect_account: str | None
     session: Any
+    client: Any
+    account: str
     journal: str | os.PathLike[str] | None
     reports: Iterable[str | os.PathLike[str]]
     fresh: bool
@@ -62,6 +74,8 @@ class Settings(TypedDict, total=False):
     compare: bool
     no_clobber: bool
     only_existing: bool
+    require_verified: bool
+    verify: bool
     select: Iterable[str]
     ignore: Iterable[str]
     warnings_as_errors: bool
@@ -78,42 +92,46 @@ async def apply(records: Input, **settings: Unpack[Settings]) -> Result:
         UsageError, InputError: settings or input unusable; nothing was sent.
         JournalError: the journal cannot be used.
     """
-    with _opened(records) as (items, details):
+    async with _opened(records) as (items, details):
         return await Batch(items, _options(settings), aws=_aws(settings), **details).run()
 
 
 async def stream(records: Input, **settings: Unpack[Settings]) -> AsyncIterator[Outcome]:
     """Apply a batch and yield each outcome as it happens, those of records that need no request first.
 
-    Leaving the loop early, or being cancelled, ends the batch at once: requests under way stay without an answer,
-    and only a run with a ``journal`` can go on later. Arguments and errors are those of :func:`apply`.
+    Leaving the loop early (best with ``contextlib.aclosing``, which waits for it), or being cancelled, ends the batch
+    at once: requests under way stay without an answer, and only a run with a ``journal`` can go on later. Arguments
+    and errors are those of :func:`apply`.
     """
-    relay = _Relay()
-    with _opened(records) as (items, details):
+    relay, seen = _Relay(), bytearray()
+    async with _opened(records) as (items, details):
         batch = Batch(items, _options(settings), aws=_aws(settings), observer=relay, **details)
         relay.journal = lambda: batch.journal.outcomes() if batch.journal else iter(())
         running = asyncio.create_task(batch.run())
         running.add_done_callback(lambda _: relay.queue.put_nowait(None))
-        seen: set[int] = set()
         try:
-            while (item := await relay.queue.get()) is not None:
-                outcomes, taken = item
+            while (outcomes := await relay.queue.get()) is not None:
                 for outcome in outcomes:
-                    if outcome.number not in seen:
-                        seen.add(outcome.number)
+                    if outcome.number >= len(seen):
+                        seen.extend(bytes(outcome.number + 1 - len(seen)))
+                    if not seen[outcome.number]:
+                        seen[outcome.number] = True
                         yield outcome
-                taken.set()
+                relay.taken.set()
             await running
         finally:
             running.cancel()
             await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # told to whoever waits for it, or to nobody
 
 
 class _Relay(Observer):
     """Hands outcomes to the stream: those of queued records as they come, the others from the journal."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[tuple[Iterable[Outcome], asyncio.Event] | None] = asyncio.Queue()
+        self.queue: asyncio.Queue[list[Outcome] | None] = asyncio.Queue()
+        self.taken = asyncio.Event()
         self.journal: Callable[[], Iterator[Outcome]] = lambda: iter(())
 
     async def planned(self, preview: Preview) -> bool:
@@ -121,16 +139,17 @@ class _Relay(Observer):
         return True
 
     def settled(self, outcome: Outcome) -> None:
-        self.queue.put_nowait(([outcome], asyncio.Event()))
+        self.queue.put_nowait([outcome])
 
     async def ended(self) -> None:
         await self._hand(self.journal())
 
-    async def _hand(self, outcomes: Iterable[Outcome]) -> None:
-        """Give rows of the journal over, and wait until they were read: it must stay open so long."""
-        taken = asyncio.Event()
-        self.queue.put_nowait((outcomes, taken))
-        await taken.wait()
+    async def _hand(self, outcomes: Iterator[Outcome]) -> None:
+        """Give rows of the journal over, some at a time: neither memory nor the event loop takes all at once."""
+        while some := await anyio.to_thread.run_sync(lambda: list(islice(outcomes, AT_ONCE))):
+            self.taken.clear()
+            self.queue.put_nowait(some)
+            await self.taken.wait()
 
 
 async def validate(records: Input, *, account: str = "", region: str = "", **choice: Unpack[Choice]) -> list[Checked]:
@@ -145,7 +164,7 @@ async def validate(records: Input, *, account: str = "", region: str = "", **cho
     """
     checker = Checker(target=Target(account, region), **{name: _choice(value) for name, value in choice.items()})
     found: list[Checked] = []
-    with _opened(records) as (items, _):
+    async with _opened(records) as (items, _):
         if isinstance(items, AsyncIterable):
             async for record in items:
                 found.append(checker.check(record))
@@ -170,36 +189,82 @@ def _choice(value: Any) -> Any:
     return value if isinstance(value, bool) else tuple(value)
 
 
-@contextmanager
-def _opened(records: Input) -> Iterator[tuple[Iterable[Record] | AsyncIterable[Record], dict[str, Any]]]:
+@asynccontextmanager
+async def _opened(records: Input) -> AsyncIterator[tuple[Iterable[Record] | AsyncIterable[Record], dict[str, Any]]]:
     """The records of any input, and what a journal says of it."""
     if isinstance(records, str | os.PathLike):
         with open_source(records) as source:
             yield source, {"name": source.name, "columns": lambda: source.columns, "digest": lambda: source.sha256}
     elif isinstance(records, AsyncIterable):
-        yield _converted(records), {}
+        async with aclosing(_converted(records)) as converted:
+            yield converted, {}
     else:
         yield (as_record(item, number) for number, item in enumerate(records)), {}
 
 
-async def _converted(records: AsyncIterable[Item]) -> AsyncIterator[Record]:
+async def _converted(records: AsyncIterable[Item]) -> AsyncGenerator[Record, None]:
     number = 0
     async for item in records:
         yield as_record(item, number)
         number += 1
 
 
+class _Adopted(Aws):
+    """The caller's own SES client in the place of all connections of a run: of one target, and never closed."""
+
+    def __init__(self, client: Any, account: str) -> None:
+        self._stack = ExitStack()
+        self._ses = self._stack.enter_context(adopt(client))
+        self._target = Target(account, str(client.meta.region_name))
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def region(self) -> str:
+        return self._target.region
+
+    async def caller(self, region: str, account: str = "") -> Caller:
+        return Caller(self._target.account, "the owner of the client")
+
+    async def ses(self, target: Target) -> Ses:
+        if target != self._target:
+            raise AccessRefused(
+                f"the client is of {self._target}, the records of {target}",
+                code="WrongRegion",
+                hint="give each target its own client and its own call",
+            )
+        return self._ses
+
+    async def renew(self, target: Target, used: Ses) -> Ses | None:
+        return None
+
+
+_OF_OTHER_CONNECTIONS = {"session", "profile", "endpoint_url", "role_arn", "external_id", "region", "regions"}
+
+
 def _aws(settings: Settings) -> Callable[[Connection], Aws]:
-    return partial(Aws, session=settings.get("session"))
+    client, account = settings.get("client"), settings.get("account", "")
+    if client is None:
+        if account:
+            raise UsageError("account is for client", hint="expect_account refuses any other than the one named")
+        return partial(Aws, session=settings.get("session"))
+    if beside := sorted(name for name in _OF_OTHER_CONNECTIONS if settings.get(name)):
+        raise UsageError(f"client is a connection already, so {', '.join(beside)} has no effect", hint="leave it out")
+    if not re.fullmatch(r"[0-9]{12}", account):
+        raise UsageError("with client, account must name the 12 digits of the account that it belongs to")
+    return lambda _: _Adopted(client, account)
 
 
 def _options(settings: Settings) -> Options:
     """Settings as the run's options; what is not given keeps the run's default."""
     given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    given.pop("session", None)
+    for name in ("session", "client", "account"):
+        given.pop(name, None)
     unknown = given.keys() - Settings.__annotations__.keys()
     if unknown:
         raise UsageError(f"there is no setting {', '.join(sorted(unknown))}")
+    if given.get("period", 1) <= 0:
+        raise UsageError("period is a time in seconds, more than 0")
     regions = tuple(given.pop("regions", ())) or tuple(filter(None, [given.pop("region", None)]))
     connection = _picked(given, Connection) | {"region": regions[0] if regions else None}
     if (failures := given.pop("max_failures", None)) is not None:
@@ -214,10 +279,16 @@ def _options(settings: Settings) -> Options:
     return Options(
         connection=Connection(**connection),
         regions=regions,
-        conduct=Conduct(**({"compare": True} | _picked(given, Conduct))),
+        conduct=_conduct(_picked(given, Conduct)),
         persistence=Persistence(**_picked(given, Persistence)),
         **given,
     )
+
+
+def _conduct(given: dict[str, bool]) -> Conduct:
+    """As the command has it: it compares, and then looks up what is verified as well."""
+    compare = given.pop("compare", True)
+    return Conduct(compare=compare, ownership=compare or given.get("require_verified", False), **given)
 
 
 def _picked(given: dict[str, Any], kind: type) -> dict[str, Any]:

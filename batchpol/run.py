@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import uuid
 from collections import Counter
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from batchpol.commit import GroupCommit
@@ -45,11 +47,14 @@ from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
 
+AT_ONCE = 100
+"""Records checked on the event loop before others have their turn: some milliseconds' worth."""
+
 DRAIN = 10.0
 """Seconds that requests under way are given to be answered after a run was asked to stop."""
 
 READING = 0.5
-"""Seconds that the first pass is then given to come to the end of a record; an input that is silent may never."""
+"""Seconds that a first pass cut short is given to finish the record in hand; an input that is silent has none."""
 
 ENTER_AT_ONCE = 32
 """Lanes that open their client and assume their role at the same time: the first ones send while the last ones are
@@ -246,7 +251,7 @@ class Batch:
                 self.journal = journal
                 self._begin(journal, caller, region)
                 intake = self._intake(checker, journal, history)
-                with self._stoppable(READING):
+                with self._stoppable(0):
                     await self._read(intake)
                 if self.options.prune is not None:
                     with self._stoppable(0):
@@ -403,16 +408,27 @@ class Batch:
                 if self._stopped is not None:
                     return
                 intake.take(record)
+                if intake.records % AT_ONCE == 0:
+                    await anyio.lowlevel.checkpoint()
             return
-        records = iter(self._records)
+        wanted, ended, records = True, threading.Event(), self._records
 
         def take_all() -> None:
-            for record in records:
-                if self._stopped is not None:
-                    return
-                intake.take(record)
+            try:
+                for record in records:
+                    if not wanted:
+                        return
+                    intake.take(record)
+            finally:
+                ended.set()
 
-        await anyio.to_thread.run_sync(take_all, abandon_on_cancel=True)
+        try:
+            await anyio.to_thread.run_sync(take_all, abandon_on_cancel=True)
+        finally:
+            wanted = False
+            if not ended.is_set():
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(ended.wait, READING)
 
     async def _agreed(
         self,

@@ -63,6 +63,12 @@ class Sandbox:
         return self._service.options
 
     @property
+    def connections(self) -> int:
+        """How many connections are open now."""
+        server = self._runner.server if self._runner is not None else None
+        return sum(it.transport is not None for it in server.connections) if server is not None else 0
+
+    @property
     def store(self) -> Store:
         """Identities and policies as they are."""
         return self._service.store

@@ -8,10 +8,13 @@ came, so that one read serves up to 20 of them.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from heapq import merge
+from itertools import islice
 
 from batchpol.index import KeyIndex, key_of
 from batchpol.journal import (
@@ -42,6 +45,11 @@ class Queue:
         self._sorted = self._sorted and (not self._identities or identity_first_seen >= self._identities[-1])
         self.offsets.append(offset)
         self._identities.append(identity_first_seen)
+
+    def cut(self, last: int) -> None:
+        """Leave out what stands behind the place ``last``; only before :meth:`close`."""
+        count = bisect_right(self.offsets, last)
+        del self.offsets[count:], self._identities[count:]
 
     def close(self) -> None:
         """Bring the changes of one identity together, each identity's in the order of the input."""
@@ -122,8 +130,6 @@ class Intake:
             carried.n, carried.carried = change.number, True
             self._journal.append(carried)
             return
-        if self._limit is not None and self.to_send >= self._limit:
-            return
         self._enqueue(change, offset)
 
     def _enqueue(self, change: Change, offset: int) -> None:
@@ -174,6 +180,9 @@ class Intake:
         for queue in self._queues.values():
             if self._dropped:
                 self._drop(queue)
+        if self._limit is not None and self._limit < self.to_send:
+            self._cut(self._limit)
+        for queue in self._queues.values():
             queue.close()
         queues = {target: queue for target, queue in self._queues.items() if queue.offsets}
         counts = tuple(TargetCount(to.account, to.region, len(queue.offsets)) for to, queue in queues.items())
@@ -189,6 +198,15 @@ class Intake:
             else:
                 kept.add(offset, first_seen)
         queue.offsets, queue._identities, queue._sorted = kept.offsets, kept._identities, kept._sorted
+
+    def _cut(self, limit: int) -> None:
+        """Keep the first ``limit`` changes of the input, now that it is known which ones are valid."""
+        queues = self._queues.values()
+        last = next(islice(merge(*(queue.offsets for queue in queues)), limit - 1, None)) if limit else -1
+        for queue in queues:
+            queue.cut(last)
+        self.pruned = max(0, self.pruned - (self.to_send - limit))  # they stand behind all records
+        self.to_send = limit
 
     def counts(self) -> Counter[Verdict]:
         """How many records are valid, rejected and duplicate."""

@@ -1,0 +1,66 @@
+"""``batchpol.validate``: the first pass alone, offline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batchpol
+from batchpol.testing import Sandbox
+from tests.api.conftest import ACCOUNT, item
+
+RECORDS = [
+    item("fine.example"),
+    item("not an identity"),
+    item("fine.example"),
+    item("clash.example"),
+    {**item("clash.example"), "Policy": item("clash.example")["Policy"] | {"Id": "other"}},
+    {**item("open.example"), "Policy": json.dumps(item("open.example")["Policy"]).replace("SendEmail", "*")},
+]
+VERDICTS = ["valid", "rejected", "duplicate", "rejected", "rejected", "valid"]
+
+
+async def fetched() -> AsyncIterator[dict[str, Any]]:
+    for it in RECORDS:
+        yield it
+
+
+def saved(folder: Path) -> Path:
+    path = folder / "records.jsonl"
+    path.write_text("".join(json.dumps(it) + "\n" for it in RECORDS))
+    return path
+
+
+async def test_records_of_every_kind(tmp_path: Path, ses_sandbox: Sandbox) -> None:
+    for records in (RECORDS, iter(RECORDS), fetched(), saved(tmp_path)):
+        checked = await batchpol.validate(records, account=ACCOUNT, region="us-east-1")
+        assert [it.status for it in checked] == VERDICTS
+        assert [it.change is not None for it in checked] == [verdict == "valid" for verdict in VERDICTS]
+        assert checked[3].findings[-1].code == checked[4].findings[-1].code == "batch-conflict"
+        assert checked[2].duplicate_of == 0
+        assert any(it.severity is batchpol.Severity.WARNING for it in checked[5].findings)
+    assert not ses_sandbox.arrivals
+
+
+async def test_it_needs_no_configuration_at_all(environment: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        environment.delenv(name)
+    assert [it.status for it in await batchpol.validate(RECORDS)] == VERDICTS
+
+
+async def test_which_findings_count() -> None:
+    strict = await batchpol.validate(RECORDS, warnings_as_errors=True)
+    assert strict[5].status == "rejected"
+    lax = await batchpol.validate(RECORDS, ignore=["risk"])
+    assert not lax[5].findings
+    with pytest.raises(batchpol.UsageError, match="no finding code"):
+        await batchpol.validate(RECORDS, select=["nonsense"])
+
+
+async def test_an_unusable_input() -> None:
+    with pytest.raises(batchpol.InputError, match="no such file"):
+        await batchpol.validate("none.csv")

@@ -243,7 +243,9 @@ async def test_cancelled_while_sending_it_can_go_on_later(ses_sandbox: Sandbox) 
         await task
     await eventually(lambda: ses_sandbox.connections == 0)
     result = await batchpol.apply(items(3), journal="book.jsonl", period=SOON)
-    assert result.summary.counts == {batchpol.Status.APPLIED: 3}
+    # The one under way took effect or not; if it did, it is there already.
+    assert result.summary.records == 3
+    assert result.summary.counts.keys() <= {batchpol.Status.APPLIED, batchpol.Status.UNCHANGED}
 
 
 async def test_cancelled_by_a_time_limit(ses_sandbox: Sandbox) -> None:

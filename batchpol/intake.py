@@ -26,7 +26,7 @@ from batchpol.journal import (
     RecordEntry,
     TargetCount,
 )
-from batchpol.model import Action, Change, Record, Severity, Status, Target
+from batchpol.model import Action, Change, Record, Severity, Status, Target, if_match_of
 from batchpol.validation import Amendment, Checked, Checker, Verdict
 
 DONE = frozenset({Status.APPLIED, Status.UNCHANGED})
@@ -77,6 +77,7 @@ class Intake:
         history: what earlier sections of the journal say.
         limit: send no more than this many changes; the rest stays ``not_attempted``.
         retry_failed: send again what SES refused in an earlier run.
+        keep_names: remember what the input has, by target and identity (:attr:`names`).
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Intake:
         *,
         limit: int | None = None,
         retry_failed: bool = False,
+        keep_names: bool = False,
     ) -> None:
         self._checker, self._journal, self._history = checker, journal, history
         self._limit, self._retry_failed = limit, retry_failed
@@ -94,6 +96,8 @@ class Intake:
         self._states = bytearray()
         self._dropped: set[int] = set()
         self._queues: dict[Target, Queue] = {}
+        self._keep_names = keep_names
+        self.names: dict[Target, dict[str, set[str]]] = {}
         self.records = 0
         self.to_send = 0
         self.pruned = 0
@@ -111,12 +115,17 @@ class Intake:
             self.first_rejected.append(checked)
         offset = self._journal.append(_entry(checked))
         if checked.change is not None:
-            self._place(checked.change, offset)
+            self._place(checked.change, offset, conditional=bool(record.extra and if_match_of(record.extra)))
+            if self._keep_names:
+                self._keep(checked.change)
         for amendment in checked.amends:
             self._amend(amendment)
         return checked
 
-    def _place(self, change: Change, offset: int) -> None:
+    def _keep(self, change: Change) -> None:
+        self.names.setdefault(change.target, {}).setdefault(change.key_identity, set()).add(change.policy_name)
+
+    def _place(self, change: Change, offset: int, *, conditional: bool) -> None:
         fate = self._history.fate(
             change.target.account,
             change.target.region,
@@ -125,7 +134,7 @@ class Intake:
             change.action.value,
             change.sha256,
         )
-        if fate is not None and not self._is_due(fate):
+        if fate is not None and not self._is_due(fate, conditional=conditional):
             carried = self._journal.read_outcome(fate.offset)
             carried.n, carried.carried = change.number, True
             self._journal.append(carried)
@@ -140,18 +149,29 @@ class Intake:
         queue.add(offset, self._identities.setdefault(key, change.number))
 
     def prune(self, target: Target, identity: str, policy_name: str) -> None:
-        """Queue the deletion of a policy that the input does not have; it gets a number behind all records."""
+        """Queue the deletion of a policy that the input does not have; it gets a number behind all records.
+
+        Beyond the limit it is only written down, as records are.
+        """
         change = Change(
             self.records, 0, target, identity, identity, policy_name, Action.DELETE, "", sha256(b"").hexdigest()
         )
         self.records += 1
         self._states.append(_STATES.index(Verdict.VALID))
         offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
-        self.pruned += 1
-        self._enqueue(change, offset)
+        if self._limit is None or self.to_send < self._limit:
+            self.pruned += 1
+            self._enqueue(change, offset)
 
-    def _is_due(self, fate: Fate) -> bool:
-        """Whether a change that was asked for before is to be sent again."""
+    def _is_due(self, fate: Fate, *, conditional: bool) -> bool:
+        """Whether a change that was asked for before is to be sent again.
+
+        One that expects something to be there is looked at each time, and costs no write where it is done: the same
+        thing may have been undone more than once.
+        """
+        if conditional:
+            self.resumed.again += 1
+            return True
         if fate.status in DONE:
             self.resumed.done += 1
             return False

@@ -138,6 +138,11 @@ class Change:
     if_match: str = ""
 
 
+def if_match_of(extra: Mapping[str, str]) -> str:
+    """What a record's column ``if_match`` says, however its name is spelled: overlooked, it would be overridden."""
+    return next((cell.strip() for name, cell in extra.items() if name.strip().casefold() == "if_match"), "")
+
+
 @dataclass(slots=True)
 class Outcome:
     """The fate of one record: a row of the report.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from batchpol.errors import UsageError
-from batchpol.journal import Journal, Section
-from batchpol.model import Target
+from batchpol.intake import Intake
 from batchpol.reads import Ownership, Reads, owners
 
 MOST_LOOKED_UP = 1000
@@ -17,23 +15,18 @@ Names = Mapping[str, "set[str]"]
 """Policy names by identity."""
 
 
-def names_in_file(journal: Journal, section: Section) -> dict[Target, dict[str, set[str]]]:
-    """The policy names that the input has, by target and identity as it is sent.
+def check_certain(intake: Intake) -> None:
+    """Refuse to prune what an input does not have as long as that is not certain.
 
     Raises:
-        UsageError: a record was rejected, so that what the file means to keep is not certain.
+        UsageError: a record was rejected.
     """
-    found: dict[Target, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for offset in section.record_at:
-        record = journal.read_record(offset)
-        if record.verdict == "rejected":
-            raise UsageError(
-                f"line {record.line} is rejected, and what the file does not have cannot be told from it",
-                hint="mend the rejected records (batchpol validate lists them), then run with --prune again",
-            )
-        if record.key:
-            found[Target(record.account, record.region)][record.key].add(record.policy_name)
-    return found
+    if intake.first_rejected:
+        line = intake.first_rejected[0].record.line
+        raise UsageError(
+            f"line {line} is rejected, and what the file does not have cannot be told from it",
+            hint="mend the rejected records (batchpol validate lists them), then run with --prune again",
+        )
 
 
 async def prunable(reads: Reads, kept: Names, prefix: str) -> list[tuple[str, str]]:

@@ -40,7 +40,7 @@ from batchpol.intake import Intake, Queue, Resumed, changes
 from batchpol.journal import FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
 from batchpol.lane import LEAD, Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
-from batchpol.preflight import names_in_file, prunable, unverified
+from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
@@ -255,7 +255,7 @@ class Batch:
                     await self._read(intake)
                 if self.options.prune is not None:
                     with self._stoppable(0):
-                        await self._find_prunes(aws, intake, journal, history, caller)
+                        await self._find_prunes(aws, intake, history, caller)
                 if self._stopped is None:  # an input that was read half says nothing of what is to be sent
                     queues = intake.close(self._digest())
                     if await self._agreed(aws, intake, queues, history, caller, region):
@@ -399,7 +399,14 @@ class Batch:
         )
 
     def _intake(self, checker: Checker, journal: Journal, history: History) -> Intake:
-        return Intake(checker, journal, history, limit=self.options.limit, retry_failed=self.options.retry_failed)
+        return Intake(
+            checker,
+            journal,
+            history,
+            limit=self.options.limit,
+            retry_failed=self.options.retry_failed,
+            keep_names=self.options.prune is not None,
+        )
 
     async def _read(self, intake: Intake) -> None:
         """The first pass, off the loop where the input is a blocking one."""
@@ -476,11 +483,10 @@ class Batch:
             unverified=unverified,
         )
 
-    async def _find_prunes(self, aws: Aws, intake: Intake, journal: Journal, history: History, caller: Caller) -> None:
+    async def _find_prunes(self, aws: Aws, intake: Intake, history: History, caller: Caller) -> None:
         """Queue the deletion of what the input's identities have and the input has not."""
-        section = journal.section()
-        assert section is not None
-        for target, kept in names_in_file(journal, section).items():
+        check_certain(intake)
+        for target, kept in intake.names.items():
             try:
                 reads = await self._reads(aws, target, history, caller)
                 found = await prunable(reads, kept, self.options.prune or "")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from batchpol.model import Action, Change, Finding, Outcome, Status, Target
+from batchpol.model import Action, Change, Finding, Outcome, Status, Target, if_match_of
 
 FORMAT = 1
 """Version of the format that this code writes; it reads every version up to this one."""
@@ -95,7 +95,7 @@ class RecordEntry(_Line, tag="record"):
             action=Action(self.action),
             document=self.policy,
             sha256=self.sha256,
-            if_match=self.extra.get("if_match", ""),
+            if_match=if_match_of(self.extra),
         )
 
 

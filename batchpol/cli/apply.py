@@ -105,8 +105,9 @@ def apply(
         raise UsageError(f"--expect-account is an account id of 12 digits, not {expect_account!r}")
     if not (yes or sandbox or dry_run):
         _check_can_ask(input)
-    period, seconds = _period(rate, higher_quota), _seconds(max_duration)
+    period, seconds = period_of(rate, higher_quota), _seconds(max_duration)
     most, share = _failures(max_failures)
+    pruned = pruned_names(prune, prune_prefix)
     stem = _stem(input)
     # Arguments and input first: AWS's libraries take most of a second to import.
     with open_source(input, format=format) as source:
@@ -138,7 +139,7 @@ def apply(
             period=period,
             shared_quota=shared_quota,
             max_duration=seconds,
-            prune=prune_prefix if prune else None,
+            prune=pruned,
             conduct=Conduct(
                 compare=not blind,
                 no_clobber=no_clobber,
@@ -191,13 +192,24 @@ def _failures(text: str | None) -> tuple[int | None, float | None]:
     raise UsageError(f"--max-failures is a number or a percentage, not {text!r}", hint="for instance 10 or 5%")
 
 
-def _period(rate: float | None, higher_quota: bool) -> float:
+def period_of(rate: float | None, higher_quota: bool) -> float:
+    """Seconds between two requests; a rate of more than one a second has to be confirmed."""
     if rate is not None and rate > 1 and not higher_quota:
         raise UsageError(
             f"SES allows one request a second, and --rate asks for {rate:g}",
             hint="add --i-have-a-higher-quota if AWS raised the quota of this account",
         )
     return 1 / rate if rate else 1.0
+
+
+def pruned_names(prune: bool, prefix: str) -> str | None:
+    """What the names of policies to prune begin with; None if nothing is pruned."""
+    if prefix and not prune:
+        raise UsageError(
+            "--prune-prefix says what to prune, and nothing is pruned without --prune",
+            hint="add --prune, or leave --prune-prefix out",
+        )
+    return prefix if prune else None
 
 
 def _seconds(text: str | None) -> float | None:

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batchpol.cli.apply import period_of, pruned_names
 from batchpol.cli.running import importing, run_batch
-from batchpol.cli.terminal import tell, visible
+from batchpol.cli.terminal import duration, tell, visible, write, write_bytes
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
     from batchpol.comparison import Effect
-    from batchpol.model import Change, Target
+    from batchpol.model import Change, Outcome, Target
     from batchpol.run import Observer, Preview, Result
 
 PLAN_EPILOG = (
     "Example: batchpol plan tenants.csv --diff --report plan.jsonl. Exit: 0, with --detailed-exitcode 4 if there are "
-    "changes; 1 some records are rejected or could not be read, 2 unusable arguments or input, 3 stopped early."
+    "changes; 1 some records are rejected, would fail or could not be read; 2 unusable arguments or input, 3 stopped "
+    "early."
 )
 UNDO_EPILOG = "Example: batchpol undo tenants.journal.jsonl -o undo.jsonl, look at it, then batchpol apply undo.jsonl."
 
 CHANGES = 4
 """Exit code of ``--detailed-exitcode`` when there is something to do."""
+
+SHOWN = 20
+"""Rejected records shown; the report has them all."""
 
 
 def plan(
@@ -37,6 +41,13 @@ def plan(
     diff: Annotated[bool, typer.Option("--diff", help="Show how the documents differ.")] = False,
     detailed: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 4 if there is something to do.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="One JSON line a record, *.jsonl.")] = None,
+    select: Annotated[list[str] | None, typer.Option(metavar="CODE", help="Only these findings count.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="CODE", help="These findings do not count.")] = None,
+    warnings_as_errors: Annotated[
+        bool, typer.Option("--warnings-as-errors", help="A warning rejects its record.")
+    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Show what apply --prune would delete, too.")] = False,
+    prune_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="Prune only names that begin so.")] = "",
     region: Annotated[
         list[str] | None,
         typer.Option(metavar="REGION", help="Before AWS_REGION, AWS_DEFAULT_REGION and the profile's."),
@@ -49,61 +60,135 @@ def plan(
     external_id: Annotated[str | None, typer.Option(metavar="ID", help="External id for --role-arn.")] = None,
     expect_account: Annotated[str | None, typer.Option(metavar="ACCOUNT", help="Refuse any other account.")] = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Against an embedded SES, where nothing is yet.")] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, metavar="PER_SECOND", help="Requests a second, if not one.")
+    ] = None,
+    higher_quota: Annotated[
+        bool, typer.Option("--i-have-a-higher-quota", help="Allow a --rate of more than one.")
+    ] = False,
     shared_quota: Annotated[bool, typer.Option("--shared-quota", help="All operations share one limit.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Show what apply would do to what is there: create, update, unchanged, delete. Never writes."""
     from batchpol.source import open_source
 
-    with importing():
-        from batchpol.lane import Conduct
-        from batchpol.run import Options
-        from batchpol.ses import Connection
-
     if report is not None and report.suffix.lower() != ".jsonl":
         raise UsageError(f"a plan's report is JSON Lines: {report}", hint="let its name end in .jsonl")
-    options = Options(
-        connection=Connection(
-            profile=profile,
-            region=region[0] if region else None,
-            endpoint_url=endpoint_url,
-            role_arn=role_arn,
-            external_id=external_id,
-        ),
-        regions=tuple(region or ()),
-        sandbox=sandbox,
-        expect_account=expect_account,
-        shared_quota=shared_quota,
-        reports=(report,) if report else (),
-        conduct=Conduct(plan=True, ownership=True),
-    )
-    effects: Counter[str] = Counter()
+    period, pruned = period_of(rate, higher_quota), pruned_names(prune, prune_prefix)
+    # Arguments and input first: AWS's libraries take most of a second to import.
     with open_source(input, format=format) as source:
-        result = run_batch(source, options, _shown(effects, diff=diff))
-    counts = ", ".join(f"{effects[name]:,} {name}" for name in ("create", "update", "unchanged", "delete"))
-    typer.echo(f"{counts}; in {result.summary.seconds or 0:.1f} s")
-    raise typer.Exit(_exit_code(result, effects, detailed=detailed))
+        with importing():
+            from batchpol.lane import Conduct
+            from batchpol.run import Options
+            from batchpol.ses import Connection
+
+        options = Options(
+            connection=Connection(
+                profile=profile,
+                region=region[0] if region else None,
+                endpoint_url=endpoint_url,
+                role_arn=role_arn,
+                external_id=external_id,
+            ),
+            regions=tuple(region or ()),
+            sandbox=sandbox,
+            expect_account=expect_account,
+            period=period,
+            shared_quota=shared_quota,
+            prune=pruned,
+            reports=(report,) if report else (),
+            select=tuple(select or ()),
+            ignore=tuple(ignore or ()),
+            warnings_as_errors=warnings_as_errors,
+            conduct=Conduct(plan=True, ownership=True),
+        )
+        for note in source.notes:
+            tell(f"note: {visible(note)}")
+        tally = Tally()
+        result = run_batch(source, options, _shown(tally, diff=diff))
+    _end(result, tally, period)
+    raise typer.Exit(_exit_code(result, tally, detailed=detailed))
 
 
-def _exit_code(result: Result, effects: Counter[str], *, detailed: bool) -> int:
+class Tally:
+    """What a plan came to: records by effect, writes by target, and how many would fail although they were compared."""
+
+    def __init__(self) -> None:
+        self.effects: Counter[str] = Counter()
+        self.writes: Counter[Target] = Counter()
+        self.would_fail = 0
+
+
+def _exit_code(result: Result, tally: Tally, *, detailed: bool) -> int:
     if result.exit_code:
         return result.exit_code
-    return CHANGES if detailed and effects.total() > effects["unchanged"] else 0
+    return CHANGES if detailed and tally.effects.total() > tally.effects["unchanged"] else 0
 
 
-def _shown(effects: Counter[str], *, diff: bool) -> Observer:
+def _end(result: Result, tally: Tally, period: float) -> None:
+    """The last line of a plan: counts and times."""
+    from batchpol.model import Status
+
+    effects, counts = tally.effects, result.summary.counts
+    changes = effects.total() - effects["unchanged"] - tally.would_fail
+    others = {
+        "would fail": tally.would_fail,
+        "rejected": counts.get(Status.REJECTED, 0),
+        "duplicate": counts.get(Status.DUPLICATE, 0),
+        "not compared": counts.get(Status.FAILED, 0)
+        - tally.would_fail
+        + max(0, counts.get(Status.NOT_ATTEMPTED, 0) - changes),
+    }
+    found = [f"{effects[name]:,} {name}" for name in ("create", "update", "unchanged", "delete")]
+    found += [f"{count:,} {name}" for name, count in others.items() if count]
+    times = f"compared in {result.summary.seconds or 0:.1f} s"
+    if tally.writes:
+        times += f", apply would take about {duration(max(tally.writes.values()) * period)}"
+    write(f"{', '.join(found)}; {times}")
+    if result.reason != "finished":
+        tell(f"the plan ended early: {visible(result.reason)}")
+
+
+def _shown(tally: Tally, *, diff: bool) -> Observer:
     """Shows each comparison as it is made, and counts the effects."""
+    from batchpol.comparison import Effect, changed_paths
+    from batchpol.comparison import diff as difference
+    from batchpol.model import Severity, Status, Target
     from batchpol.run import Observer
 
     class Shown(Observer):
+        def __init__(self) -> None:
+            self._unverified: set[str] = set()
+
         async def planned(self, preview: Preview) -> bool:
             tell(f"account {preview.caller.account}, caller {visible(preview.caller.arn)}, Region {preview.region}")
             tell(f"{preview.to_send:,} changes to compare, {preview.rejected:,} records rejected")
+            for checked in preview.first_rejected[:SHOWN]:
+                first = next(it for it in checked.findings if it.severity is Severity.ERROR)
+                tell(f"  line {checked.record.line}: rejected: {visible(first.message)} [{first.code}]")
+            if preview.rejected > SHOWN:
+                tell(f"  ... and {preview.rejected - SHOWN:,} more; a --report has them all")
             return True
 
         def compared(self, change: Change, effect: Effect, present: str | None) -> None:
-            effects[effect.value] += 1
-            _show(change, effect, present, diff=diff)
+            tally.effects[effect.value] += 1
+            write(visible(f"{_place(change)}: {effect.value} {change.identity} {change.policy_name}"))
+            if effect is Effect.UPDATE and present is not None:
+                both = present, change.document
+                for line in difference(*both) if diff else changed_paths(*both):
+                    write(f"    {line}")
+
+        def settled(self, outcome: Outcome) -> None:
+            if outcome.status is Status.FAILED:
+                tally.would_fail += bool(outcome.effect)
+                word = "would fail" if outcome.effect else "not compared"
+                what = f"{outcome.identity} {outcome.policy_name}: {outcome.message} [{outcome.error_code}]"
+                write(visible(f"{_place(outcome)}: {word}: {what}"))
+            elif outcome.status is Status.NOT_ATTEMPTED:
+                tally.writes[Target(outcome.account, outcome.region)] += 1
+            if outcome.findings and outcome.identity not in self._unverified:
+                self._unverified.add(outcome.identity)
+                tell(f"not verified: {visible(outcome.identity)}")
 
         def noted(self, target: Target, text: str) -> None:
             tell(f"{target}: {visible(text)}")
@@ -111,34 +196,40 @@ def _shown(effects: Counter[str], *, diff: bool) -> Observer:
     return Shown()
 
 
-def _show(change: Change, effect: Effect, present: str | None, *, diff: bool) -> None:
-    from batchpol.comparison import Effect, changed_paths
-    from batchpol.comparison import diff as difference
-
-    typer.echo(visible(f"line {change.line}: {effect.value} {change.identity} {change.policy_name}"))
-    if effect is not Effect.UPDATE or present is None:
-        return
-    for line in difference(present, change.document) if diff else changed_paths(present, change.document):
-        typer.echo(f"    {line}")
+def _place(of: Change | Outcome) -> str:
+    return f"line {of.line}" if of.line else "prune"
 
 
 def undo(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run of apply that compared (the default).")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines; - is stdout.")] = "-",
+    last: Annotated[bool, typer.Option("--last", help="Only what the last run wrote, not the ones before it.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
     from batchpol.report import Replacement
     from batchpol.undo import Undone, undo_records
 
+    _check_output(journal, output)
     tally = Undone()
-    lines = (json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in undo_records(journal, tally))
+    records = undo_records(journal, tally, last=last)
+    lines = (json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
     if output == "-":
-        sys.stdout.buffer.writelines(lines)
-        sys.stdout.buffer.flush()
+        write_bytes(lines)
     else:
         with Replacement(Path(output)) as target:
             target.file.writelines(lines)
     tell(f"{tally.restores:,} records to restore what was there")
     if tally.without_image:
         tell(f"{tally.without_image:,} writes cannot be taken back: nothing was read before them (--blind)")
+    if tally.restores and output != "-":
+        tell(f"to carry that out: batchpol apply {visible(output)}; it leaves alone what somebody changed since")
+
+
+def _check_output(journal: Path, output: str) -> None:
+    if output == "-":
+        return
+    if not output.lower().endswith((".jsonl", ".ndjson")):
+        raise UsageError(f"what undo writes is JSON Lines: {output}", hint="let its name end in .jsonl")
+    if Path(output).resolve() == journal.resolve():
+        raise UsageError(f"{output} is the journal itself", hint="name another file with --output")

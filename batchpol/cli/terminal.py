@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 
 import typer
 
@@ -32,6 +33,15 @@ def write(text: str) -> None:
     """Lines on standard output; a reader that went away changes nothing about what is done."""
     try:
         typer.echo(text)
+    except OSError as error:
+        _give_up_output(error)
+
+
+def write_bytes(lines: Iterable[bytes]) -> None:
+    """Lines on standard output, as they are."""
+    try:
+        sys.stdout.buffer.writelines(lines)
+        sys.stdout.buffer.flush()
     except OSError as error:
         _give_up_output(error)
 

@@ -152,13 +152,26 @@ def apply(
             select=tuple(select or ()),
             ignore=tuple(ignore or ()),
             warnings_as_errors=warnings_as_errors,
-            command=("batchpol", *sys.argv[1:]),
+            command=("batchpol", *_harmless(sys.argv[1:])),
         )
         screen = Screen(quiet=quiet, confirm=None if yes or sandbox or dry_run else ask)
         screen.notes(source.notes)
         result = run_batch(source, options, screen, beside=screen.show_progress)
     print_result(result, output)
     raise typer.Exit(result.exit_code)
+
+
+def _harmless(arguments: list[str]) -> list[str]:
+    """The arguments as the journal may keep them: an external id is a shared secret of two accounts."""
+    kept, before = [], ""
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if before == "--external-id":
+            kept.append("EXTERNAL_ID")
+        else:
+            kept.append("--external-id=EXTERNAL_ID" if name == "--external-id" and equals else argument)
+        before = argument
+    return kept
 
 
 def _check_can_ask(input: str) -> None:

@@ -216,7 +216,6 @@ class Gate:
         self.route = route or Route()
         limiter, trips = AsyncLimiter(1, period), RoundTrips(self.route)
         self._pace = Pace(base=period, limiter=limiter, period=period, due=not_before, trips=trips)
-        self.refusals = 0
 
     @property
     def widened(self) -> bool:
@@ -274,7 +273,6 @@ class Gate:
 
     def _count(self, pace: Pace, *, refused: bool) -> None:
         if refused:
-            self.refusals += 1
             pace.refused()
         else:
             pace.taken()

@@ -1,6 +1,6 @@
 """One batch: who we are, first pass, lanes, stop, report (floor 5).
 
-:func:`run_batch` is the whole of it in one straight line. It prints nothing, installs no signal handler and holds no
+:meth:`Batch.run` is the whole of it in one straight line. It prints nothing, installs no signal handler and holds no
 global state; whoever wants to know what happens passes an :class:`Observer`.
 """
 

@@ -37,7 +37,7 @@ from batchpol.errors import (
 )
 from batchpol.gate import PERIOD, Gates
 from batchpol.intake import Intake, Queue, Resumed, changes
-from batchpol.journal import FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
+from batchpol.journal import FINISHED, FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
 from batchpol.lane import LEAD, Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.preflight import check_certain, prunable, unverified
@@ -249,7 +249,7 @@ class Batch:
             journal, history = self._open_journal(caller, region)
             with journal:
                 self.journal = journal
-                self._begin(journal, caller, region)
+                self._begin(journal, caller, region, anew=self._looks_anew(history))
                 intake = self._intake(checker, journal, history)
                 with self._stoppable(0):
                     await self._read(intake)
@@ -368,7 +368,18 @@ class Batch:
         """The endpoint for the journal's header; an embedded SES has another port each time, so it has none."""
         return "" if self.options.sandbox else self.options.connection.endpoint_url or ""
 
-    def _begin(self, journal: Journal, caller: Caller, region: str) -> None:
+    def _looks_anew(self, history: History) -> bool:
+        """After a run that left nothing to go on with, all is compared with what is there by now.
+
+        Without comparing nothing is: what was done would only be sent once more.
+        """
+        anew = history.is_over and self.options.conduct.compare
+        if anew:
+            history.forget()
+            self._notes.append("the last run is over, everything done: this one compares anew with what is there")
+        return anew
+
+    def _begin(self, journal: Journal, caller: Caller, region: str, *, anew: bool) -> None:
         journal.append(
             Run(
                 format=FORMAT,
@@ -383,6 +394,7 @@ class Batch:
                 options=self._place(caller, region)
                 | {"caller": caller.arn, "period": self.options.period, "command": self.options.command},
                 columns=self._columns(),
+                anew=anew,
             )
         )
 
@@ -659,13 +671,13 @@ class Batch:
     def _ending(self, section: Section | None) -> tuple[str, int]:
         """Why the run ends, and with which exit code."""
         counts = section.counts() if section is not None else {}
-        reason, code = self._stopped or ("finished", 0)
+        reason, code = self._stopped or (FINISHED, 0)
         if self._stopped is None and self._lanes_stopped:
             first, *others = self._lanes_stopped
             reason, code = first + (f"; so did {len(others):,} other targets" if others else ""), 3
         if code == 0 and counts.keys() & BAD:
             code = 1
-        if reason == "finished" and self.options.limit is not None and Status.NOT_ATTEMPTED in counts:
+        if reason == FINISHED and self.options.limit is not None and Status.NOT_ATTEMPTED in counts:
             reason = f"--limit {self.options.limit} was reached"
         return reason, code
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from batchpol.journal.book import Journal, is_held, latest, outcomes, read, read_entry, scan, set_aside
 from batchpol.journal.entries import (
+    FINISHED,
     FORMAT,
     Before,
     End,
@@ -35,6 +36,7 @@ from batchpol.journal.history import Fate, History
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
 
 __all__ = [
+    "FINISHED",
     "FORMAT",
     "LANE_STOPPED",
     "UNANSWERED",

@@ -28,7 +28,8 @@ class Run(_Line, tag="run"):
     """Begins a section: one start of the command. A resume appends a new section to the same file.
 
     ``endpoint`` is the URL the requests go to (empty: AWS's own), ``options`` what the run was asked to do,
-    ``columns`` the input's extra columns in their order.
+    ``columns`` the input's extra columns in their order. ``anew`` says that the section before it had come to its
+    end with everything done, so that nothing is taken over from it: what is there may have changed since.
     """
 
     format: Number
@@ -42,6 +43,7 @@ class Run(_Line, tag="run"):
     endpoint: str = ""
     options: Mapping[str, Any] = {}
     columns: tuple[str, ...] = ()
+    anew: bool = False
 
 
 class RecordEntry(_Line, tag="record"):
@@ -181,8 +183,12 @@ class Note(_Line, tag="note"):
     data: Mapping[str, Any] = {}
 
 
+FINISHED = "finished"
+"""The reason of an end that nothing cut short."""
+
+
 class End(_Line, tag="end"):
-    """The run ended by itself: ``finished``, ``interrupted``, ``terminated`` or ``stopped: …``."""
+    """The run ended by itself: :data:`FINISHED`, ``interrupted``, ``terminated`` or ``stopped: …``."""
 
     at: str
     reason: str

@@ -13,7 +13,7 @@ import msgspec
 
 from batchpol.index import KeyIndex, key_of
 from batchpol.journal.chain import Chain
-from batchpol.journal.entries import End, Planned, Run
+from batchpol.journal.entries import FINISHED, End, Planned, Run
 from batchpol.journal.section import CODE_OF, STATUSES
 from batchpol.model import Status, Target
 
@@ -127,6 +127,15 @@ class History:
             return None
         return Fate(STATUSES[state & ~_RETRYABLE], bool(state & _RETRYABLE), self._fate_at[slot])
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the last run came to its end with everything done: there is nothing to go on with."""
+        return self.end is not None and self.end.reason == FINISHED and self.end.exit_code == 0
+
+    def forget(self) -> None:
+        """Take no change for done any more; when each target was last written to stays known."""
+        self._state[:] = bytes([_NOT_ATTEMPTED]) * len(self._state)
+
     def read(self, chain: Chain) -> None:
         """Take in a whole journal."""
         for offset, block in chain.blocks():
@@ -164,6 +173,8 @@ class History:
             elif isinstance(entry, Run):
                 chain.check_format(entry.format)
                 self._close_section()
+                if entry.anew:
+                    self.forget()
                 self.run, self.planned, self.end = entry, None, None
             elif isinstance(entry, Planned):
                 self.planned = entry

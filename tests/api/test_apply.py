@@ -111,7 +111,7 @@ async def test_reports_and_a_journal_if_asked_for(ses_sandbox: Sandbox) -> None:
     assert result.journal == Path("book.jsonl")
     assert [lines_of(path) for path in reports] == [3, 2]
     again = await batchpol.apply(items(2), period=SOON, journal="book.jsonl")
-    assert again.summary.counts == {batchpol.Status.APPLIED: 2}
+    assert again.summary.counts == {batchpol.Status.UNCHANGED: 2}
     assert len(puts(ses_sandbox)) == 2, "what the journal says is done is not sent again"
 
 

@@ -80,6 +80,14 @@ CASES: dict[str, tuple[list[journal.Entry], str | None]] = {
         [run(), record(0), *SENT, outcome(0), run(), record(0)],
         "applied",
     ),
+    "all done, and the next run compares anew": (
+        [run(), record(0), *SENT, outcome(0), end(), run(anew=True), record(0), planned(1, 1)],
+        None,
+    ),
+    "compared anew": (
+        [run(), record(0), *SENT, outcome(0), end(), run(anew=True), record(0), outcome(0, Status.UNCHANGED)],
+        "unchanged",
+    ),
     "left out of a later input": ([run(), record(0), *SENT, outcome(0), run(), record(0, "b.example")], "applied"),
     "only rejected later": ([run(), record(0), *SENT, outcome(0), run(), rejected(0), planned(1, 0)], "applied"),
     "duplicate of another record": (

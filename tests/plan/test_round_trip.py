@@ -54,8 +54,7 @@ def test_apply_again_edit_plan_apply_undo(place: Place, ses_sandbox: Sandbox, fa
     assert set(place.statuses("first.jsonl")) <= {"applied", "unchanged"}
 
     place.forget_arrivals()
-    place.run("apply", "original.jsonl", "--report", "same.jsonl")
-    place.run("apply", "original.jsonl", "--fresh", "--report", "again.jsonl")
+    place.run("apply", "original.jsonl", "--report", "again.jsonl")
     assert place.statuses("again.jsonl") == {"unchanged": len(original)}
     assert place.writes == []
 
@@ -79,6 +78,11 @@ def test_apply_again_edit_plan_apply_undo(place: Place, ses_sandbox: Sandbox, fa
     place.run("apply", "undo.jsonl", "--report", "undone.jsonl")
     assert place.there == wanted(original)
     assert place.statuses("undone.jsonl") == {"applied": 3}
+    place.run("apply", "edited.jsonl", "--report", "redone.jsonl")
+    assert place.statuses("redone.jsonl") == {"applied": 3, "unchanged": 10}
+    place.run("undo", "edited.journal.jsonl", "--last", "-o", "undo.jsonl")
+    place.run("apply", "undo.jsonl")
+    assert place.there == wanted(original)
 
     place.forget_arrivals()
     ended = place.run("plan", "original.jsonl", "--detailed-exitcode")

@@ -58,15 +58,65 @@ async def test_what_was_applied_is_not_sent_again(sandbox: Sandbox, source: Path
     assert (watcher.preview.resumed.done, watcher.preview.to_send) == (5, 0)
 
 
+class _StopsAfter(Watcher):
+    """Asks for the end as soon as so many records are settled."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.left, self.batch = count, None
+
+    def settled(self, outcome: object) -> None:
+        self.left -= 1
+        if not self.left:
+            self.batch.stop("interrupted", 130)  # type: ignore[attr-defined]
+
+
+async def stopped_after(count: int, sandbox: Sandbox, source: Path) -> None:
+    stopper = _StopsAfter(count)
+    with opened(sandbox, source, observer=stopper, conduct=COMPARE) as batch:
+        stopper.batch = batch  # type: ignore[assignment]
+        assert (await batch.run()).exit_code == 130
+
+
 async def test_what_was_unchanged_is_neither_read_nor_sent_again(sandbox: Sandbox, source: Path) -> None:
     await apply(sandbox, source)
     (source.parent / "run.journal.jsonl").unlink()
-    assert (await apply(sandbox, source, conduct=COMPARE)).exit_code == 0
-    assert statuses(source.parent) == ["unchanged"] * 5
+    await stopped_after(3, sandbox, source)
     before = len(sandbox.arrivals)
     await apply(sandbox, source, conduct=COMPARE)
     assert statuses(source.parent) == ["unchanged"] * 5
+    read = [it.identity for it in list(sandbox.arrivals)[before:] if it.operation == "GetIdentityPolicies"]
+    assert len(read) <= 2
+
+
+async def test_after_a_run_that_left_nothing_to_do_all_is_compared_anew(sandbox: Sandbox, source: Path) -> None:
+    rows = [row(number) for number in range(5)]
+    await apply(sandbox, source, conduct=COMPARE)
+    await apply(sandbox, source, conduct=COMPARE)
+    assert statuses(source.parent) == ["unchanged"] * 5
+    assert len(writes(sandbox)) == 5
+    next(iter(sandbox.store.policies.values())).clear()  # somebody deletes one by hand
+    await apply(sandbox, source, conduct=COMPARE)
+    assert sorted(statuses(source.parent)) == ["applied"] + ["unchanged"] * 4
+    check_truth(sandbox, source.parent, rows)
+
+
+async def test_a_comparison_cut_short_does_not_fall_back_on_what_was_before(sandbox: Sandbox, source: Path) -> None:
+    await apply(sandbox, source, conduct=COMPARE)
+    sandbox.store.policies.clear()
+    await stopped_after(2, sandbox, source)
+    result = await apply(sandbox, source, conduct=COMPARE)
+    assert (result.exit_code, statuses(source.parent)) == (0, ["applied"] * 5)
+    check_truth(sandbox, source.parent, [row(number) for number in range(5)])
+
+
+async def test_a_run_that_left_something_to_do_is_gone_on_with(sandbox: Sandbox, source: Path) -> None:
+    write_input(source, [row(0), row(1) | {"policy": "{"}])
+    await apply(sandbox, source, conduct=COMPARE)
+    before = len(sandbox.arrivals)
+    await apply(sandbox, source, conduct=COMPARE)
     assert {arrival.operation for arrival in list(sandbox.arrivals)[before:]} == {"GetCallerIdentity"}
+    assert statuses(source.parent) == ["applied", "rejected"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from batchpol.version import __version__
 
 if TYPE_CHECKING:
-    from batchpol.api import apply, stream, validate
+    from batchpol.api import apply, plan, stream, validate
     from batchpol.errors import (
         BatchpolError,
         InputError,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batchpol.run import Result
 
 _HOME = {
-    "api": ("apply", "stream", "validate"),
+    "api": ("apply", "plan", "stream", "validate"),
     "errors": ("BatchpolError", "InputError", "JournalError", "SesError", "UsageError"),
     "model": ("Change", "Finding", "Outcome", "Record", "Severity", "Status", "Target"),
     "report": ("Summary",),
@@ -49,6 +49,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "apply",
+    "plan",
     "stream",
     "validate",
 ]

@@ -11,11 +11,11 @@ import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, aclosing, asynccontextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 import anyio.to_thread
 
@@ -37,15 +37,21 @@ Input = str | os.PathLike[str] | Iterable[Item] | AsyncIterable[Item]
 """A path to a CSV, TSV or JSON Lines file, or records from a program."""
 
 
-class Settings(TypedDict, total=False):
-    """What :func:`apply` and :func:`stream` can be told: the options of ``batchpol apply``; times are in seconds.
+class Choice(TypedDict, total=False):
+    """Which findings count: codes or their first words."""
+
+    select: Iterable[str]
+    ignore: Iterable[str]
+    warnings_as_errors: bool
+
+
+class Place(Choice, total=False):
+    """What :func:`plan` can be told: where SES is, and how fast it may be asked.
 
     ``session`` is the caller's own aiobotocore session, whose credentials and configuration are used. Or ``client``
     is an open SES client of aiobotocore's that does not retry by itself, with the ``account`` that it belongs to:
-    all requests go through it, STS is not asked, and it stays open. ``journal`` None (the default) keeps none: a
-    run cannot be resumed then. ``compare`` (the default) reads what is there before it writes. ``max_failures`` is a
-    number of records or, below 1, a share of those attempted. ``period`` is the time between two requests, 1 second
-    unless AWS gave the account another quota.
+    all requests go through it, STS is not asked, and it stays open. ``period`` is the time between two requests in
+    seconds, 1 unless AWS gave the account another quota; ``max_outage`` is in seconds too.
     """
 
     region: str | None
@@ -58,6 +64,19 @@ class Settings(TypedDict, total=False):
     session: Any
     client: Any
     account: str
+    max_attempts: int
+    max_outage: float
+    period: float
+    shared_quota: bool
+
+
+class Settings(Place, total=False):
+    """What :func:`apply` and :func:`stream` can be told: the options of ``batchpol apply``; times are in seconds.
+
+    ``journal`` None (the default) keeps none: a run cannot be resumed then. ``compare`` (the default) reads what is
+    there before it writes. ``max_failures`` is a number of records or, below 1, a share of those attempted.
+    """
+
     journal: str | os.PathLike[str] | None
     reports: Iterable[str | os.PathLike[str]]
     fresh: bool
@@ -67,18 +86,11 @@ class Settings(TypedDict, total=False):
     limit: int | None
     max_failures: float | None
     max_duration: float | None
-    max_attempts: int
-    max_outage: float
-    period: float
-    shared_quota: bool
     compare: bool
     no_clobber: bool
     only_existing: bool
     require_verified: bool
     verify: bool
-    select: Iterable[str]
-    ignore: Iterable[str]
-    warnings_as_errors: bool
 
 
 async def apply(records: Input, **settings: Unpack[Settings]) -> Result:
@@ -152,6 +164,42 @@ class _Relay(Observer):
             await self.taken.wait()
 
 
+async def plan(records: Input, **place: Unpack[Place]) -> list[Outcome]:
+    """Read what is there and tell what :func:`apply` would do to it; never writes.
+
+    Args:
+        place: see :class:`Place`.
+
+    Returns:
+        One outcome a record, in input order. ``effect`` is ``create``, ``update`` (``message`` says what it changes),
+        ``unchanged`` or ``delete``; it is empty for a record that was not compared, whose ``status`` and ``message``
+        say why.
+
+    Raises:
+        UsageError, InputError: settings or input unusable.
+    """
+    if unknown := place.keys() - Place.__annotations__.keys():
+        raise UsageError(f"plan has no setting {', '.join(sorted(unknown))}")
+    outcomes, settings = _Outcomes(), cast(Settings, place)
+    options = replace(_options(settings), conduct=Conduct(plan=True, ownership=True))
+    async with _opened(records) as (items, details):
+        batch = Batch(items, options, aws=_aws(settings), observer=outcomes, **details)
+        outcomes.journal = lambda: batch.journal.outcomes() if batch.journal else iter(())
+        await batch.run()
+    return outcomes.found
+
+
+class _Outcomes(Observer):
+    """Keeps what the journal says at the end."""
+
+    def __init__(self) -> None:
+        self.found: list[Outcome] = []
+        self.journal: Callable[[], Iterator[Outcome]] = lambda: iter(())
+
+    async def ended(self) -> None:
+        self.found = await anyio.to_thread.run_sync(lambda: list(self.journal()))
+
+
 async def validate(records: Input, *, account: str = "", region: str = "", **choice: Unpack[Choice]) -> list[Checked]:
     """Check a batch offline: one :class:`Checked` a record, in input order, with everything that was found.
 
@@ -175,14 +223,6 @@ async def validate(records: Input, *, account: str = "", region: str = "", **cho
         earlier.status, earlier.change = amendment.status, None
         earlier.findings += (amendment.finding,)
     return found
-
-
-class Choice(TypedDict, total=False):
-    """Which findings count: codes or their first words."""
-
-    select: Iterable[str]
-    ignore: Iterable[str]
-    warnings_as_errors: bool
 
 
 def _choice(value: Any) -> Any:

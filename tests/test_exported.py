@@ -13,7 +13,7 @@ import batchpol.testing
 
 PUBLIC = {
     "BatchpolError", "Change", "Finding", "InputError", "JournalError", "Outcome", "Record", "Result", "SesError",
-    "Severity", "Status", "Summary", "Target", "UsageError", "__version__", "apply", "stream", "validate",
+    "Severity", "Status", "Summary", "Target", "UsageError", "__version__", "apply", "plan", "stream", "validate",
 }  # fmt: skip
 
 IMPORT_ALL = """

@@ -30,6 +30,9 @@ async def onboard() -> None:
         assert_type(outcome, batchpol.Outcome)
         assert_type(outcome.status, batchpol.Status)
 
+    planned = await batchpol.plan("tenants.csv", region="eu-west-1", role_arn="arn:aws:iam::{account}:role/Mail")
+    assert_type(planned, list[batchpol.Outcome])
+
     checked = await batchpol.validate(tenants(), region="eu-west-1", account="111122223333", ignore=["risk"])
     assert_type(checked, list[Checked])
     assert_type(checked[0].findings, tuple[batchpol.Finding, ...])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from heapq import merge
@@ -75,6 +75,7 @@ class Intake:
         checker: the rules for fields, documents and the batch.
         journal: where every record is written down.
         history: what earlier sections of the journal say.
+        fill: gives a record what a template makes for it.
         limit: send no more than this many changes; the rest stays ``not_attempted``.
         retry_failed: send again what SES refused in an earlier run.
         keep_names: remember what the input has, by target and identity (:attr:`names`).
@@ -86,12 +87,13 @@ class Intake:
         journal: Journal,
         history: History,
         *,
+        fill: Callable[[Record], Record] | None = None,
         limit: int | None = None,
         retry_failed: bool = False,
         keep_names: bool = False,
     ) -> None:
         self._checker, self._journal, self._history = checker, journal, history
-        self._limit, self._retry_failed = limit, retry_failed
+        self._fill, self._limit, self._retry_failed = fill, limit, retry_failed
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
@@ -107,6 +109,8 @@ class Intake:
 
     def take(self, record: Record) -> Checked:
         """Check one record, write it down, and queue it if it is to be sent."""
+        if self._fill is not None:
+            record = self._fill(record)
         checked = self._checker.check(record)
         self.records += 1
         self._states.append(_STATES.index(checked.status))

@@ -44,6 +44,7 @@ from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.source import Template
 from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
 
@@ -94,6 +95,8 @@ class Options:
     fresh: bool = False
     retry_failed: bool = False
     reports: tuple[Path, ...] = ()
+    template: Template | None = None
+    """What makes the policies or names of records that have none."""
     sandbox: bool = False
     strict: bool = False
     dry_run: bool = False
@@ -250,7 +253,7 @@ class Batch:
             with journal:
                 self.journal = journal
                 self._begin(journal, caller, region, anew=self._looks_anew(history))
-                intake = self._intake(checker, journal, history)
+                intake = self._intake(checker, journal, history, Target(caller.account, region))
                 with self._stoppable(0):
                     await self._read(intake)
                 if self.options.prune is not None:
@@ -398,11 +401,14 @@ class Batch:
             )
         )
 
+    def _default(self, target: Target) -> Target:
+        """The target of records that name none; with several Regions every record has to say its own."""
+        return Target(target.account, "") if len(self.options.regions) > 1 else target
+
     def _checker(self, target: Target) -> Checker:
         options = self.options
         return Checker(
-            # With several Regions none is the default: every record has to say its own.
-            target=Target(target.account, "") if len(options.regions) > 1 else target,
+            target=self._default(target),
             require_target=True,
             regions=frozenset(options.regions) if len(options.regions) > 1 else frozenset(),
             select=options.select,
@@ -410,11 +416,13 @@ class Batch:
             warnings_as_errors=options.warnings_as_errors,
         )
 
-    def _intake(self, checker: Checker, journal: Journal, history: History) -> Intake:
+    def _intake(self, checker: Checker, journal: Journal, history: History, target: Target) -> Intake:
+        template = self.options.template
         return Intake(
             checker,
             journal,
             history,
+            fill=template.filler(self._default(target)) if template else None,
             limit=self.options.limit,
             retry_failed=self.options.retry_failed,
             keep_names=self.options.prune is not None,

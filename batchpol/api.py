@@ -238,20 +238,21 @@ async def _opened(
     records: Input, template: Template | None = None
 ) -> AsyncIterator[tuple[Iterable[Record] | AsyncIterable[Record], dict[str, Any]]]:
     """The records of any input, and what a journal says of it."""
+    named = template is None or template.name is None
     if isinstance(records, str | os.PathLike):
         with open_source(records, template=template) as source:
             yield source, {"name": source.name, "columns": lambda: source.columns, "digest": lambda: source.sha256}
     elif isinstance(records, AsyncIterable):
-        async with aclosing(_converted(records)) as converted:
+        async with aclosing(_converted(records, named)) as converted:
             yield converted, {}
     else:
-        yield (as_record(item, number) for number, item in enumerate(records)), {}
+        yield (as_record(item, number, name_required=named) for number, item in enumerate(records)), {}
 
 
-async def _converted(records: AsyncIterable[Item]) -> AsyncGenerator[Record, None]:
+async def _converted(records: AsyncIterable[Item], named: bool) -> AsyncGenerator[Record, None]:
     number = 0
     async for item in records:
-        yield as_record(item, number)
+        yield as_record(item, number, name_required=named)
         number += 1
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from batchpol.model import Finding, Record, Rule, Severity, Target
 from batchpol.report import FindingsReport
+from batchpol.retarget import RULES as RETARGET_RULES
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import Template, open_source
 from batchpol.validation import RULES as VALIDATE_RULES
 from batchpol.validation import Checker, Verdict
 
-RULES: dict[str, Rule] = VALIDATE_RULES | {rule.code: rule for rule in SOURCE_RULES}
-"""Every finding code there is, of records as they are read and as they are checked."""
+RULES: dict[str, Rule] = VALIDATE_RULES | {rule.code: rule for rule in (*SOURCE_RULES, *RETARGET_RULES)}
+"""Every finding code there is, of records as they are read, moved and checked."""
 
 
 @dataclass(slots=True)

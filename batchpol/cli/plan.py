@@ -11,8 +11,9 @@ import typer
 
 from batchpol.cli import options
 from batchpol.cli.apply import pruned_names
+from batchpol.cli.output import Output, check_output, write_lines
 from batchpol.cli.running import importing, run_batch
-from batchpol.cli.terminal import duration, tell, visible, write, write_bytes
+from batchpol.cli.terminal import duration, tell, visible, write
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -187,34 +188,20 @@ def _place(of: Change | Outcome) -> str:
 
 def undo(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run of apply that compared (the default).")],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines; - is stdout.")] = "-",
+    output: Output = "-",
     last: Annotated[bool, typer.Option("--last", help="Only what the last run wrote, not the ones before it.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
-    from batchpol.report import Replacement
     from batchpol.undo import Undone, undo_records
 
-    _check_output(journal, output)
+    check_output(output, journal, "the journal")
     tally = Undone()
     records = undo_records(journal, tally, last=last)
     lines = (json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
-    if output == "-":
-        write_bytes(lines)
-    else:
-        with Replacement(Path(output)) as target:
-            target.file.writelines(lines)
+    write_lines(lines, output)
     tell(f"{tally.restores:,} records to restore what was there")
     if tally.without_image:
         tell(f"{tally.without_image:,} writes cannot be taken back: nothing was read before them (--blind)")
     if tally.restores and output != "-":
         tell(f"to carry that out: batchpol apply {visible(output)}; it leaves alone what somebody changed since")
-
-
-def _check_output(journal: Path, output: str) -> None:
-    if output == "-":
-        return
-    if not output.lower().endswith((".jsonl", ".ndjson")):
-        raise UsageError(f"what undo writes is JSON Lines: {output}", hint="let its name end in .jsonl")
-    if Path(output).resolve() == journal.resolve():
-        raise UsageError(f"{output} is the journal itself", hint="name another file with --output")

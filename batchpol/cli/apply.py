@@ -96,6 +96,9 @@ def apply(
     period, seconds = options.period_of(rate, higher_quota), _seconds(max_duration)
     most, share = _failures(max_failures)
     pruned = pruned_names(prune, prune_prefix)
+    if prune and blind:
+        hint = "leave --blind out: then what is deleted is in the journal, and undo brings it back"
+        raise UsageError("--prune deletes what is there, and with --blind no copy of it would be kept", hint=hint)
     stem = _stem(input)
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = options.template_of(policy_template, policy_name)

@@ -161,9 +161,17 @@ def test_what_somebody_deleted_meanwhile_is_no_failure(place: Place) -> None:
     for owner in list(place.sandbox.store.policies):
         place.sandbox.store.delete(owner, "other", now=1e12)
     place.save("a.jsonl", kept("a.example"))
-    place.run("apply", "a.jsonl", "--prune", "--blind", "--report", "report.jsonl")
+    place.run("apply", "a.jsonl", "--prune", "--report", "report.jsonl")
     assert place.statuses("report.jsonl") == {"applied": 3}
     assert names(place, "a.example") == {"kept"}
+
+
+def test_nothing_is_pruned_without_a_copy(place: Place) -> None:
+    fill(place, "a.example")
+    place.save("a.jsonl", kept("a.example"))
+    ended = place.run("apply", "a.jsonl", "--prune", "--blind", code=2)
+    assert "no copy of it would be kept" in ended.err
+    assert not place.sandbox.arrivals
 
 
 def test_names_that_cannot_be_listed_end_the_run_before_anything_is_sent(place: Place) -> None:

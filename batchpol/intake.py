@@ -41,10 +41,12 @@ class Queue:
     _identities: array[int] = field(default_factory=lambda: array("Q"))
     _sorted: bool = True
 
-    def add(self, offset: int, identity_first_seen: int) -> None:
-        self._sorted = self._sorted and (not self._identities or identity_first_seen >= self._identities[-1])
+    def add(self, offset: int, identity_first_seen: int, *, first: bool = False) -> None:
+        """Add a change; ``first`` puts it before the others of its identity."""
+        place = 2 * identity_first_seen + (not first)
+        self._sorted = self._sorted and (not self._identities or place >= self._identities[-1])
         self.offsets.append(offset)
-        self._identities.append(identity_first_seen)
+        self._identities.append(place)
 
     def cut(self, last: int) -> None:
         """Leave out what stands behind the place ``last``; only before :meth:`close`."""
@@ -145,17 +147,18 @@ class Intake:
             return
         self._enqueue(change, offset)
 
-    def _enqueue(self, change: Change, offset: int) -> None:
+    def _enqueue(self, change: Change, offset: int, *, first: bool = False) -> None:
         self.to_send += 1
         target = change.target
         queue = self._queues.setdefault(target, Queue())
         key = key_of(target.account, target.region, change.key_identity)
-        queue.add(offset, self._identities.setdefault(key, change.number))
+        queue.add(offset, self._identities.setdefault(key, change.number), first=first)
 
-    def prune(self, target: Target, identity: str, policy_name: str) -> None:
+    def prune(self, target: Target, identity: str, policy_name: str, *, first: bool = False) -> None:
         """Queue the deletion of a policy that the input does not have; it gets a number behind all records.
 
-        Beyond the limit it is only written down, as records are.
+        It goes last of its identity's changes, so that what takes its place is there before, or ``first``. Beyond
+        the limit it is only written down, as records are.
         """
         change = Change(
             self.records, 0, target, identity, identity, policy_name, Action.DELETE, "", sha256(b"").hexdigest()
@@ -165,7 +168,7 @@ class Intake:
         offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
         if self._limit is None or self.to_send < self._limit:
             self.pruned += 1
-            self._enqueue(change, offset)
+            self._enqueue(change, offset, first=first)
 
     def _is_due(self, fate: Fate, *, conditional: bool) -> bool:
         """Whether a change that was asked for before is to be sent again.
@@ -216,11 +219,11 @@ class Intake:
 
     def _drop(self, queue: Queue) -> None:
         kept = Queue()
-        for offset, first_seen in zip(queue.offsets, queue._identities, strict=True):
+        for offset, place in zip(queue.offsets, queue._identities, strict=True):
             if self._journal.read_record(offset).n in self._dropped:
                 self.to_send -= 1
             else:
-                kept.add(offset, first_seen)
+                kept.add(offset, place // 2, first=not place % 2)
         queue.offsets, queue._identities, queue._sorted = kept.offsets, kept._identities, kept._sorted
 
     def _cut(self, limit: int) -> None:

@@ -512,8 +512,8 @@ class Batch:
                 found = await prunable(reads, kept, self.options.prune or "")
             except SesError as error:
                 raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
-            for identity, name in found:
-                intake.prune(target, identity, name)
+            for identity, name, first in found:
+                intake.prune(target, identity, name, first=first)
 
     async def _find_unverified(
         self, aws: Aws, queues: dict[Target, Queue], journal: Journal, history: History, caller: Caller

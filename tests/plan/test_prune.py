@@ -43,6 +43,22 @@ def test_only_what_the_input_has_not_and_only_on_its_identities(place: Place) ->
     ]
 
 
+def test_of_a_full_identity_what_is_pruned_goes_first(place: Place) -> None:
+    for number in range(20):
+        place.put("full.example", f"old-{number}", policy("full.example"))
+    place.save("a.jsonl", [record("full.example", f"new-{number}") for number in range(20)])
+    place.run("apply", "a.jsonl", "--prune", "--report", "report.jsonl")
+    assert names(place, "full.example") == {f"new-{number}" for number in range(20)}
+    assert place.statuses("report.jsonl") == {"applied": 40}
+
+
+def test_of_any_other_what_takes_its_place_is_there_before_it_goes(place: Place) -> None:
+    fill(place, "a.example")
+    place.save("a.jsonl", [record("a.example", "new")])
+    place.run("apply", "a.jsonl", "--prune")
+    assert [it.operation for it in place.writes] == [PUT, *[DELETE] * 3]
+
+
 def test_nothing_is_pruned_unasked(place: Place) -> None:
     fill(place, "a.example")
     place.save("a.jsonl", kept("a.example"))

@@ -26,7 +26,6 @@ from tests.resume.runs import (
     Watcher,
     apply,
     check_truth,
-    closest,
     report,
     row,
     statuses,
@@ -339,5 +338,6 @@ async def test_trying_again_passes_the_gate(sandbox: Sandbox, tmp_path: Path, fa
     source = write_input(tmp_path / "in.jsonl", [row(0), row(1)])
     sandbox.change(faults_at={fault: {1, 2}})
     await apply(sandbox, source, period=0.25)
-    assert len(writes(sandbox)) == 4
-    assert closest(writes(sandbox)) >= 0.24
+    times = [arrival.at for arrival in writes(sandbox)]
+    assert len(times) == 4
+    assert times[-1] - times[0] >= 0.5, "four at once are seen within milliseconds, however busy the machine is"

@@ -229,6 +229,7 @@ class Batch:
         self._scope, self._patience = anyio.CancelScope(), 0.0
         self._notes: list[str] = []
         self._begun = time.monotonic()
+        self._run_id = uuid.uuid4().hex
         self.journal: Journal | None = None
 
     # -- the straight line -------------------------------------------------------------------------------------
@@ -386,7 +387,7 @@ class Batch:
         journal.append(
             Run(
                 format=FORMAT,
-                run_id=uuid.uuid4().hex,
+                run_id=self._run_id,
                 at=self._now(),
                 version=__version__,
                 pid=os.getpid(),
@@ -656,14 +657,17 @@ class Batch:
 
     def _finish(self, journal: Journal) -> Result:
         """Write down the end, then every report from the journal, whatever way the run ended."""
-        reason, code = self._ending(journal.section())
+        section = journal.section()
+        reason, code = self._ending(section)
+        end = End(at=self._now(), reason=reason, exit_code=code)
         try:
             if self._failure is None:
-                journal.append(End(at=self._now(), reason=reason, exit_code=code))
+                journal.append(end)
                 journal.sync()
+                if section is not None and section.run.run_id == self._run_id:  # or else it is an earlier run's
+                    section.end = end
         except JournalUnwritable as error:
             self._failure = error
-        section = journal.section()
         if self._failure is not None:
             reason, code = str(self._failure), 3
         written = []

@@ -23,7 +23,7 @@ from batchpol.errors import AccessRefused, UsageError
 from batchpol.lane import Conduct, Persistence
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.run import Batch, Observer, Options, Preview, Result, Threshold
-from batchpol.ses import Aws, Caller, Connection, Ses, adopt
+from batchpol.ses import Aws, Caller, Connection, Ses, adopt, elsewhere
 from batchpol.source import Template, as_record, open_source
 from batchpol.validation import Checked, Checker
 
@@ -272,6 +272,9 @@ class _Adopted(Aws):
 
     async def caller(self, region: str, account: str = "") -> Caller:
         return Caller(self._target.account, "the owner of the client")
+
+    async def endpoint(self, region: str) -> str:
+        return elsewhere(self._ses.client)
 
     async def ses(self, target: Target) -> Ses:
         if target != self._target:

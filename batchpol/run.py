@@ -230,6 +230,7 @@ class Batch:
         self._notes: list[str] = []
         self._begun = time.monotonic()
         self._run_id = uuid.uuid4().hex
+        self._endpoint = ""
         self.journal: Journal | None = None
 
     # -- the straight line -------------------------------------------------------------------------------------
@@ -308,6 +309,8 @@ class Batch:
     async def _who(self, aws: Aws, region: str) -> Caller:
         try:
             caller = await aws.caller(region)
+            if not self.options.sandbox:  # an embedded SES has another port each time, so that none is written down
+                self._endpoint = await aws.endpoint(region)
         except SesError as error:
             raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=error.hint) from error
         expected = self.options.expect_account
@@ -366,11 +369,6 @@ class Batch:
     @staticmethod
     def _place(caller: Caller, region: str) -> dict[str, str]:
         return {"account": caller.account, "region": region}
-
-    @property
-    def _endpoint(self) -> str:
-        """The endpoint for the journal's header; an embedded SES has another port each time, so it has none."""
-        return "" if self.options.sandbox else self.options.connection.endpoint_url or ""
 
     def _looks_anew(self, history: History) -> bool:
         """After a run that left nothing to go on with, all is compared with what is there by now.

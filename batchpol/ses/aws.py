@@ -20,6 +20,7 @@ from botocore.parsers import ResponseParserError
 
 from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
+from batchpol.ses import discretion
 from batchpol.ses.calls import Ses, hook, sign_with
 from batchpol.ses.translation import plain, translate
 from batchpol.version import __version__
@@ -113,9 +114,11 @@ class Aws:
         self._renewing = anyio.Lock()
 
     async def __aenter__(self) -> Aws:
+        discretion.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        discretion.end()
         with anyio.CancelScope(shield=True):  # connections are closed even when the run is cancelled
             await self._clients.aclose()
 

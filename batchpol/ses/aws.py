@@ -16,6 +16,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from aiohttp import ClientPayloadError
 from botocore.parsers import ResponseParserError
 
 from batchpol.errors import BatchpolError, SesError, UsageError
@@ -31,6 +32,9 @@ KEEP_WARM = 75.0
 STS_ATTEMPTS = 3
 """How often botocore tries one call of STS, whose quota no gate of ours guards: a run of hundreds of roles starts
 with hundreds of calls at once."""
+
+LONGEST_ANSWER = 1 << 24
+"""Bytes of an answer that are read at most; a thousand identities or twenty policies take half a million."""
 
 AWS_HOSTS = (
     ".amazonaws.com",
@@ -364,8 +368,7 @@ def _http_session(endpoint_url: str | None) -> type:
     """An HTTP session class whose instances share their TLS contexts.
 
     Reading the certificate authorities takes 20 to 100 ms and 0.7 MB, more than all else of a client, and each
-    client would do it for itself. Where the endpoint is plain HTTP none are read; what such a server leads on to
-    by TLS is trusted by none, and refused.
+    client would do it for itself. Where the endpoint is plain HTTP none are read.
     """
     built: dict[str, Any] = {}
     lock = threading.Lock()
@@ -387,4 +390,42 @@ def _http_session(endpoint_url: str | None) -> type:
                     built[key] = super()._build_ssl_contexts(proxy_url)
                 return built[key]
 
+        async def _get_session(self, proxy_url: str | None) -> _Straight:
+            return _Straight(await super()._get_session(proxy_url))
+
     return SharedTls
+
+
+class _Straight:
+    """An HTTP session that sends to whom it was told to, and follows no redirect.
+
+    AWS sends none; aiohttp would go along, past the gate, and hand the session token to whatever host is named.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    async def request(self, *args: Any, **options: Any) -> _Bounded:
+        return _Bounded(await self._session.request(*args, **options, allow_redirects=False))
+
+
+class _Bounded:
+    """An answer of aiohttp's, of which no more is read than AWS ever sends."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
+
+    async def read(self) -> bytes:
+        body = bytearray()
+        try:
+            async for piece in self._answer.content.iter_any():
+                body += piece
+                if len(body) > LONGEST_ANSWER:
+                    raise ClientPayloadError(f"an answer of more than {LONGEST_ANSWER:,} bytes")
+        except BaseException:  # as aiohttp does, also when it is cancelled
+            self._answer.close()
+            raise
+        return bytes(body)

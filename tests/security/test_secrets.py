@@ -66,8 +66,8 @@ def logging_all(folder: Path, given: Credentials, **more: str) -> dict[str, str]
     return keys | {"PYTHONPATH": str(folder)} | more
 
 
-def search(folder: Path, ended: subprocess.CompletedProcess[str] | None, secrets: list[Credentials]) -> None:
-    """Every file in the folder and everything said, for everything that must not be there."""
+def search(folder: Path, ended: subprocess.CompletedProcess[str] | None, secrets: list[Credentials]) -> set[str]:
+    """Every file in the folder and everything said, for everything that must not be there; gives their names."""
     needles = [EXTERNAL_ID, PORTAL_TOKEN, "AWS4-HMAC-SHA256 Credential", "SecretAccessKey>"]
     for given in secrets:
         needles += [given.secret_key, given.token.rstrip("="), given.token[20:60]]
@@ -76,6 +76,7 @@ def search(folder: Path, ended: subprocess.CompletedProcess[str] | None, secrets
         places |= {"stdout": ended.stdout, "stderr": ended.stderr}
     for name, text in places.items():
         assert [needle for needle in needles if needle in text] == [], name
+    return set(places)
 
 
 async def test_a_run_with_a_role_and_failures_of_every_kind(
@@ -94,8 +95,8 @@ async def test_a_run_with_a_role_and_failures_of_every_kind(
     assert {arrival.access_key for arrival in writes(sandbox)} <= {given.access_key for given in handed_out[1:]}
     logged = (tmp_path / "everything.log").read_text()
     assert "botocore.endpoint Sending http request: (not shown: it may hold credentials)" in logged
-    assert {"in.journal.jsonl", "r.csv", "r.jsonl", "arrivals.jsonl"} <= {file.name for file in tmp_path.iterdir()}
-    search(tmp_path, ended, handed_out)
+    found = search(tmp_path, ended, handed_out)
+    assert {"in.journal.jsonl", "r.csv", "r.jsonl", "arrivals.jsonl"} <= found
 
 
 class Portal(BaseHTTPRequestHandler):

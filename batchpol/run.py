@@ -43,7 +43,7 @@ from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
-from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.ses import Aws, Caller, Connection, Ses, in_the_clear
 from batchpol.source import Template
 from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
@@ -311,6 +311,8 @@ class Batch:
             caller = await aws.caller(region)
             if not self.options.sandbox:  # an embedded SES has another port each time, so that none is written down
                 self._endpoint = await aws.endpoint(region)
+                if in_the_clear(self._endpoint):
+                    self._notes.append(f"{self._endpoint} has no TLS: who is on the way can read and change requests")
         except SesError as error:
             raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=error.hint) from error
         expected = self.options.expect_account

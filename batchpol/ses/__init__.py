@@ -13,7 +13,7 @@ business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neigh
 import logging
 
 from batchpol.ses import discretion
-from batchpol.ses.aws import Aws, Caller, Connection, elsewhere
+from batchpol.ses.aws import Aws, Caller, Connection, elsewhere, in_the_clear
 from batchpol.ses.calls import IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses, adopt
 from batchpol.ses.translation import EXPIRED, translate
 
@@ -28,6 +28,7 @@ __all__ = [
     "Ses",
     "adopt",
     "elsewhere",
+    "in_the_clear",
     "translate",
 ]
 

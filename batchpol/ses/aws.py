@@ -7,6 +7,7 @@ import ssl
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -345,6 +346,17 @@ def elsewhere(client: Any) -> str:
     """The endpoint of a client, empty where it is one of AWS's own hosts."""
     url = str(client.meta.endpoint_url)
     return "" if (urlsplit(url).hostname or "").endswith(AWS_HOSTS) else url
+
+
+def in_the_clear(url: str) -> bool:
+    """Whether requests to an endpoint leave this machine without TLS."""
+    found = urlsplit(url)
+    if found.scheme != "http" or found.hostname == "localhost":
+        return False
+    try:
+        return not ip_address(found.hostname or "").is_loopback
+    except ValueError:  # a name
+        return True
 
 
 def _config(connection: Connection, service: str, http: type) -> AioConfig:

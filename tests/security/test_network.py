@@ -7,12 +7,14 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from batchpol.errors import NoAnswer, SesError
-from batchpol.ses import Aws, Connection
+from batchpol.ses import Aws, Connection, in_the_clear
 from batchpol.testing import Sandbox
+from tests.resume.runs import REGION, Watcher, apply, row, write_input
 from tests.ses.conftest import DOCUMENT, IDENTITY, TARGET, settle
 
 TOKEN = "session-token-for-one-host-alone"
@@ -102,6 +104,36 @@ async def test_an_answer_without_an_end_is_none_and_fills_no_memory(
         error = await put(url)
     assert isinstance(error, NoAnswer)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kilobytes; it sends 262,144"
+
+
+@pytest.mark.parametrize(
+    ("url", "clear"),
+    [
+        ("http://ses.internal:4566", True),
+        ("http://10.0.0.7", True),
+        ("http://[2001:db8::1]:80", True),
+        ("http://localhost.example.com", True),
+        ("http://localhost:4566", False),
+        ("http://127.0.0.1:4566", False),
+        ("http://[::1]:4566", False),
+        ("https://ses.internal", False),
+        ("", False),
+    ],
+)
+def test_an_endpoint_beyond_this_machine_without_tls_is_said_so(url: str, clear: bool) -> None:
+    assert in_the_clear(url) == clear
+
+
+async def test_the_run_says_it_before_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Sandbox() as sandbox:
+        look_up = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: look_up("127.0.0.1", *rest, **more))
+        watcher, url = Watcher(), f"http://ses.internal:{sandbox.port}"
+        connection = Connection(region=REGION, endpoint_url=url)
+        source = write_input(tmp_path / "in.jsonl", [row(0)])
+        await apply(sandbox, source, observer=watcher, connection=connection, own_session=True, dry_run=True)
+    assert watcher.preview is not None
+    assert watcher.preview.notes == [f"{url} has no TLS: who is on the way can read and change requests"]
 
 
 async def test_the_sandbox_is_not_reached_by_any_other_address_of_this_machine() -> None:

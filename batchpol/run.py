@@ -697,7 +697,12 @@ class Batch:
         if self.options.conduct.plan:
             write_plan(journal.outcomes(section), path)
         else:
-            write_report(journal.outcomes(section), path, columns=section.columns if section else ())
+            write_report(
+                journal.outcomes(section),
+                path,
+                columns=section.columns if section else (),
+                about=section.about() if section else None,
+            )
 
     def _now(self) -> str:
         return self._wall().isoformat(timespec="milliseconds")

@@ -40,7 +40,8 @@ _BAD = (Status.FAILED, Status.UNKNOWN)
 def report(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run that ended, was killed or goes on.")],
     report: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Where to write it, *.csv or *.jsonl; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Where to write it: *.csv, *.jsonl, *.html; may be repeated."),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -63,7 +64,7 @@ def report(
     for note in section.notes:
         tell(f"note: {visible(note)}")
     for path in report:
-        write_report(outcomes(journal, section), path, columns=section.columns, only=chosen)
+        write_report(outcomes(journal, section), path, columns=section.columns, only=chosen, about=section.about())
     counts = {status: count for status, count in section.counts().items() if not chosen or status in chosen}
     write(f"{sum(counts.values()):,} of {len(section):,} records: {_words(counts)}")
     for path in report:

@@ -134,13 +134,13 @@ class Section:
             "input": run.input,
             "account": str(options.get("account", "")),
             "region": str(options.get("region", "")),
-            "endpoint": "an embedded SES (sandbox)" if run.sandbox else run.endpoint,
+            "sandbox": "an embedded SES (sandbox)" if run.sandbox else "",
+            "endpoint": run.endpoint,
             "started_at": run.at,
             "ended_at": end.at if end else "",
             "reason": end.reason if end else "",
             "command": shlex.join(map(str, command)) if isinstance(command, list | tuple) else "",
             "run_id": run.run_id,
-            "version": run.version,
             "period": str(options.get("period", "")),
         }
         return {name: fact for name, fact in facts.items() if fact}

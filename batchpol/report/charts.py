@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
 
-from batchpol.model import Status
+from batchpol.model import Status, shown
 from batchpol.report.pace import Lane, RoundTrips
 
 WIDTH, HEIGHT = 1000.0, 200.0
@@ -18,6 +18,16 @@ _PAUSE = 120.0
 _PAUSE_DRAWN = 0.03
 _DOTTED = 80
 """Records up to which each has its own dot."""
+
+
+LONGEST = 1_000
+"""Characters of one text on the page."""
+
+
+def plain(text: str) -> str:
+    """Text of the input as the page shows it: cut, and what nobody could see (control characters, marks that turn
+    the direction of writing) escaped so that it can be seen."""
+    return shown(text, LONGEST)[1:-1]
 
 
 def label(status: Status) -> str:
@@ -68,7 +78,7 @@ def timeline(lane: Lane, period: float, place: int) -> str:
     """
     stretches = _stretches(lane)
     active = sum(points[-1][0] - points[0][0] for points in stretches)
-    name = f"{lane.account or 'account unknown'} · {lane.region or 'Region unknown'}"
+    name = plain(f"{lane.account or 'account unknown'} · {lane.region or 'Region unknown'}")
     said = _said(lane, period, active, len(stretches) - 1)
     return (
         f'<figure class="lane" id="lane-{place}"><h3>{escape(name)}</h3><div class="chart">'
@@ -133,7 +143,7 @@ def _drawn(lane: Lane, stretches: list[list[tuple[float, int]]], period: float, 
     """The limit first, so that what was sent lies on it."""
     pause = _PAUSE_DRAWN * active
     scale = WIDTH / ((active + pause * (len(stretches) - 1)) or 1.0)
-    tall = HEIGHT / lane.records
+    tall = HEIGHT / lane.records  # from the top, which the last record reaches exactly
     limits, curve, dots, at = [], [], [], 0.0
     for part in stretches:
         start, below = part[0]
@@ -141,11 +151,11 @@ def _drawn(lane: Lane, stretches: list[list[tuple[float, int]]], period: float, 
             yield f'<path class="pause" d="M{(at - pause / 2) * scale:.1f} 0V{HEIGHT:.0f}"/>'
         # The limit from the first record of this part on, until it reaches the number that were sent in it.
         run = min((part[-1][1] - below) * period, part[-1][0] - start)
-        reached = below + (run / period if period else 0)
+        reached = min(below + run / period, lane.records)
         limits.append(
-            f"M{at * scale:.1f} {HEIGHT - below * tall:.1f}L{(at + run) * scale:.1f} {HEIGHT - reached * tall:.1f}"
+            f"M{at * scale:.1f} {(lane.records - below) * tall:.1f}L{(at + run) * scale:.1f} {(lane.records - reached) * tall:.1f}"
         )
-        places = [f"{(at + when - start) * scale:.1f} {HEIGHT - count * tall:.1f}" for when, count in part]
+        places = [f"{(at + when - start) * scale:.1f} {(lane.records - count) * tall:.1f}" for when, count in part]
         curve.append("M" + "L".join(places))
         dots += [f"M{spot}h0" for spot in places]
         at += part[-1][0] - start + pause
@@ -182,7 +192,8 @@ def round_trips(trips: RoundTrips) -> str:
         f'<desc id="trips-d">{escape(said)}</desc>{_grid()}{rects}</svg>'
         f'<p class="axis"><span>{number(bars[0][0])} ms</span><span>{last} ms</span></p></div>'
         f"<figcaption>{escape(said)}</figcaption>"
-        "<details><summary>The same as a table</summary><table class='plain'><caption>How long answers took</caption>"
+        "<details class='same'><summary>The same as a table</summary>"
+        "<table class='plain'><caption>How long answers took</caption>"
         "<thead><tr><th scope='col'>Milliseconds</th><th scope='col'>Answers</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></details></figure>"
     )

@@ -21,9 +21,18 @@ from typing import BinaryIO
 
 import msgspec
 
-from batchpol.model import Outcome, Status, shown
-from batchpol.report.charts import active_seconds, clock, label, lasting, outcome_bar, round_trips, timeline
-from batchpol.report.charts import share_of_limit as share
+from batchpol.model import Outcome, Status
+from batchpol.report.charts import (
+    active_seconds,
+    clock,
+    label,
+    lasting,
+    outcome_bar,
+    plain,
+    round_trips,
+    share_of_limit,
+    timeline,
+)
 from batchpol.report.pace import MOST_LANES, Pace
 from batchpol.report.rows import COLUMNS, Value, extra_name, finding_object, values
 from batchpol.report.summary import WENT_WELL, Cause, Summary
@@ -34,7 +43,6 @@ MOST_ROWS = 100_000
 MOST_BYTES = 64 << 20
 """Size of the table's data, whatever the records look like."""
 MOST_EXTRAS = 20
-LONGEST_CELL = 1_000
 MOST_FINDINGS = 10
 MOST_CHARTS = 50
 CAUSES_SHOWN = 10
@@ -63,13 +71,14 @@ _FACTS = {
     "account": "Account",
     "region": "Region",
     "endpoint": "Sent to",
+    "sandbox": "Sent to",
     "started_at": "Started",
     "ended_at": "Ended",
     "reason": "How it ended",
     "command": "Command",
     "run_id": "Run",
 }
-"""What ``about`` may say of a run, and as what it stands on the page; ``period`` is used, not shown."""
+"""What ``about`` may say of a run, and as what it stands on the page."""
 
 
 def write_page(
@@ -85,7 +94,7 @@ def write_page(
     Args:
         columns: the input's extra columns.
         only: of which statuses the outcomes are, where they are not all of a run's; the page says so.
-        about: facts about the run, by the keys of ``_FACTS``, and ``period``: the seconds that the limit leaves
+        about: facts about the run, by the keys of ``_FACTS``, and its ``period``: the seconds that the limit leaves
             between requests.
     """
     facts = dict(about or {})
@@ -188,12 +197,6 @@ def _cell(value: Value) -> Value:
     return plain(value) if isinstance(value, str) else value
 
 
-def plain(text: str) -> str:
-    """Text of the input as the page shows it: cut, and what nobody could see (control characters, marks that turn
-    the direction of writing) escaped so that it can be seen."""
-    return shown(text, LONGEST_CELL)[1:-1]
-
-
 def embedded(value: object) -> bytes:
     """JSON that may stand inside a ``script`` element: nothing in it could end or begin anything in HTML."""
     found = msgspec.json.encode(value)
@@ -234,16 +237,16 @@ def _parts(
         "script_digest": _digest(script),
         "title": escape(f"{name}: {headline}" if name else headline),
         "headline": escape(headline),
-        "lead": escape(_lead(summary, only)),
+        "lead": escape(_lead(summary, only, summary.can_go_on and "sandbox" not in facts)),
         "facts": _facts(facts),
         "counts": _counts(summary),
         "causes": _causes(summary),
         "pace": _pace(pace, _period(facts)),
         "trips": round_trips(pace.trips) if pace.trips.count else "<p>Nothing was sent, so nothing was answered.</p>",
         "scope": escape(_scope(table)),
-        "caption": "Every record" if table.complete else "Records that were rejected, failed or are unknown",
+        "caption": "Every record of the run" if table.complete else "Records that were rejected, failed or are unknown",
         "head": embedded(_head(table)).decode(),
-        "made": escape(f"batchpol {facts.get('version') or __version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        "made": f"batchpol {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
 
 
@@ -256,7 +259,7 @@ def _headline(summary: Summary) -> str:
     return f"{well:,} of {summary.records:,} records went through"
 
 
-def _lead(summary: Summary, only: Collection[Status]) -> str:
+def _lead(summary: Summary, only: Collection[Status], can_go_on: bool) -> str:
     bad = {status: count for status, count in summary.counts.items() if status not in WENT_WELL}
     said = "Nothing is left to do."
     if bad:
@@ -265,21 +268,28 @@ def _lead(summary: Summary, only: Collection[Status]) -> str:
         said = ""
     if only:
         said += f" This page has only the records that are {' or '.join(label(status) for status in only)}."
-    return said + (" The same command, run again, goes on with what can still be sent." if summary.can_go_on else "")
+    return said + (" The same command, run again, goes on with what can still be sent." if can_go_on else "")
 
 
 def _period(facts: Mapping[str, str]) -> float:
     try:
-        return float(facts.get("period") or 1.0)
+        return max(float(facts.get("period") or 1.0), 1e-6)
     except ValueError:
         return 1.0
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    items = [
-        f"<div><dt>{name}</dt><dd>{_text(facts[key])}</dd></div>" for key, name in _FACTS.items() if facts.get(key)
-    ]
+    shown = {key: _moment(facts[key]) if key.endswith("_at") else facts[key] for key in _FACTS if facts.get(key)}
+    items = [f"<div><dt>{_FACTS[key]}</dt><dd>{_text(fact)}</dd></div>" for key, fact in shown.items()]
     return f'<dl class="facts">{"".join(items)}</dl>' if items else ""
+
+
+def _moment(text: str) -> str:
+    """A time of the journal (ISO 8601) as people write it."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return text
 
 
 def _icon(status: Status) -> str:
@@ -364,7 +374,7 @@ def _lanes(pace: Pace, period: float) -> str:
     rows = []
     for lane in sorted(pace.lanes.values(), key=lambda lane: (lane.account, lane.region)):
         active = active_seconds(lane)
-        used = share(lane, period, active) if active else "–"
+        used = share_of_limit(lane, period, active) if active else "–"
         rows.append(
             f"<tr><th scope='row'>{_text(lane.account)} {_text(lane.region)}</th><td>{lane.records:,}</td>"
             f"<td>{max(0, lane.attempts - lane.records):,}</td><td>{clock(lane.first)}</td><td>{lasting(active)}</td>"

@@ -25,32 +25,32 @@
   }
 
   // What the table shows. sort: what a row is sorted by; a missing value always comes last.
-  const targets = new Set(rows.map((row) => `${row[at.account]} ${row[at.region]}`));
+  const targetOf = (row) => [row[at.account], row[at.region]].filter((part) => !nothing(part)).join(" ");
+  const targets = new Set(rows.map(targetOf).filter(Boolean));
   const time = (row) => (row[at.started_at] || "").slice(0, 19).replace("T", " ");
   const columns = [
-    { name: "Line", key: "line", class: "number", number: true, cell: (row) => String(row[at.line] ?? "") },
+    { name: "Line", key: "line", number: true, cell: (row) => String(row[at.line] ?? "") },
     { name: "Identity", key: "identity", cell: (row) => own(row[at.identity]) },
     { name: "Policy", key: "policy_name", cell: (row) => own(row[at.policy_name]) },
     {
-      name: "Target", key: "account", skip: targets.size < 2,
-      sort: (row) => (nothing(row[at.account]) ? null : `${row[at.account]} ${row[at.region]}`),
-      cell: (row) => own([row[at.account], row[at.region]].filter((part) => !nothing(part)).join(" ")),
+      name: "Target", key: "account", skip: targets.size < 2, sort: targetOf,
+      cell: (row) => own(targetOf(row)),
     },
     {
-      name: "Status", key: "status", class: "status",
+      name: "Status", key: "status",
       cell: (row) => element("span", null, icon(row[at.status]), head.words[row[at.status]]),
     },
     {
-      name: "Reason", key: "error_code", class: "why",
+      name: "Reason", key: "error_code",
       cell: (row) => element(
         "span", null,
         nothing(row[at.error_code]) ? null : element("code", null, own(row[at.error_code])),
         nothing(row[at.message]) ? null : own(brief(row[at.message])),
       ),
     },
-    { name: "Sent (UTC)", key: "started_at", class: "time", cell: (row) => time(row) },
+    { name: "Sent (UTC)", key: "started_at", cell: (row) => time(row) },
     {
-      name: "ms", key: "duration_ms", class: "number", number: true,
+      name: "ms", key: "duration_ms", number: true,
       cell: (row) => (row[at.duration_ms] === null ? "" : row[at.duration_ms].toFixed(row[at.duration_ms] < 10 ? 1 : 0)),
     },
   ].filter((column) => !column.skip);
@@ -113,9 +113,9 @@
         arrows();
         select();
       });
-      return element("th", { scope: "col", role: "columnheader" }, button);
+      return element("th", { scope: "col", role: "columnheader", class: column.key, "data-label": column.name }, button);
     });
-    const details = element("th", { scope: "col", role: "columnheader" }, element("span", { class: "away" }, "Details"));
+    const details = element("th", { scope: "col", role: "columnheader", class: "details" }, element("span", { class: "away" }, "Details"));
     table.append(element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...cells, details)), body);
     arrows();
   }
@@ -133,7 +133,7 @@
     const row = rows[place];
     const cells = columns.map((column) => {
       const content = column.cell(row);
-      const cell = element("td", { role: "cell", "data-label": column.name, class: column.class || "" }, content);
+      const cell = element("td", { role: "cell", "data-label": column.name, class: column.key }, content);
       if (!cell.textContent) cell.classList.add("empty");
       return cell;
     });
@@ -254,7 +254,7 @@
   let folded = [];
   window.addEventListener("beforeprint", () => {
     printing = true;
-    folded = [...document.querySelectorAll("details:not([open])")];
+    folded = [...document.querySelectorAll("details:not([open], .same)")];
     for (const details of folded) details.open = true;
     draw();
   });

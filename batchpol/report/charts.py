@@ -152,9 +152,8 @@ def _drawn(lane: Lane, stretches: list[list[tuple[float, int]]], period: float, 
         # The limit from the first record of this part on, until it reaches the number that were sent in it.
         run = min((part[-1][1] - below) * period, part[-1][0] - start)
         reached = min(below + run / period, lane.records)
-        limits.append(
-            f"M{at * scale:.1f} {(lane.records - below) * tall:.1f}L{(at + run) * scale:.1f} {(lane.records - reached) * tall:.1f}"
-        )
+        ends = (at, below), (at + run, reached)
+        limits.append("M" + "L".join(f"{x * scale:.1f} {(lane.records - count) * tall:.1f}" for x, count in ends))
         places = [f"{(at + when - start) * scale:.1f} {(lane.records - count) * tall:.1f}" for when, count in part]
         curve.append("M" + "L".join(places))
         dots += [f"M{spot}h0" for spot in places]

@@ -702,6 +702,7 @@ class Batch:
                 path,
                 columns=section.columns if section else (),
                 about=section.about() if section else None,
+                sends=journal.sends(),
             )
 
     def _now(self) -> str:

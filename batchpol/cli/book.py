@@ -50,7 +50,7 @@ def report(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Write the report of a journal again, or that of some of its records."""
-    from batchpol.journal import outcomes
+    from batchpol.journal import outcomes, sends
     from batchpol.report import check_report, write_report
 
     chosen = _statuses(only or [])
@@ -64,7 +64,14 @@ def report(
     for note in section.notes:
         tell(f"note: {visible(note)}")
     for path in report:
-        write_report(outcomes(journal, section), path, columns=section.columns, only=chosen, about=section.about())
+        write_report(
+            outcomes(journal, section),
+            path,
+            columns=section.columns,
+            only=chosen,
+            about=section.about(),
+            sends=sends(journal),
+        )
     counts = {status: count for status, count in section.counts().items() if not chosen or status in chosen}
     write(f"{sum(counts.values()):,} of {len(section):,} records: {_words(counts)}")
     for path in report:

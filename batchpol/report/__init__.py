@@ -7,7 +7,7 @@ Knows outcomes and their renderings; not where outcomes come from.
 ``files``    written beside and renamed, mode 0600, never through a link
 ``write``    a whole report, in the format of its suffix
 ``html``     the page; ``page.html``, ``page.css`` and ``page.js`` are its frame, ``charts`` its drawings
-``pace``     when records were sent and how long answers took, counted in bounded memory
+``pace``     when requests were sent and how long answers took, counted in bounded memory
 ``planned``  the report of ``batchpol plan``
 ``findings`` the report of ``batchpol validate``
 ``summary``  counts and causes

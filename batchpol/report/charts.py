@@ -17,7 +17,7 @@ _PAUSE = 120.0
 """Seconds without a request that are left out of a timeline where they are more than a tenth of it, too."""
 _PAUSE_DRAWN = 0.03
 _DOTTED = 80
-"""Records up to which each has its own dot."""
+"""Requests up to which each has its own dot."""
 
 
 LONGEST = 1_000
@@ -71,7 +71,7 @@ def outcome_bar(counts: dict[Status, int]) -> str:
 
 
 def timeline(lane: Lane, period: float, place: int) -> str:
-    """A figure: how many records a lane had sent, against what one every ``period`` seconds allows.
+    """A figure: how many requests had left, against what one every ``period`` seconds allows.
 
     Args:
         place: a number that no other timeline of the page has.
@@ -82,10 +82,10 @@ def timeline(lane: Lane, period: float, place: int) -> str:
     said = _said(lane, period, active, len(stretches) - 1)
     return (
         f'<figure class="lane" id="lane-{place}"><h3>{escape(name)}</h3><div class="chart">'
-        f'<p class="axis up"><span>{lane.records:,} {_records(lane.records)}</span></p>'
+        f'<p class="axis up"><span>{_requests(lane.requests)}</span></p>'
         f'<svg class="plot" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" role="img"'
         f' aria-labelledby="lane-{place}-t lane-{place}-d">'
-        f'<title id="lane-{place}-t">Records sent over time: {escape(name)}</title>'
+        f'<title id="lane-{place}-t">Requests over time: {escape(name)}</title>'
         f'<desc id="lane-{place}-d">{escape(said)}</desc>'
         f"{_grid()}{''.join(_drawn(lane, stretches, period, active))}</svg>"
         f'<p class="axis"><span>{clock(lane.first)}</span><span>{clock(lane.last)} UTC</span></p></div>'
@@ -93,18 +93,19 @@ def timeline(lane: Lane, period: float, place: int) -> str:
     )
 
 
-def _records(count: int) -> str:
-    return "record" if count == 1 else "records"
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count:,} requests"
 
 
 def _said(lane: Lane, period: float, active: float, pauses: int) -> str:
     """The chart in words."""
-    parts = [f"{lane.records:,} {_records(lane.records)} sent in {lasting(active)}"]
+    parts = [f"{_requests(lane.requests)} in {lasting(active)}"]
     if active > 0:
-        parts[0] += f": {(lane.records - 1) / active:.2f} a second, {share_of_limit(lane, period, active)} of the limit"
-    again = lane.attempts - lane.records
-    if again > 0:
-        parts.append(f"{again:,} earlier {'attempt' if again == 1 else 'attempts'} of theirs took a turn as well")
+        parts[0] += (
+            f": {(lane.requests - 1) / active:.2f} a second, {share_of_limit(lane, period, active)} of the limit"
+        )
+    if lane.again:
+        parts.append(f"{lane.again:,} of them tried a record again")
     if pauses:
         parts.append(f"{pauses:,} {'pause' if pauses == 1 else 'pauses'} between runs left out")
     return "; ".join(parts) + "."
@@ -112,16 +113,16 @@ def _said(lane: Lane, period: float, active: float, pauses: int) -> str:
 
 def share_of_limit(lane: Lane, period: float, active: float) -> str:
     """How much of what the limit allowed was used, as a percentage."""
-    return f"{100 * (lane.records - 1) * period / active:.1f}%"
+    return f"{100 * (lane.requests - 1) * period / active:.1f}%"
 
 
 def active_seconds(lane: Lane) -> float:
-    """How long a lane was at work: from its first record to its last, without the pauses between runs."""
+    """How long a lane was at work: from its first request to its last, without the pauses between runs."""
     return sum(points[-1][0] - points[0][0] for points in _stretches(lane))
 
 
 def _stretches(lane: Lane) -> list[list[tuple[float, int]]]:
-    """The curve, parted where nothing was sent for long. Each part begins with the first record known in it."""
+    """The curve, parted where nothing was sent for long. Each part begins with the first request known in it."""
     points = lane.curve()
     if points[0][1] > 1:
         points.insert(0, (lane.first, 1))
@@ -143,23 +144,23 @@ def _drawn(lane: Lane, stretches: list[list[tuple[float, int]]], period: float, 
     """The limit first, so that what was sent lies on it."""
     pause = _PAUSE_DRAWN * active
     scale = WIDTH / ((active + pause * (len(stretches) - 1)) or 1.0)
-    tall = HEIGHT / lane.records  # from the top, which the last record reaches exactly
+    tall = HEIGHT / lane.requests  # from the top, which the last request reaches exactly
     limits, curve, dots, at = [], [], [], 0.0
     for part in stretches:
         start, below = part[0]
         if at:
             yield f'<path class="pause" d="M{(at - pause / 2) * scale:.1f} 0V{HEIGHT:.0f}"/>'
-        # The limit from the first record of this part on, until it reaches the number that were sent in it.
+        # The limit from the first request of this part on, until it reaches the number that were sent in it.
         run = min((part[-1][1] - below) * period, part[-1][0] - start)
-        reached = min(below + run / period, lane.records)
+        reached = min(below + run / period, lane.requests)
         ends = (at, below), (at + run, reached)
-        limits.append("M" + "L".join(f"{x * scale:.1f} {(lane.records - count) * tall:.1f}" for x, count in ends))
-        places = [f"{(at + when - start) * scale:.1f} {(lane.records - count) * tall:.1f}" for when, count in part]
+        limits.append("M" + "L".join(f"{x * scale:.1f} {(lane.requests - count) * tall:.1f}" for x, count in ends))
+        places = [f"{(at + when - start) * scale:.1f} {(lane.requests - count) * tall:.1f}" for when, count in part]
         curve.append("M" + "L".join(places))
         dots += [f"M{spot}h0" for spot in places]
         at += part[-1][0] - start + pause
     yield f'<path class="limit" d="{"".join(limits)}"/><path class="sent" d="{"".join(curve)}"/>'
-    if lane.records <= _DOTTED:
+    if lane.requests <= _DOTTED:
         yield f'<path class="dots" d="{"".join(dots)}"/>'
 
 

@@ -33,7 +33,7 @@ from batchpol.report.charts import (
     share_of_limit,
     timeline,
 )
-from batchpol.report.pace import MOST_LANES, Pace
+from batchpol.report.pace import MOST_LANES, Pace, RoundTrips
 from batchpol.report.rows import COLUMNS, Value, extra_name, finding_object, values
 from batchpol.report.summary import WENT_WELL, Cause, Summary
 from batchpol.version import __version__
@@ -88,6 +88,7 @@ def write_page(
     columns: Sequence[str] = (),
     only: Collection[Status] = (),
     about: Mapping[str, str] | None = None,
+    sends: Iterable[tuple[str, str, str, int]] = (),
 ) -> None:
     """Write the page's bytes (UTF-8), reading the outcomes once and keeping none of them in memory.
 
@@ -96,13 +97,16 @@ def write_page(
         only: of which statuses the outcomes are, where they are not all of a run's; the page says so.
         about: facts about the run, by the keys of ``_FACTS``, and its ``period``: the seconds that the limit leaves
             between requests.
+        sends: the requests for the timelines: account, Region, when it left (ISO 8601), which attempt it was.
     """
     facts = dict(about or {})
-    pace = Pace()
+    pace, trips = Pace(), RoundTrips()
+    for account, region, left, attempt in sends:
+        pace.add(account, region, left, attempt)
     with ExitStack() as stack:
         table = _Table(stack, columns)
-        summary = Summary.of(_passing(outcomes, table, pace))
-        parts = _parts(facts, summary, pace, table, only)
+        summary = Summary.of(_passing(outcomes, table, trips))
+        parts = _parts(facts, summary, table, only) | _charts(pace, trips, _period(facts))
         for name, text in _frame():
             stream.write(text.encode())
             if name == "records":
@@ -111,10 +115,11 @@ def write_page(
                 stream.write(parts[name].encode())
 
 
-def _passing(outcomes: Iterable[Outcome], table: _Table, pace: Pace) -> Iterator[Outcome]:
+def _passing(outcomes: Iterable[Outcome], table: _Table, trips: RoundTrips) -> Iterator[Outcome]:
     for outcome in outcomes:
         table.add(outcome)
-        pace.add(outcome)
+        if outcome.duration_ms is not None:
+            trips.add(outcome.duration_ms)
         yield outcome
 
 
@@ -223,10 +228,15 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _parts(
-    facts: dict[str, str], summary: Summary, pace: Pace, table: _Table, only: Collection[Status]
-) -> dict[str, str]:
-    """Everything the frame asks for but the rows."""
+def _charts(pace: Pace, trips: RoundTrips, period: float) -> dict[str, str]:
+    return {
+        "pace": _pace(pace, period),
+        "trips": round_trips(trips) if trips.count else "<p>Nothing was answered.</p>",
+    }
+
+
+def _parts(facts: dict[str, str], summary: Summary, table: _Table, only: Collection[Status]) -> dict[str, str]:
+    """Everything else the frame asks for but the rows."""
     style, script = _asset("page.css"), _asset("page.js")
     headline = _headline(summary)
     name = plain(facts.get("input", ""))
@@ -241,8 +251,6 @@ def _parts(
         "facts": _facts(facts),
         "counts": _counts(summary),
         "causes": _causes(summary),
-        "pace": _pace(pace, _period(facts)),
-        "trips": round_trips(pace.trips) if pace.trips.count else "<p>Nothing was sent, so nothing was answered.</p>",
         "scope": escape(_scope(table)),
         "caption": "Every record of the run" if table.complete else "Records that were rejected, failed or are unknown",
         "head": embedded(_head(table)).decode(),
@@ -355,11 +363,11 @@ def _pace(pace: Pace, period: float) -> str:
     if not pace.lanes:
         return "<p>Nothing was sent.</p>"
     limit = "one request a second" if period == 1 else f"{1 / period:,.3g} requests a second"
-    charted = sorted(pace.lanes.values(), key=lambda lane: -lane.records)[:MOST_CHARTS]
+    charted = sorted(pace.lanes.values(), key=lambda lane: -lane.requests)[:MOST_CHARTS]
     charted.sort(key=lambda lane: (lane.account, lane.region))
     key = (
         f'<p class="key"><span><svg class="sample" viewBox="0 0 24 10" aria-hidden="true"><path class="sent" '
-        f'd="M0 5h24"/></svg> records sent, by the time of their last attempt</span> <span><svg class="sample" '
+        f'd="M0 5h24"/></svg> requests sent, every attempt counted</span> <span><svg class="sample" '
         f'viewBox="0 0 24 10" aria-hidden="true"><path class="limit" d="M0 5h24"/></svg> the limit: {limit}. On it no '
         "time is lost; what is flat is waiting</span></p>"
     )
@@ -376,13 +384,13 @@ def _lanes(pace: Pace, period: float) -> str:
         active = active_seconds(lane)
         used = share_of_limit(lane, period, active) if active else "–"
         rows.append(
-            f"<tr><th scope='row'>{_text(lane.account)} {_text(lane.region)}</th><td>{lane.records:,}</td>"
-            f"<td>{max(0, lane.attempts - lane.records):,}</td><td>{clock(lane.first)}</td><td>{lasting(active)}</td>"
+            f"<tr><th scope='row'>{_text(lane.account)} {_text(lane.region)}</th><td>{lane.requests:,}</td>"
+            f"<td>{lane.again:,}</td><td>{clock(lane.first)}</td><td>{lasting(active)}</td>"
             f"<td>{used}</td></tr>"
         )
-    charts = f" Charts are below for the {MOST_CHARTS} with the most records." if len(rows) > MOST_CHARTS else ""
-    others = f" {pace.others:,} records of targets beyond {MOST_LANES:,} are left out." if pace.others else ""
-    heads = ("Account and Region", "Records sent", "More attempts", "First (UTC)", "Time", "Of the limit")
+    charts = f" Charts are below for the {MOST_CHARTS} with the most requests." if len(rows) > MOST_CHARTS else ""
+    others = f" {pace.others:,} requests to targets beyond {MOST_LANES:,} are left out." if pace.others else ""
+    heads = ("Account and Region", "Requests", "Tried again", "First (UTC)", "Time", "Of the limit")
     return (
         f"<details><summary>{len(rows):,} targets, each with a limit of its own.{charts}{others}</summary>"
         "<div class='wide' tabindex='0' role='region' aria-label='All targets'><table class='plain'>"

@@ -1,4 +1,4 @@
-"""When a run's records were sent and how long the answers took, in bounded memory however many there are."""
+"""When a run's requests were sent and how long answers took, in bounded memory however many there are."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-
-from batchpol.model import Outcome
 
 MOST_LANES = 1000
 """Lanes told apart; what comes later counts for all the others together."""
@@ -20,7 +18,7 @@ _FINEST = 1 / 8
 
 @dataclass(slots=True)
 class Lane:
-    """What one account and Region got, from the last attempt of each of its records.
+    """The requests to one account and Region.
 
     The bins are aligned to multiples of their width in seconds and double it when they become too many. Only those
     exist in which something was sent, so a pause of days costs nothing.
@@ -28,8 +26,8 @@ class Lane:
 
     account: str
     region: str
-    records: int = 0
-    attempts: int = 0
+    requests: int = 0
+    again: int = 0
     first: float = math.inf
     last: float = -math.inf
     _width: float = _FINEST
@@ -42,13 +40,13 @@ class Lane:
 
     @property
     def seconds(self) -> float:
-        """From the first record sent to the last one."""
+        """From the first request to the last one."""
         return max(0.0, self.last - self.first)
 
-    def add(self, at: float, attempts: int, most: int) -> None:
-        """Count a record whose last attempt left at ``at`` (seconds since 1970), keeping at most ``most`` bins."""
-        self.records += 1
-        self.attempts += attempts
+    def add(self, at: float, attempt: int, most: int) -> None:
+        """Count a request that left at ``at`` (seconds since 1970), keeping at most ``most`` bins."""
+        self.requests += 1
+        self.again += attempt > 1
         self.first, self.last = min(self.first, at), max(self.last, at)
         self._enter(self._bins, int(at // self._width), 1, at)
         while len(self._bins) > most:
@@ -63,7 +61,7 @@ class Lane:
         bins[place] = before + count, max(at, latest)
 
     def curve(self) -> list[tuple[float, int]]:
-        """Points of the curve: at this time (seconds since 1970) so many records had been sent."""
+        """Points of the curve: at this time (seconds since 1970) so many requests had been sent."""
         points, total = [], 0
         for place in sorted(self._bins):
             count, latest = self._bins[place]
@@ -74,23 +72,18 @@ class Lane:
 
 @dataclass(slots=True)
 class Pace:
-    """Filled by :meth:`add` with every outcome; ``others`` are the records of lanes beyond :data:`MOST_LANES`."""
+    """Filled by :meth:`add` with every request; ``others`` are those of lanes beyond :data:`MOST_LANES`."""
 
     lanes: dict[tuple[str, str], Lane] = field(default_factory=dict)
     others: int = 0
-    trips: RoundTrips = field(default_factory=lambda: RoundTrips())
 
-    def add(self, outcome: Outcome) -> None:
-        """Take in one outcome; one that was never sent counts for nothing."""
-        if outcome.duration_ms is not None:
-            self.trips.add(outcome.duration_ms)
-        if not outcome.started_at:
-            return
+    def add(self, account: str, region: str, left: str, attempt: int = 1) -> None:
+        """Take in one request that left at this time (ISO 8601)."""
         try:
-            at = datetime.fromisoformat(outcome.started_at).timestamp()
+            at = datetime.fromisoformat(left).timestamp()
         except ValueError:
-            return  # A journal that a program wrote by itself: its row is shown, the charts do without.
-        place = outcome.account, outcome.region
+            return  # A journal that another program wrote: the charts do without it.
+        place = account, region
         lane = self.lanes.get(place)
         if lane is None:
             if len(self.lanes) >= MOST_LANES:
@@ -98,7 +91,7 @@ class Pace:
                 return
             lane = self.lanes[place] = Lane(*place)
         most = min(MOST_BINS, max(FEWEST_BINS, _SHARED_BINS // len(self.lanes)))
-        lane.add(at, outcome.attempts, most)
+        lane.add(at, attempt, most)
 
 
 _STEP = math.log(1.01)

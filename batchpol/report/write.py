@@ -16,6 +16,9 @@ from batchpol.model import Outcome, Status
 from batchpol.report.files import Replacement, check_place
 from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, extra_name, finding_object, neutral, values
 
+Sent = tuple[str, str, str, int]
+"""One request: account, Region, when it left (ISO 8601), which attempt of its record it was (from 1)."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,6 +56,7 @@ def write_report(
     only: Collection[Status] = (),
     policy: bool = False,
     about: Mapping[str, str] | None = None,
+    sends: Iterable[Sent] = (),
 ) -> None:
     """Write a report to a file, in the format of its suffix.
 
@@ -64,6 +68,7 @@ def write_report(
             input of another run; a page (HTML) has not.
         policy: have that column in any case.
         about: facts about the run, which a page shows above the rows; see :func:`~batchpol.report.html.write_page`.
+        sends: every request of the run, for a page's timelines; not touched where no page is written.
 
     Raises:
         UsageError: no such format, or its place is no plain file.
@@ -71,7 +76,7 @@ def write_report(
     """
     suffix = check_suffix(path)
     with Replacement(Path(path)) as target:
-        render(outcomes, target.file, suffix, columns=columns, only=only, policy=policy, about=about)
+        render(outcomes, target.file, suffix, columns=columns, only=only, policy=policy, about=about, sends=sends)
 
 
 def render(
@@ -83,10 +88,11 @@ def render(
     only: Collection[Status] = (),
     policy: bool = False,
     about: Mapping[str, str] | None = None,
+    sends: Iterable[Sent] = (),
 ) -> None:
     """Write a report's bytes (UTF-8) to a stream; the arguments are those of :func:`write_report`."""
     chosen = (outcome for outcome in outcomes if outcome.status in only) if only else outcomes
-    RENDERINGS[suffix](chosen, stream, _Wanted(columns, only, policy or bool(only), about))
+    RENDERINGS[suffix](chosen, stream, _Wanted(columns, only, policy or bool(only), about, sends))
 
 
 class _Wanted(NamedTuple):
@@ -96,12 +102,13 @@ class _Wanted(NamedTuple):
     only: Collection[Status]
     policy: bool
     about: Mapping[str, str] | None
+    sends: Iterable[Sent]
 
 
 def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
     from batchpol.report.html import write_page  # most runs write none, and it takes a while to import
 
-    write_page(outcomes, stream, columns=wanted.columns, only=wanted.only, about=wanted.about)
+    write_page(outcomes, stream, columns=wanted.columns, only=wanted.only, about=wanted.about, sends=wanted.sends)
 
 
 def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:

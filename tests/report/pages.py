@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from batchpol.model import Finding, Outcome, Severity, Status
+from batchpol.report import write_report
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
 ABOUT = {
@@ -110,6 +111,19 @@ def many(count: int, lanes: int = 1) -> Iterator[Outcome]:
         elif kind < 0.08:
             more |= {"status": Status.UNKNOWN, "error_code": "NoAnswer", "message": "no answer", "attempts": 4}
         yield applied(number, seconds[lane], **more)
+
+
+def write(outcomes: Iterable[Outcome], path: Path, **more: Any) -> None:
+    """Write a page with the requests that these outcomes tell of."""
+    known = list(outcomes)
+    write_report(known, path, sends=sends(known), **more)
+
+
+def sends(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, str, str, int]]:
+    """The last attempt of each."""
+    for outcome in outcomes:
+        if outcome.started_at:
+            yield outcome.account, outcome.region, outcome.started_at, outcome.attempts
 
 
 def embedded(path: Path, name: str) -> Any:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from batchpol.model import Status
-from batchpol.report import COLUMNS, html, write_report
+from batchpol.report import COLUMNS, html
 from batchpol.report.html import write_page
-from tests.report.pages import ABOUT, HOSTILE, applied, embedded, hostile, hostile_about, many, rejected
+from tests.report.pages import ABOUT, HOSTILE, applied, embedded, hostile, hostile_about, many, rejected, sends, write
 
 VOID = {"meta", "link", "br", "input"}
 
@@ -68,7 +68,7 @@ def here(tmp_path: Path) -> Path:
 
 
 def test_it_is_complete_in_itself(here: Path) -> None:
-    write_report(many(300, lanes=5), here, about=ABOUT)
+    write(many(300, lanes=5), here, about=ABOUT)
     text = here.read_text("utf-8")
     assert "//" not in re.sub(r"^\s*//.*$|; //.*$", "", text, flags=re.MULTILINE), (
         "no address, comments of the script aside"
@@ -81,7 +81,7 @@ def test_it_is_complete_in_itself(here: Path) -> None:
 
 
 def test_the_policy_allows_exactly_the_page_s_own_style_and_script(here: Path) -> None:
-    write_report([applied(0, 0)], here)
+    write([applied(0, 0)], here)
     text = here.read_text("utf-8")
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', text)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -93,7 +93,7 @@ def test_the_policy_allows_exactly_the_page_s_own_style_and_script(here: Path) -
 
 def test_text_of_the_input_is_never_markup(here: Path) -> None:
     """The hostile page has the same elements as one of the same shape whose texts are plain."""
-    write_report(hostile(), here, columns=(*HOSTILE, "tenant"), about=hostile_about())
+    write(hostile(), here, columns=(*HOSTILE, "tenant"), about=hostile_about())
     text = here.read_text("utf-8")
     page = Page(text)
     assert page.tags["script"] == 3
@@ -111,7 +111,7 @@ def test_text_of_the_input_is_never_markup(here: Path) -> None:
 
 
 def test_every_payload_comes_back_from_the_page_as_text(here: Path) -> None:
-    write_report(hostile(), here, columns=("tenant",))
+    write(hostile(), here, columns=("tenant",))
     rows = embedded(here, "records")
     assert len(rows) == len(HOSTILE) * len(Status)
     for number, payload in enumerate(HOSTILE):
@@ -124,7 +124,7 @@ def test_every_payload_comes_back_from_the_page_as_text(here: Path) -> None:
 
 def test_counts_rows_and_causes(here: Path) -> None:
     outcomes = list(many(400))
-    write_report(outcomes, here, about=ABOUT)
+    write(outcomes, here, about=ABOUT)
     counts = Counter(outcome.status for outcome in outcomes)
     rows = embedded(here, "records")
     assert [row[COLUMNS.index("line")] for row in rows] == [outcome.line for outcome in outcomes]
@@ -150,18 +150,18 @@ def test_counts_rows_and_causes(here: Path) -> None:
     ],
 )
 def test_the_first_words_say_whether_it_worked(here: Path, outcomes: list, said: str) -> None:
-    write_report(outcomes, here)
+    write(outcomes, here)
     assert said in page_of(here).text
 
 
 def test_a_sandbox_is_not_gone_on_with(here: Path) -> None:
-    write_report([rejected(1, status=Status.NOT_ATTEMPTED)], here, about={"sandbox": "an embedded SES (sandbox)"})
+    write([rejected(1, status=Status.NOT_ATTEMPTED)], here, about={"sandbox": "an embedded SES (sandbox)"})
     assert "an embedded SES" in page_of(here).text
     assert "goes on" not in page_of(here).text
 
 
 def test_extra_columns_and_findings_are_in_the_rows(here: Path) -> None:
-    write_report([rejected(0, extra={"status": "gold", "note": None})], here, columns=("status", "note"))
+    write([rejected(0, extra={"status": "gold", "note": None})], here, columns=("status", "note"))
     head, (row,) = embedded(here, "head"), embedded(here, "records")
     assert head["columns"] == [*COLUMNS, "input_status", "note"]
     assert dict(zip(head["columns"], row, strict=False))["input_status"] == "gold"
@@ -174,7 +174,7 @@ def test_extra_columns_and_findings_are_in_the_rows(here: Path) -> None:
 
 
 def test_only_some_statuses(here: Path) -> None:
-    write_report(many(200), here, only=[Status.FAILED, Status.UNKNOWN], about=ABOUT)
+    write(many(200), here, only=[Status.FAILED, Status.UNKNOWN], about=ABOUT)
     assert {row[COLUMNS.index("status")] for row in embedded(here, "records")} == {"failed", "unknown"}
     assert "only the records that are failed or unknown" in page_of(here).text
 
@@ -186,7 +186,7 @@ def test_too_many_records_leave_the_failures(here: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(html, "MOST_ROWS", 100)
     outcomes = list(many(1000))
     failures = [it.line for it in outcomes if it.status in (Status.REJECTED, Status.FAILED, Status.UNKNOWN)]
-    write_report(outcomes, here)
+    write(outcomes, here)
     assert [row[0] for row in embedded(here, "records")] == failures[:100]
     said = page_of(here).text
     assert "With 1,000 records there are too many for a page" in said
@@ -194,12 +194,12 @@ def test_too_many_records_leave_the_failures(here: Path, monkeypatch: pytest.Mon
     assert f"{1000 - len(failures)} applied" in said, "they are counted all the same"
 
     monkeypatch.setattr(html, "MOST_ROWS", 20)
-    write_report(outcomes, here)
+    write(outcomes, here)
     assert [row[0] for row in embedded(here, "records")] == failures[:20]
     assert "Of those it has the first 20." in page_of(here).text
 
     monkeypatch.setattr(html, "MOST_ROWS", 1000)
-    write_report(outcomes, here)
+    write(outcomes, here)
     assert len(embedded(here, "records")) == 1000
     assert "too many" not in page_of(here).text
 
@@ -208,7 +208,7 @@ def test_long_cells_and_many_columns_do_not_make_a_page_too_large(here: Path, mo
     monkeypatch.setattr(html, "MOST_BYTES", 200_000)
     columns = tuple(f"column{number}" for number in range(50))
     records = (applied(number, number, extra=dict.fromkeys(columns, "x" * 5000)) for number in range(100))
-    write_report(records, here, columns=columns)
+    write(records, here, columns=columns)
     assert here.stat().st_size < 400_000
     assert "30 more columns of the input" in page_of(here).text
     assert embedded(here, "records") == [], "none of those beyond the bounds was a failure"
@@ -222,7 +222,7 @@ def test_memory_does_not_grow_with_the_records() -> None:
     def streamed(count: int) -> int:
         tracemalloc.start()
         try:
-            write_page(many(count), Nowhere())
+            write_page(many(count), Nowhere(), sends=sends(many(count)))
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -233,7 +233,7 @@ def test_memory_does_not_grow_with_the_records() -> None:
 
 def test_a_journal_of_odd_times_is_shown_all_the_same(here: Path) -> None:
     odd = [applied(0, 0, started_at="yesterday", duration_ms=-3.0), applied(1, 0, started_at="", duration_ms=None)]
-    write_report(odd, here, about={"period": "often", "started_at": "noon"})
+    write(odd, here, about={"period": "often", "started_at": "noon"})
     assert len(embedded(here, "records")) == 2
     assert "Nothing was sent." in page_of(here).text
     assert "noon" in page_of(here).text

@@ -5,31 +5,37 @@ from __future__ import annotations
 import random
 import re
 from bisect import bisect
+from collections.abc import Iterable
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
 from batchpol.report.charts import active_seconds, lasting, timeline
-from batchpol.report.pace import MOST_BINS, MOST_LANES, Pace, RoundTrips
-from tests.report.pages import START, applied, many
+from batchpol.report.pace import MOST_BINS, MOST_LANES, Lane, Pace, RoundTrips
+from tests.report.pages import START
 
 
-def pace_of(seconds: list[float], **more: object) -> Pace:
+def at(second: float) -> str:
+    return (START + timedelta(seconds=second)).isoformat(timespec="milliseconds")
+
+
+def pace_of(seconds: Iterable[float], attempt: int = 1) -> Pace:
     pace = Pace()
-    for number, second in enumerate(seconds):
-        pace.add(applied(number, second, **more))
+    for second in seconds:
+        pace.add("111122223333", "eu-west-1", at(second), attempt)
     return pace
 
 
-def lane_of(seconds: list[float]):
+def lane_of(seconds: Iterable[float]) -> Lane:
     (lane,) = pace_of(seconds).lanes.values()
     return lane
 
 
-def test_a_short_run_has_every_record_in_its_curve() -> None:
+def test_a_short_run_has_every_request_in_its_curve() -> None:
     seconds = [0.0, 1.002, 2.01, 3.4]
     curve = lane_of(seconds).curve()
-    assert [(round(at - START.timestamp(), 3), count) for at, count in curve] == list(
+    assert [(round(when - START.timestamp(), 3), count) for when, count in curve] == list(
         zip(seconds, range(1, 5), strict=True)
     )
 
@@ -44,10 +50,10 @@ def test_bins_are_bounded_and_lose_nothing(order: str) -> None:
     lane = lane_of(seconds)
     curve = lane.curve()
     assert 50 < len(curve) <= MOST_BINS
-    assert curve[-1][1] == lane.records == 2000
+    assert curve[-1][1] == lane.requests == 2000
     assert round(lane.seconds, 1) == round(1999 * 1.003, 1)
     seconds.sort()
-    assert [count for _, count in curve] == [bisect(seconds, at - START.timestamp() + 0.001) for at, _ in curve]
+    assert [count for _, count in curve] == [bisect(seconds, when - START.timestamp() + 0.001) for when, _ in curve]
 
 
 def test_a_pause_of_days_costs_no_detail() -> None:
@@ -56,7 +62,7 @@ def test_a_pause_of_days_costs_no_detail() -> None:
     assert round(active_seconds(lane)) == 118
     drawn = timeline(lane, 1.0, 0)
     assert drawn.count('class="pause"') == 1
-    assert "120 records sent in 1 min 58 s: 1.01 a second" in drawn
+    assert "120 requests in 1 min 58 s: 1.01 a second" in drawn
     assert "1 pause between runs left out" in drawn
 
 
@@ -82,27 +88,33 @@ def test_the_curve_of_a_full_lane_lies_on_the_limit_and_a_slower_one_below() -> 
     assert "50.0% of the limit" in half
 
 
-def test_one_record_alone_is_drawn() -> None:
+def test_one_request_alone_is_drawn() -> None:
     drawn = timeline(lane_of([5.0]), 1.0, 0)
-    assert "1 record sent in 0 s." in drawn
+    assert "1 request in 0 s." in drawn
     assert points(drawn, "sent") == [(0.0, 0.0)]
 
 
-def test_attempts_before_the_last_are_said() -> None:
-    (lane,) = pace_of([0, 3], attempts=2).lanes.values()
-    assert "2 earlier attempts of theirs" in timeline(lane, 1.0, 0)
+def test_what_was_tried_again_is_said() -> None:
+    (lane,) = pace_of([0, 3], attempt=2).lanes.values()
+    assert "2 of them tried a record again" in timeline(lane, 1.0, 0)
+
+
+def test_a_time_that_is_none_is_left_out() -> None:
+    pace = Pace()
+    pace.add("111122223333", "eu-west-1", "yesterday")
+    assert pace.lanes == {}
 
 
 def test_lanes_are_bounded() -> None:
     pace = Pace()
     for number in range(MOST_LANES + 5):
-        pace.add(applied(number, number, account=f"{number:012}"))
+        pace.add(f"{number:012}", "eu-west-1", at(number))
     assert len(pace.lanes) == MOST_LANES
     assert pace.others == 5
     pace = Pace()
-    for outcome in many(6_000, lanes=300):
-        pace.add(outcome)
-    assert sum(len(lane.curve()) for lane in pace.lanes.values()) <= 48 * 300
+    for number in range(20_000):
+        pace.add(f"{number % 300:012}", "eu-west-1", at(number))
+    assert 20 * 300 < sum(len(lane.curve()) for lane in pace.lanes.values()) <= 48 * 300
 
 
 def test_round_trips_are_known_to_a_hundredth() -> None:

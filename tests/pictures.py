@@ -17,7 +17,7 @@ PICTURE = Path(__file__).parent.parent / "samples" / "report.png"
 
 
 def run(folder: Path) -> Path:
-    """A run of some records, not all of them good, through a few faults; the page it writes."""
+    """A run of some records, not all of them good; the page it writes."""
     records = tenants(24)
     records[4]["policy"]["Statement"][0]["Action"] = "ses:SendRawEmial"
     records[9]["policy"]["Statement"][0]["Action"] = "ses:SendEmial"
@@ -36,7 +36,7 @@ def run(folder: Path) -> Path:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1000, "height": 1400})
+        page = browser.new_page(viewport={"width": 1000, "height": 1290})
         page.goto(address(run(Path(name))))
         page.screenshot(path=PICTURE)
     sys.stdout.write(f"{PICTURE}: {PICTURE.stat().st_size:,} bytes\n")

@@ -27,7 +27,7 @@ LONGEST = 1_000
 def plain(text: str) -> str:
     """Text of the input as the page shows it: cut, and what nobody could see (control characters, marks that turn
     the direction of writing) escaped so that it can be seen."""
-    return shown(text, LONGEST)[1:-1]
+    return text if len(text) <= LONGEST and text.isprintable() else shown(text, LONGEST)[1:-1]
 
 
 def label(status: Status) -> str:

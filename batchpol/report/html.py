@@ -238,7 +238,7 @@ def _charts(pace: Pace, trips: RoundTrips, period: float) -> dict[str, str]:
 def _parts(facts: dict[str, str], summary: Summary, table: _Table, only: Collection[Status]) -> dict[str, str]:
     """Everything else the frame asks for but the rows."""
     style, script = _asset("page.css"), _asset("page.js")
-    headline = _headline(summary)
+    headline = _headline(summary, only)
     name = plain(facts.get("input", ""))
     return {
         "style": style,
@@ -258,10 +258,12 @@ def _parts(facts: dict[str, str], summary: Summary, table: _Table, only: Collect
     }
 
 
-def _headline(summary: Summary) -> str:
+def _headline(summary: Summary, only: Collection[Status]) -> str:
     well = sum(count for status, count in summary.counts.items() if status in WENT_WELL)
     if not summary.records:
         return "No records"
+    if only:
+        return f"{summary.records:,} {'record' if summary.records == 1 else 'records'}: {_either(only)}"
     if well == summary.records:
         return "The record went through" if well == 1 else f"All {well:,} records went through"
     return f"{well:,} of {summary.records:,} records went through"
@@ -270,13 +272,17 @@ def _headline(summary: Summary) -> str:
 def _lead(summary: Summary, only: Collection[Status], can_go_on: bool) -> str:
     bad = {status: count for status, count in summary.counts.items() if status not in WENT_WELL}
     said = "Nothing is left to do."
-    if bad:
-        said = "The others: " + ", ".join(f"{count:,} {label(status)}" for status, count in bad.items()) + "."
-    if not summary.records:
-        said = ""
     if only:
-        said += f" This page has only the records that are {' or '.join(label(status) for status in only)}."
+        said = f"This page has only the records that are {_either(only)}; the charts are of the whole run."
+    elif bad:
+        said = "The others: " + ", ".join(f"{count:,} {label(status)}" for status, count in bad.items()) + "."
+    elif not summary.records:
+        said = ""
     return said + (" The same command, run again, goes on with what can still be sent." if can_go_on else "")
+
+
+def _either(statuses: Iterable[Status]) -> str:
+    return " or ".join(label(status) for status in statuses)
 
 
 def _period(facts: Mapping[str, str]) -> float:

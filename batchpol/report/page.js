@@ -170,7 +170,8 @@
     const pages = Math.max(1, Math.ceil(found.length / size));
     const page = printing ? 0 : Math.min(state.page, pages - 1);
     body.replaceChildren(...found.slice(page * size, (page + 1) * size).map(line));
-    const all = found.length === rows.length ? `${count(rows.length)} records` : `${count(found.length)} of ${count(rows.length)} records`;
+    const records = rows.length === 1 ? "1 record" : `${count(rows.length)} records`;
+    const all = found.length === rows.length ? records : `${count(found.length)} of ${records}`;
     const cause = state.code === null ? "" : `, with the code ${state.code || "(none)"}`;
     const first = printing && found.length > size ? `; the first ${count(size)} are printed` : "";
     byId("found").textContent = all + cause + first;

@@ -32,10 +32,11 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    found = {name: folder / f"{name}.html" for name in ("few", "many", "hostile", "none")}
+    found = {name: folder / f"{name}.html" for name in ("few", "many", "hostile", "one", "none")}
     write(many(120, lanes=4), found["few"], about=ABOUT)
     write(many(MANY, lanes=2), found["many"], about=ABOUT)
     write(hostile(), found["hostile"], columns=(*HOSTILE, "tenant"), about=hostile_about())
+    write(many(1), found["one"])
     write([], found["none"])
     return found
 
@@ -164,6 +165,11 @@ def test_search_filter_and_sort_by_mouse(visit: Any, pages: dict[str, Path]) -> 
     assert seen.rows()[0] in {str(row[0]) for row in rows if row[12] == slowest}
     page.get_by_role("button", name="Identity").click()
     assert seen.rows()[:12] == [str(number + 2) for number in range(12)], "numbers in names count as numbers"
+
+
+def test_one_record_and_none(visit: Any) -> None:
+    visit("one").found("1 record")
+    visit("none").found("0 records")
 
 
 def test_a_cause_leads_to_its_records(visit: Any) -> None:

@@ -91,6 +91,9 @@ def apply(
         typer.Option(metavar="FILE", help="*.csv or *.jsonl, may be repeated. Default: stem + .report.csv."),
     ] = None,
     output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
+    progress: Annotated[
+        bool, typer.Option("--progress/--no-progress", help="A line every 30 s instead of a picture of the lanes.")
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors are shown all the same.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -112,7 +115,9 @@ def apply(
     # Arguments and input first: AWS's libraries take most of a second to import.
     with open_source(input, format=format) as source:
         with importing():
-            from batchpol.cli.screen import Screen, ask, print_result
+            from batchpol.cli.ending import print_result
+            from batchpol.cli.question import ask
+            from batchpol.cli.screen import observer_of
             from batchpol.lane import Conduct, Persistence
             from batchpol.run import Options, Threshold
             from batchpol.ses import Connection
@@ -154,10 +159,10 @@ def apply(
             warnings_as_errors=warnings_as_errors,
             command=("batchpol", *_harmless(sys.argv[1:])),
         )
-        screen = Screen(quiet=quiet, confirm=None if yes or sandbox or dry_run else ask)
+        screen = observer_of(quiet=quiet, progress=progress, confirm=None if yes or sandbox or dry_run else ask)
         screen.notes(source.notes)
         result = run_batch(source, options, screen, beside=screen.show_progress)
-    print_result(result, output)
+    print_result(result, output, screen.run)
     raise typer.Exit(result.exit_code)
 
 

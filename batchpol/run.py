@@ -36,6 +36,7 @@ from batchpol.errors import (
     UsageError,
 )
 from batchpol.gate import PERIOD, Gates
+from batchpol.identity import check_region
 from batchpol.intake import Intake, Queue, Resumed, changes
 from batchpol.journal import FINISHED, FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
 from batchpol.lane import LEAD, Attempted, Conduct, Lane, Persistence
@@ -317,7 +318,8 @@ class Batch:
         try:
             caller = await aws.caller(region)
         except SesError as error:
-            raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=error.hint) from error
+            hint = error.hint or _hint_of_place(error, region)
+            raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error
         expected = self.options.expect_account
         if expected and caller.account != expected:
             raise TargetMismatch(
@@ -725,6 +727,17 @@ def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> 
         taken[path.resolve()] = what
     for path in reports:
         check_report(path)
+    if journal is not None and not journal.parent.is_dir():
+        text = f"the journal {journal} would be in a folder that is not there"
+        raise UsageError(text, hint=f"make {journal.parent} first")
+
+
+def _hint_of_place(error: SesError, region: str) -> str:
+    """What to look at where AWS cannot be asked at all: a misspelt Region makes a host name that does not exist."""
+    found = check_region(region)
+    if found:
+        return f"check the Region {region}" + (f": {found[0].hint}" if found[0].hint else "")
+    return "check the network, --endpoint-url and --region" if error.http_status == 0 else ""
 
 
 def _durably(journal: Journal, entries: list[Entry]) -> None:

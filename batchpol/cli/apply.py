@@ -13,8 +13,11 @@ from batchpol.cli.running import importing, run_batch
 from batchpol.errors import UsageError
 
 EPILOG = (
-    "Example: batchpol apply tenants.csv --profile prod --region eu-west-1 --expect-account 123456789012. "
-    "Run the same command again to go on where it stopped. "
+    "Examples:\n"
+    "batchpol apply samples/tenants.csv --sandbox\n"
+    "batchpol apply tenants.csv --profile prod --dry-run\n"
+    "batchpol apply tenants.csv --profile prod --region eu-west-1 --expect-account 123456789012\n"
+    "Run the same command again to go on where it stopped.\n"
     "Exit: 0 all applied or unchanged, 1 some rejected, failed or unknown, 2 unusable arguments or input (nothing "
     "sent), 3 stopped early (resumable), 130 interrupted, 143 terminated."
 )

@@ -73,7 +73,8 @@ def next_steps(result: Result, run: Run | None) -> list[str]:
     if result.reason == DRY_RUN:
         return [f"to send them: {shlex.join(command)}"] if Status.NOT_ATTEMPTED in result.summary.counts else []
     if run.sandbox:
-        return ["this was an embedded SES, gone now with all it had; the same command starts over"]
+        gone = ["the embedded SES is gone with all it had; the same command starts over"]
+        return [*_mends(result, []), *(gone if result.summary.can_go_on else [])]
     return [*_mends(result, command), *_way_back(result, command), *_way_on(result, command)]
 
 

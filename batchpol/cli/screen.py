@@ -127,10 +127,11 @@ def _bad(outcome: Outcome) -> str:
 
 def _plan(preview: Preview) -> list[str]:
     where = f" at {preview.endpoint}" if preview.endpoint else ""
+    noun = "record" if preview.records == 1 else "records"
     rejected, duplicates = preview.verdicts[Verdict.REJECTED], preview.verdicts[Verdict.DUPLICATE]
     lines = [
         f"account {preview.caller.account}, caller {visible(preview.caller.arn)}, Region {preview.region}{where}",
-        f"{preview.records:,} records: {preview.to_send:,} to send, {rejected:,} rejected, {duplicates:,} duplicate"
+        f"{preview.records:,} {noun}: {preview.to_send:,} to send, {rejected:,} rejected, {duplicates:,} duplicate"
         + (f", {preview.warnings:,} with warnings" if preview.warnings else ""),
     ]
     if preview.resumed.done or preview.resumed.again or preview.resumed.refused:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import typer
 
 from batchpol.cli import log
-from batchpol.errors import BatchpolError, JournalUnwritable, SesError
+from batchpol.errors import BatchpolError, JournalUnwritable, SesError, UsageError
+
+_CLICK = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 _COLOURS = {"red": 31, "green": 32}
 
@@ -99,6 +102,24 @@ def complain(error: BatchpolError) -> None:
     else:
         hint = f"\n  -> {visible(error.hint)}" if error.hint else ""
         log.put(f"error: {visible(str(error))}{hint}")
+
+
+def say_misuse(error: Exception) -> int | None:
+    """Say what Typer found wrong with the arguments, as our own errors are said; None if it found nothing.
+
+    Its exceptions come from another module with each version of Typer, but what they can do has stayed.
+    """
+    if not isinstance(error, _CLICK):
+        return None
+    known: Any = error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        known.show()
+        return int(known.exit_code)
+    context = getattr(known, "ctx", None)
+    text = str(known.format_message()).rstrip(".")
+    hint = f"see {context.command_path} --help" if context is not None else ""
+    complain(UsageError(text[:1].lower() + text[1:], hint=hint))
+    return int(known.exit_code)
 
 
 def exit_code_of(error: BatchpolError) -> int:

@@ -244,8 +244,14 @@ class Lane:
         """Gate, intent, send, outcome: the promise of the whole tool in four calls."""
         ses = self.ses
         try:
-            if job.deferrals and job.was_read and not job.unsure and not await self._compared_again(job):
-                return
+            if job.deferrals and job.was_read and not job.unsure:
+                passage.ended()  # where reads and writes share one quota, the read needs this turn
+                if not await self._compared_again(job):
+                    return
+                passage = await self.gates.writes.approach(LEAD)
+                if self._line.closed:
+                    self._line.again(job)
+                    return
             await self._intend(job, ses)
             request_id = await self._send(job, passage, ses)
         except SesError as error:

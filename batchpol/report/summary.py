@@ -11,8 +11,8 @@ from batchpol.model import Outcome, Status, shown
 from batchpol.report.rows import reason
 
 EXAMPLES = 3
-CAUSES_SHOWN = 8
-"""Causes that people are shown: what fits a screen or two."""
+CAUSES_SHOWN = 20
+"""Causes that people are shown; runs with more are read in the report."""
 
 MOST_CAUSES = 200
 """Causes told apart; hostile messages cannot make more. What comes later counts for its status alone."""

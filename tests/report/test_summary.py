@@ -145,11 +145,11 @@ def test_hostile_messages_do_not_fill_the_memory() -> None:
 
 
 def test_people_are_shown_the_most_frequent_causes_and_not_what_had_no_turn() -> None:
-    failed = [outcome(n, Status.FAILED, f"Code{kind}", "no") for kind in range(10) for n in range(10 - kind)]
+    failed = [outcome(n, Status.FAILED, f"Code{kind}", "no") for kind in range(22) for n in range(22 - kind)]
     waiting = [outcome(n, Status.NOT_ATTEMPTED, "", "the run ended") for n in range(50)]
     text = summary_text(Summary.of([*failed, *waiting]))
     assert [line for line in text.splitlines() if line.endswith(tuple("0123456789")) and "Code" in line] == [
-        f"{10 - kind} failed, Code{kind}" for kind in range(8)
+        f"{22 - kind} failed, Code{kind}" for kind in range(20)
     ]
     assert text.endswith("… and 2 more causes, of 3 records; the report has them all")
     assert "50 not attempted" in text.splitlines()[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Iterable
 
 from batchpol.cli import log
@@ -38,6 +39,8 @@ def print_result(result: Result, output: str, run: Run | None) -> None:
         counts = {status.value: count for status, count in result.summary.counts.items()}
         log.event("run_ended", level, counts=counts, **_ending(result), seconds=result.summary.seconds, next=steps)
         return
+    if sys.stderr.isatty():
+        tell("")
     for line in [*verdict(result), *(f"report: {visible(str(path))}" for path in result.reports), *steps]:
         tell(line)
 
@@ -85,7 +88,7 @@ def _mends(result: Result, command: list[str]) -> Iterable[str]:
     bad = [status.value for status in (Status.REJECTED, Status.FAILED) if status in counts]
     if bad and journal:
         report = shlex.join(["batchpol", "report", str(journal), "--only", ",".join(bad), "--report", "mend.csv"])
-        yield f"to mend what was {' or '.join(bad)}: {report}, then apply mend.csv"
+        yield f"to mend what is {' or '.join(bad)}, and then apply mend.csv: {report}"
     if refused and not result.summary.can_go_on and command:
         yield f"to send again what SES refused: {shlex.join([*command, '--retry-failed'])}"
 
@@ -99,8 +102,7 @@ def _way_back(result: Result, command: list[str]) -> Iterable[str]:
 def _way_on(result: Result, command: list[str]) -> Iterable[str]:
     if result.journal and result.exit_code in (1, 3, 130, 143) and result.summary.can_go_on:
         typed = f": {shlex.join(command)}" if command else ""
-        kept = f"what went through is in {result.journal}"
-        yield f"to go on, run the same command again{typed} ({kept})"
+        yield f"to go on, run the same command again (what went through is in {result.journal}){typed}"
 
 
 def _command(run: Run) -> list[str]:

@@ -36,9 +36,10 @@ from batchpol.errors import (
     UsageError,
 )
 from batchpol.gate import PERIOD, Gates
+from batchpol.identity import check_region
 from batchpol.intake import Intake, Queue, Resumed, changes
 from batchpol.journal import FINISHED, FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
-from batchpol.lane import LEAD, Conduct, Lane, Persistence
+from batchpol.lane import LEAD, Attempted, Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
@@ -159,6 +160,18 @@ class Observer:
     async def planned(self, preview: Preview) -> bool:
         """The first pass is over; return False to send nothing."""
         return True
+
+    def begun(self, run: Run) -> None:
+        """The run has its header in the journal; the input was not read yet."""
+
+    def lane_started(self, lane: Lane) -> None:
+        """A lane is about to begin; its pace can be read off it while it runs."""
+
+    def lane_ended(self, target: Target, error: SesError | None) -> None:
+        """A lane is through, or was stopped by this error."""
+
+    def attempted(self, target: Target, attempt: Attempted) -> None:
+        """An attempt at a write leaves, or is over."""
 
     async def ended(self) -> None:
         """Everything is over and written down; the journal is still open."""
@@ -314,7 +327,8 @@ class Batch:
                 if in_the_clear(self._endpoint):
                     self._notes.append(f"{self._endpoint} has no TLS: who is on the way can read and change requests")
         except SesError as error:
-            raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=error.hint) from error
+            hint = error.hint or _hint_of_place(error, region)
+            raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error
         expected = self.options.expect_account
         if expected and caller.account != expected:
             raise TargetMismatch(
@@ -384,23 +398,23 @@ class Batch:
         return anew
 
     def _begin(self, journal: Journal, caller: Caller, region: str, *, anew: bool) -> None:
-        journal.append(
-            Run(
-                format=FORMAT,
-                run_id=self._run_id,
-                at=self._now(),
-                version=__version__,
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                input=self._name,
-                sandbox=self.options.sandbox,
-                endpoint=self._endpoint,
-                options=self._place(caller, region)
-                | {"caller": caller.arn, "period": self.options.period, "command": self.options.command},
-                columns=self._columns(),
-                anew=anew,
-            )
+        run = Run(
+            format=FORMAT,
+            run_id=self._run_id,
+            at=self._now(),
+            version=__version__,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            input=self._name,
+            sandbox=self.options.sandbox,
+            endpoint=self._endpoint,
+            options=self._place(caller, region)
+            | {"caller": caller.arn, "period": self.options.period, "command": self.options.command},
+            columns=self._columns(),
+            anew=anew,
         )
+        journal.append(run)
+        self._observer.begun(run)
 
     def _default(self, target: Target) -> Target:
         """The target of records that name none; with several Regions every record has to say its own."""
@@ -599,6 +613,7 @@ class Batch:
             commit=commit,
             settled=self._settled,
             noted=self._observer.noted,
+            attempted=self._observer.attempted,
             planned=self._observer.compared,
             renew=lambda old: aws.renew(target, old),
             wall=self._wall,
@@ -609,9 +624,12 @@ class Batch:
         if self._stopped is not None:
             return
         self._lanes[target] = lane
+        self._observer.lane_started(lane)
         await lane.run(_async(changes(self.journal, queue)))
         if lane.stopped is not None:
             await self._lane_stopped(commit, target, lane.stopped)
+        else:
+            self._observer.lane_ended(target, None)
 
     async def _enter(self, aws: Aws, target: Target, caller: Caller) -> Ses:
         """SES of a target, once it is sure that the credentials are of its account."""
@@ -633,6 +651,7 @@ class Batch:
         data = {"account": target.account, "region": target.region, "error_code": error.code}
         await commit.add(Note(kind=LANE_STOPPED, text=text, at=self._now(), data=data))
         self._observer.noted(target, f"stopped: {text}")
+        self._observer.lane_ended(target, error)
         self._lanes_stopped.append(f"{target} stopped: {text}")
 
     def _not_before(self, last_sent: str | None) -> float:
@@ -726,6 +745,17 @@ def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> 
         taken[path.resolve()] = what
     for path in reports:
         check_report(path)
+    if journal is not None and not journal.parent.is_dir():
+        text = f"the journal {journal} would be in a folder that is not there"
+        raise UsageError(text, hint=f"make {journal.parent} first")
+
+
+def _hint_of_place(error: SesError, region: str) -> str:
+    """What to look at where AWS cannot be asked at all: a misspelt Region makes a host name that does not exist."""
+    found = check_region(region)
+    if found:
+        return f"check the Region {region}" + (f": {found[0].hint}" if found[0].hint else "")
+    return "check the network, --endpoint-url and --region" if error.http_status == 0 else ""
 
 
 def _durably(journal: Journal, entries: list[Entry]) -> None:

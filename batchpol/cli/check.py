@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from batchpol.model import Finding, Record
 
 EPILOG = (
-    "Example: batchpol validate tenants.csv --region eu-west-1 --account 123456789012 --report findings.jsonl. "
+    "Examples:\n"
+    "batchpol validate tenants.csv --region eu-west-1 --account 123456789012 --report findings.jsonl\n"
+    "batchpol validate --explain resource-mismatch\n"
     "Exit: 0 nothing is rejected, 1 some records are, 2 unusable arguments or input."
 )
 

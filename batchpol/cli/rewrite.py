@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from batchpol.source import Template
 
 RENDER_EPILOG = (
-    "Example: batchpol render domains.csv --policy-template policy-template.json --policy-name 'sending-{{tenant_id}}' "
-    "--account 123456789012 --region us-east-1 -o records.jsonl. Exit: 0, 1 some records are rejected and left out, 2 "
-    "unusable arguments or input."
+    "Example:\n"
+    "batchpol render samples/domains.csv --policy-template samples/policy-template.json "
+    "--policy-name 'sending-{{tenant_id}}' --account 123456789012 --region us-east-1\n"
+    "Exit: 0, 1 some records are rejected and left out, 2 unusable arguments or input."
 )
 RETARGET_EPILOG = (
-    "Example: batchpol retarget old.jsonl --to-account 123456789012 --to-region eu-west-1 -o new.jsonl, then batchpol "
-    "plan new.jsonl. Exit: 0, 1 some records cannot be moved and are left out, 2 unusable arguments or input."
+    "Example:\n"
+    "batchpol retarget samples/tenants.jsonl --to-account 111122223333 --to-region eu-west-1 -o moved.jsonl\n"
+    "Exit: 0, 1 some records cannot be moved and are left out, 2 unusable arguments or input."
 )
 
 

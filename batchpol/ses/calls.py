@@ -42,11 +42,14 @@ class _Call:
     attempt: Attempt | None
     scope: anyio.CancelScope
     seconds: float
+    credentials: Any
     sent: bool = False
 
-    async def admit(self) -> None:
+    async def admit(self, request: Any) -> None:
         if self.attempt is not None:
             await self.attempt.admit()
+        if self.credentials is not None:
+            request.context.setdefault("signing", {})["request_credentials"] = self.credentials
         self.scope.deadline = anyio.current_time() + self.seconds
 
     def depart(self) -> None:
@@ -59,10 +62,10 @@ class _Call:
 _call: ContextVar[_Call | None] = ContextVar("batchpol_call", default=None)
 
 
-async def _before_sign(**_: Any) -> None:
+async def _before_sign(request: Any, **_: Any) -> None:
     call = _call.get()
     if call is not None:
-        await call.admit()
+        await call.admit(request)
 
 
 def _before_send(**_: Any) -> None:
@@ -125,12 +128,14 @@ class Ses:
 
     Every method raises a :class:`~batchpol.errors.SesError` and nothing else of AWS's. ``attempt`` is how the
     gate takes part; ``None`` only where no quota is concerned. ``call_timeout`` is in seconds; ``source`` are the
-    credentials that the client's own come from, for whoever renews them.
+    credentials that all others come from, for whoever renews them. ``credentials`` sign instead of the client's own:
+    one client serves every account in a Region, since a client costs 5 ms of processor time and 0.2 MB.
     """
 
     client: Any
     call_timeout: float
     source: Any = None
+    credentials: Any = None
 
     async def put(self, identity: str, policy_name: str, document: str, attempt: Attempt | None) -> str:
         """``PutIdentityPolicy``; returns SES's request id."""
@@ -177,8 +182,8 @@ class Ses:
 
         Raises AccessRefused if there are none to be had, Unreachable if there may be later.
         """
-        credentials = credentials_of(self.client)
-        if credentials is None:
+        credentials = self.credentials or credentials_of(self.client)
+        if credentials is None or getattr(credentials, "refresh_needed", _perhaps)() is False:
             return
         try:
             with anyio.fail_after(self.call_timeout):
@@ -191,7 +196,7 @@ class Ses:
     async def _make(self, method: str, attempt: Attempt | None, **arguments: Any) -> Mapping[str, Any]:
         """Make one attempt."""
         with anyio.CancelScope() as scope:
-            call = _Call(attempt, scope, self.call_timeout)
+            call = _Call(attempt, scope, self.call_timeout, self.credentials)
             token = _call.set(call)
             try:
                 answer: Mapping[str, Any] = await getattr(self.client, method)(**arguments)
@@ -205,6 +210,10 @@ class Ses:
         if call.sent:
             raise NoAnswer("no answer within the time allowed", code="Timeout")
         raise Unreachable("no credentials to sign with within the time allowed", code="Timeout")
+
+
+def _perhaps() -> None:
+    """Whether credentials that do not say so need to be refreshed."""
 
 
 def _request_id(answer: Mapping[str, Any]) -> str:

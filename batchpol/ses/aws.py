@@ -11,9 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiobotocore
 import anyio
-import botocore
 import botocore.exceptions as bx
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCredentials
@@ -24,16 +22,14 @@ from botocore.parsers import ResponseParserError
 from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
 from batchpol.ses.calls import Ses, hook, sign_with
+from batchpol.ses.exchange import USER_AGENT, Exchange
 from batchpol.ses.translation import plain, translate
-from batchpol.version import __version__
 
 KEEP_WARM = 75.0
 """Seconds an idle connection is kept: longer than the widest period of a gate."""
 
 MOST_CONNECTIONS = 10_000
 """Connections of one client: the gates bound what is under way, and a request must not wait once it has departed."""
-
-USER_AGENT = f"batchpol/{__version__} aiobotocore/{aiobotocore.__version__} md/Botocore#{botocore.__version__}"
 
 STS_ATTEMPTS = 3
 """How often botocore tries one call of STS, whose quota no gate of ours guards: a run of hundreds of roles starts
@@ -116,6 +112,7 @@ class Aws:
         self._source: Any = None
         self._roles: dict[str, _Role] = {}
         self._open_clients: dict[tuple[str, str], Any] = {}
+        self._exchanges: dict[str, Exchange] = {}
         self._clients = AsyncExitStack()
         self._opening = anyio.Lock()
         self._renewing = anyio.Lock()
@@ -196,7 +193,8 @@ class Aws:
         """SES through ``client``, signed for with what the target's records need."""
         role = await self._role(target)
         source = await self._credentials()
-        return Ses(client, self.connection.call_timeout, source, role.credentials if role else None)
+        signs = role.credentials if role is not None else None
+        return Ses(client, self.connection.call_timeout, source, signs, await self._exchange(client, target.region))
 
     async def _credentials(self) -> Any:
         """What every client signs with, or assumes its role with."""
@@ -226,8 +224,14 @@ class Aws:
         async with self._opening:
             if key not in self._open_clients:
                 client = await self._open(service, region)
-                self._open_clients[key] = hook(client) if service == "ses" else client
+                self._open_clients[key] = hook(client) if service == "ses" and not self._own_session else client
         return self._open_clients[key]
+
+    async def _exchange(self, client: Any, region: str) -> Exchange | None:
+        """How requests are made: not through the client where nobody but us can have registered anything on it."""
+        if self._own_session and region not in self._exchanges:
+            self._exchanges[region] = await Exchange.of(client)
+        return self._exchanges.get(region)
 
     async def _open(self, service: str, region: str) -> Any:
         connection = self.connection

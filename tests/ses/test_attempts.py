@@ -12,6 +12,7 @@ import botocore.auth
 import pytest
 from aiobotocore.credentials import AioCredentials
 
+import batchpol.ses.exchange
 from batchpol.errors import BatchpolError, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses import Attempt, Aws, Connection, Ses
 from batchpol.ses.calls import sign_with
@@ -195,12 +196,12 @@ async def test_the_gate_is_passed_before_the_signature_and_told_before_the_wire(
     clock = [queued]
     signed: list[str] = []
     order: list[str] = []
-    sign = botocore.auth.SigV4Auth.add_auth
+    text_of = botocore.auth.SigV4Auth.string_to_sign
 
-    def add_auth(self: object, request: object) -> None:
+    def string_to_sign(self: object, request: object, canonical: str) -> str:
         order.append("sign")
-        sign(self, request)
         signed.append(request.context["timestamp"])  # type: ignore[attr-defined]
+        return text_of(self, request, canonical)  # type: ignore[no-any-return]
 
     async def admit() -> None:
         order.append(f"admit after {len(sandbox.arrivals)} arrivals")
@@ -209,8 +210,9 @@ async def test_the_gate_is_passed_before_the_signature_and_told_before_the_wire(
     def departed() -> None:
         order.append(f"departed after {len(sandbox.arrivals)} arrivals")
 
-    monkeypatch.setattr(botocore.auth.SigV4Auth, "add_auth", add_auth)
+    monkeypatch.setattr(botocore.auth.SigV4Auth, "string_to_sign", string_to_sign)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: clock[0])
+    monkeypatch.setattr(batchpol.ses.exchange, "gmtime", lambda: clock[0].utctimetuple())
     async with opened(embedded(), callers=callers) as ses:
         await put(ses, Attempt(admit, departed))
     assert order == ["admit after 0 arrivals", "sign", "departed after 0 arrivals"]
@@ -321,6 +323,7 @@ async def test_the_time_that_signing_took_is_not_taken_from_the_request(
     class Slow(AioCredentials):
         async def get_frozen_credentials(self) -> object:
             ends.append(anyio.current_effective_deadline())
+            await anyio.sleep(0.002)  # uvloop's clock goes by the millisecond
             return await super().get_frozen_credentials()
 
     async with opened(embedded(), callers=callers) as ses:

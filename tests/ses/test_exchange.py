@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
+import botocore.auth
 import pytest
 from aiobotocore.session import AioSession
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
 
+import batchpol.ses.exchange
 from batchpol.errors import PolicyRefused
 from batchpol.ses import Aws, Connection, Ses
+from batchpol.ses.exchange import Signer
 from batchpol.testing import Sandbox
-from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, TARGET, opened
+from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, opened
 from tests.ses.test_attempts import CALLS
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/Writer"
@@ -31,6 +38,30 @@ def read_by_ses(request: Any) -> dict[str, str]:
     texts = {"method": request.method, "url": request.url, "body": request.body}
     texts |= {name: request.headers[name] for name in ("Content-Type", "X-Amz-Security-Token")}
     return {name: text.decode() if isinstance(text, bytes) else text for name, text in texts.items()}
+
+
+@pytest.mark.parametrize("token", [None, "", "IQoJb3JpZ2luX2VjEXAMPLE//" * 30 + "=="])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://email.us-east-1.amazonaws.com/",
+        "https://email.us-east-1.amazonaws.com:443/",
+        "http://127.0.0.1:8000/",
+        "http://[::1]:8000/a%20path/~x/../y/?b=2&a=1",
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"Action=PutIdentityPolicy&Policy=%7B%22%E2%82%AC%22%7D+x"])
+def test_a_signature_is_botocores(url: str, token: str | None, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: now)
+    monkeypatch.setattr(batchpol.ses.exchange, "gmtime", now.utctimetuple)
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "User-Agent": "me", "X-Own": "a  b"}
+    keys = ReadOnlyCredentials(KEY, SECRET, token)
+    expected = AWSRequest("POST", url, headers=headers, data=body)
+    SigV4Auth(keys, "ses", "us-east-1").add_auth(expected)
+    signer = Signer(url, headers, "ses", "us-east-1")
+    for _ in range(2):
+        assert headers | signer.sign(keys, body) == dict(expected.headers)
 
 
 @pytest.mark.parametrize("path", ["", "/", "/ses", "/ses/"])

@@ -354,8 +354,9 @@ class Checker:
         """The document as it will be sent, and where it belongs."""
         alike = self._shapes.match(text)
         if alike and not findings and target is self._target:
-            place = self._places.get(alike[0].removesuffix(named.name))
-            if place is not None:
+            # Cut and compared, not only cut: an ARN that ends before the name is no known beginning with that name.
+            place = self._places.get(alike[0][: -len(named.name)])
+            if place is not None and alike[0].endswith(named.name):
                 findings += alike[1]
                 return self._fitted(text, True, findings), place
         owner = Owner(None if self._has_error(findings, "identity") else named, target)

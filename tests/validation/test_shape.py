@@ -159,6 +159,18 @@ def test_another_identity(target: Target | None) -> None:
                 assert [it for it in together.findings if not it.code.startswith("batch-")] == list(expected.findings)
 
 
+def test_a_resource_that_ends_before_the_name() -> None:
+    checker = Checker(target=TARGET)
+
+    def text(named: str) -> str:
+        return example(Resource=OWN_ARN.replace("example.com", named))
+
+    for n in range(12):
+        assert checker.check(put(f"t{n}.com", policy=text(f"t{n}.com"))).findings == ()
+    for named in ("", "t99", "t99.co", ".com", "99.com"):
+        assert checker.check(put("t99.com", named.strip(".") or "none", text(named))).status is Verdict.REJECTED
+
+
 def test_equal_sids_are_found_in_a_known_shape() -> None:
     def two(first: str, second: str) -> str:
         statement = json.loads(example())["Statement"]

@@ -36,14 +36,15 @@ def test_an_index_is_a_dictionary(steps: list[tuple[str, int, int]]) -> None:
     assert all(index.get(key) == value for key, value in plain.items())
 
 
-def test_an_entry_never_weighs_more_than_36_bytes() -> None:
-    """Right after its table was doubled, that is; 24 at a million."""
+def test_an_entry_never_weighs_more_than_48_bytes() -> None:
+    """Right after its slots were made anew, that is; 30 at a million."""
     index = KeyIndex()
-    for number in range(100_000):
+    for number in range(1 << 17):
         index.setdefault(key_of("tenant", str(number)), number)
-    weight = sum(sys.getsizeof(part) for part in (*index._keys, *index._values))
-    assert len(index) == 100_000
-    assert weight / 100_000 < 37
+    weight = sum(map(sys.getsizeof, (index._keys, index._values, index._slots)))
+    assert len(index) == 1 << 17
+    assert len(index._slots) == 8 << 17
+    assert weight >> 17 < 48
 
 
 def test_keys_tell_their_parts_apart() -> None:

@@ -284,6 +284,18 @@ NAME_LONG = Rule(
 )
 
 RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+"""What can be found offline."""
+
+UNVERIFIED = Rule(
+    "identity-unverified",
+    _WARNING,
+    "The identity is not verified in this account and Region",
+    "SES API Reference, PutIdentityPolicy: an error if the identity is not verified; seen to be taken all the same",
+    "Looked up with GetIdentityVerificationAttributes; --require-verified sends no such record.",
+    bad="example.org, never verified",
+    good="example.com, verified",
+)
+"""Found only by looking the identity up in SES."""
 
 
 # Partitions and Regions

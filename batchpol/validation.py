@@ -7,13 +7,14 @@ it can ever report.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
 from batchpol import grammar, identity, policy
+from batchpol.comparison import ABSENT, well_formed
 from batchpol.errors import UsageError
 from batchpol.grammar import MAX_BYTES
 from batchpol.identity import Identity, Owner
@@ -158,6 +159,16 @@ LIMIT_LIKELY = Rule(
     bad=_records(*(_put(f"name-{number}", arn=False) for number in range(21))),
     good=_records(*(_put(f"name-{number}", arn=False) for number in range(20))),
 )
+IF_MATCH = Rule(
+    "record-if-match",
+    _ERROR,
+    "if_match is nothing that could ever be there",
+    _BATCHPOL,
+    "The column if_match says what must be there for the record to be sent: absent, or digests as batchpol undo "
+    "writes them. Anything else matches nothing, so the record would fail each time it is sent.",
+    bad=_records(_DELETE + ', "if_match": "yesterday"'),
+    good=_records(_DELETE + ', "if_match": "absent"'),
+)
 CAPPED = Rule(
     "record-findings",
     _WARNING,
@@ -214,18 +225,18 @@ class Checked:
     amends: tuple[Amendment, ...] = ()
 
 
-def codes_of(prefixes: Sequence[str]) -> frozenset[str]:
-    """The codes that ``--select`` or ``--ignore`` mean: whole codes, or their first words (``risk``, ``json-``).
+def codes_of(prefixes: Sequence[str], rules: Mapping[str, Rule] = RULES) -> frozenset[str]:
+    """The codes of ``rules`` that ``--select`` or ``--ignore`` mean: whole ones, or first words (``risk``, ``json-``).
 
     Raises UsageError for one that means none.
     """
     meant: set[str] = set()
     for prefix in prefixes:
         start = prefix.strip().lower().rstrip("-*")
-        codes = {code for code in RULES if code == start or code.startswith(start + "-")}
+        codes = {code for code in rules if code == start or code.startswith(start + "-")}
         if not codes:
-            areas = {code.partition("-")[0] for code in RULES}
-            hint = did_you_mean(start, RULES.keys() | areas) or f"codes begin with {', '.join(sorted(areas))}"
+            areas = {code.partition("-")[0] for code in rules}
+            hint = did_you_mean(start, rules.keys() | areas) or f"codes begin with {', '.join(sorted(areas))}"
             raise UsageError(f"There is no finding code {shown(prefix)}", hint=hint)
         meant |= codes
     return frozenset(meant)
@@ -240,6 +251,8 @@ class Checker:
     words: findings that are not selected, or ignored, are not reported and reject nothing, except those without
     which no request could be formed (``Rule.always``). With ``warnings_as_errors`` warnings reject too. Without
     ``changes`` nothing is made to be sent, for those who only want the verdicts: it takes a fifth of the time.
+    ``also`` are the rules behind the problems that records bring along from where they were read; ``select`` and
+    ``ignore`` are for their codes, too.
 
     Raises UsageError for codes that do not exist; checking never raises.
     """
@@ -255,10 +268,12 @@ class Checker:
         require_account: bool = False,
         regions: frozenset[str] = frozenset(),
         changes: bool = True,
+        also: Iterable[Rule] = (),
     ) -> None:
         self._target = target or Target("", "")
-        wanted = (codes_of(select) if select else frozenset(RULES)) - codes_of(ignore)
-        self._unwanted = frozenset(code for code, rule in RULES.items() if code not in wanted and not rule.always)
+        rules = RULES | {rule.code: rule for rule in also}
+        wanted = (codes_of(select, rules) if select else rules.keys()) - codes_of(ignore, rules)
+        self._unwanted = frozenset(code for code, rule in rules.items() if code not in wanted and not rule.always)
         self._limit = MAX_NAMES if LIMIT.code not in self._unwanted else None
         self._warnings_as_errors = warnings_as_errors
         self._require_target = require_target
@@ -311,12 +326,15 @@ class Checker:
 
     def _examined(self, number: int, record: Record, alike: policy.Alike | None) -> Checked:
         """The verdict on a record about which anything may be new; ``alike`` is what its document's shape says."""
-        if record.problems and has_error(record.problems):
-            return Checked(number, record, Verdict.REJECTED, None, _capped(record.problems))
-        findings = list(record.problems)
+        findings = [*self._sifted(record.problems)]
+        if has_error(findings):
+            return Checked(number, record, Verdict.REJECTED, None, _capped(findings))
         named, faults = identity.read_identity(record.identity)
         findings += faults
         findings += identity.check_name(record.policy_name)
+        if record.extra and (expected := if_match_of(record.extra)) and not well_formed(expected):
+            hint = f"leave it empty, or as batchpol undo writes it: {ABSENT}, or digests of 64 hexadecimal digits"
+            findings.append(IF_MATCH.at("if_match", f"{shown(expected)} can never be there", hint))
         target = self._target_of(record, named, findings)
         action = Action.PUT if record.action == "put" else self._action_of(record, findings)
         if action is Action.DELETE:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from batchpol.check import RULES as ALL_RULES
+from batchpol.cli import app
 from batchpol.errors import UsageError
 from batchpol.grammar import minify
-from batchpol.model import Action, Finding, Record, Severity, Target
+from batchpol.model import Action, Finding, Record, Rule, Severity, Target
 from batchpol.validation import Checked, Checker, Verdict, codes_of
 
 from .checks import GOOD, OWN_ARN, TARGET, codes, errors, example, of_text, put
@@ -304,6 +308,14 @@ def test_what_no_request_can_be_formed_without_cannot_be_ignored() -> None:
     assert fates(put(), put(policy=OTHER), ignore=["batch"]) == ["r", "r"]
 
 
+def test_if_match_must_be_able_to_match() -> None:
+    digest = "ab" * 32
+    for said, fate in (("absent", "v"), (digest, "v"), (f"{digest},absent", "v"), (" ", "v"), ("abc", "r"), ("*", "r")):
+        for record in (put(extra={"If_Match": said}), delete(extra={" if_match": said})):
+            assert fates(record) == [fate], said
+    assert fates(put(extra={"if_match": "abc"}), ignore=["record-if-match"]) == ["v"]
+
+
 def test_warnings_can_be_errors() -> None:
     (checked,) = check(put(policy=example(Principal="*")), warnings_as_errors=True)
     assert (checked.status, errors(checked)) == (Verdict.REJECTED, {"risk-public"})
@@ -326,6 +338,30 @@ def test_codes_are_meant_by_their_first_words() -> None:
     assert caught.value.hint == "did you mean risk-public?"
     with pytest.raises(UsageError):
         Checker(select=["re"])
+
+
+def test_the_reader_s_codes_can_be_chosen_too() -> None:
+    made = {"severity": Severity.ERROR, "title": "", "source": "", "why": "", "bad": "", "good": ""}
+    held = Rule("cell-broken", **made, always=True)
+    free = Rule("cell-odd", **made)
+    broken, odd = (put(problems=(rule.at("record", "said"),)) for rule in (held, free))
+    for choice in ({"ignore": ["cell"]}, {"select": ["risk"]}, {"ignore": ["cell-odd"]}):
+        assert fates(broken, odd, also=(held, free), **choice) == ["r", "v"]
+    assert fates(broken, odd, also=(held, free), select=["cell-odd"]) == ["r", "r"]
+    with pytest.raises(UsageError, match='no finding code "cell-odd"'):
+        Checker(ignore=["cell-odd"])
+
+
+def test_every_code_the_reader_has_is_known_to_the_command(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("identity,policy_name,policy\nexample.com,a\nexample.com,b,file://../b.json\n")
+    for rule in ALL_RULES.values():
+        explained = CliRunner().invoke(app, ["validate", "--explain", rule.code])
+        assert (explained.exit_code, explained.stdout.split()[0]) == (0, rule.code)
+    for option in ("--select", "--ignore"):
+        ran = CliRunner().invoke(app, ["validate", str(bad), option, "record", option, "policy-file"])
+        assert ran.exit_code == 1
+        assert {"[record-columns", "[policy-file-outside"} <= set(ran.stdout.split())
 
 
 def test_with_several_regions_each_record_must_name_one_of_them() -> None:

@@ -64,7 +64,7 @@ def test_an_error_rejects_and_a_warning_does_not(rule: Rule) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda it: it.__name__)
 def test_no_rule_is_left_out(module: ModuleType) -> None:
     for rule in vars(module).values():
-        if isinstance(rule, Rule):
+        if isinstance(rule, Rule) and rule is not identity.UNVERIFIED:  # that one needs SES
             assert RULES[rule.code] is rule
 
 

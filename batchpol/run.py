@@ -45,6 +45,7 @@ from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses, in_the_clear
+from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import Template
 from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
@@ -435,6 +436,7 @@ class Batch:
             select=options.select,
             ignore=options.ignore,
             warnings_as_errors=options.warnings_as_errors,
+            also=SOURCE_RULES,
         )
 
     def _intake(self, checker: Checker, journal: Journal, history: History, target: Target) -> Intake:

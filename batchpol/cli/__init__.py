@@ -6,10 +6,13 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ``apply``    records in, one a second to SES, a report out
 ``check``    ``validate``: the first pass alone, offline
 ``plan``     ``plan`` and ``undo``: know before you write, and the way back
+``rewrite``  ``render`` and ``retarget``: from one input to another, offline
 ``book``     ``status`` and ``report``: what a journal says
 ``embedded`` ``sandbox``: the embedded SES for any client
 ``command``  what all commands share: help under headings, ``--config``, ``--log-format``
 ``config``   defaults of options from a TOML file
+``options``  options that several commands have
+``output``   where commands write the input of the next one
 ``running``  an event loop for a batch, signals, the end of the process
 ``screen``   what people see of a run; ``progress`` draws the lanes, ``question`` asks, ``ending`` sums up
 ``events``   the same run as JSON; ``log`` writes one event
@@ -24,7 +27,7 @@ from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import apply, book, check, embedded, log, plan
+from batchpol.cli import apply, book, check, embedded, log, plan, rewrite
 from batchpol.cli.command import Command, Group, State
 from batchpol.cli.running import leave
 from batchpol.cli.terminal import complain, exit_code_of, open_standard_streams, say_misuse
@@ -34,8 +37,7 @@ from batchpol.version import __version__
 app = typer.Typer(
     name="batchpol",
     cls=Group,
-    help="Put sending authorization policies on thousands of Amazon SES identities: each one validated, one request a "
-    "second, and a report row for every record.",
+    help="Sending authorization policies for thousands of Amazon SES identities.",
     epilog="Example, against an embedded SES:\nbatchpol apply samples/tenants.csv --sandbox\n"
     "Every option is also read from a variable, such as BATCHPOL_APPLY_REGION.",
     no_args_is_help=True,
@@ -43,27 +45,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BATCHPOL"},
 )
-app.command(
-    "apply", cls=Command, short_help="Put the policies of INPUT, one a second; a row for each.", epilog=apply.EPILOG
-)(apply.apply)
-app.command("validate", cls=Command, short_help="Check every record of INPUT, offline.", epilog=check.EPILOG)(
-    check.validate
-)
-app.command("plan", cls=Command, short_help="Show what apply would do. Never writes.", epilog=plan.PLAN_EPILOG)(
-    plan.plan
-)
-app.command(
-    "undo", cls=Command, short_help="Write an input that restores what runs replaced.", epilog=plan.UNDO_EPILOG
-)(plan.undo)
-app.command("status", cls=Command, short_help="Say how far a run is, and what to do next.", epilog=book.STATUS_EPILOG)(
-    book.status
-)
-app.command("report", cls=Command, short_help="Write the report of a journal again.", epilog=book.REPORT_EPILOG)(
-    book.report
-)
-app.command("sandbox", cls=Command, short_help="Run the embedded SES for any client.", epilog=embedded.EPILOG)(
-    embedded.sandbox
-)
+for name, call, epilog, short in (
+    ("apply", apply.apply, apply.EPILOG, "Put the policies of INPUT, one a second; a row for each."),
+    ("validate", check.validate, check.EPILOG, "Check every record of INPUT, offline."),
+    ("plan", plan.plan, plan.PLAN_EPILOG, "Show what apply would do. Never writes."),
+    ("undo", plan.undo, plan.UNDO_EPILOG, "Write an input that restores what runs replaced."),
+    ("render", rewrite.render, rewrite.RENDER_EPILOG, "Write what would be sent, for review; offline."),
+    ("retarget", rewrite.retarget, rewrite.RETARGET_EPILOG, "Move records to another account or Region; offline."),
+    ("status", book.status, book.STATUS_EPILOG, "Say how far a run is, and what to do next."),
+    ("report", book.report, book.REPORT_EPILOG, "Write the report of a journal again."),
+    ("sandbox", embedded.sandbox, embedded.EPILOG, "Run the embedded SES for any client."),
+):
+    app.command(name, cls=Command, short_help=short, epilog=epilog)(call)
 
 
 def _version(wanted: bool) -> None:
@@ -88,7 +81,7 @@ def main() -> None:
         log.begin()  # before the arguments are read: what is wrong with them is an event too
     try:
         # Typer's own ending would print its errors in another form than ours.
-        ended: Any = app(standalone_mode=False)
+        ended: Any = app(prog_name="batchpol", standalone_mode=False)
     except BatchpolError as error:
         if State.debug or "--debug" in sys.argv:
             raise

@@ -30,6 +30,7 @@ GROUPS = {
         "--rate", "--i-have-a-higher-quota", "--shared-quota", "--max-failures", "--max-attempts", "--max-outage",
         "--max-duration", "--defer",
     ),
+    "The move": ("--to-account", "--to-region", "--map", "--principals", "--conditions"),
     "Journal, report and output": (
         "--journal", "--fresh", "--retry-failed", "--report", "--only", "--last", "--diff", "--detailed-exitcode",
         "--output", "--progress", "--quiet",
@@ -85,7 +86,7 @@ class Group(TyperGroup):
         _hide_variables(params)
         for it in params:
             if "--show-completion" in it.opts:
-                it.help = "Show completion for the current shell."
+                it.hidden = True  # the README has it; the first help is to fit a screen
         rows = [record for it in params if (record := it.get_help_record(ctx)) is not None]
         with formatter.section("Options"):
             formatter.write_dl(rows)

@@ -5,6 +5,7 @@ A section keeps 17 bytes a record in memory; documents stay in the file.
 
 from __future__ import annotations
 
+import shlex
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -125,6 +126,25 @@ class Section:
         """How many records the run still means to send, or meant to when it ended."""
         return max(0, self.state.count(_NOT_ATTEMPTED) - self.withheld) if self.planned else 0
 
+    def about(self) -> dict[str, str]:
+        """Facts about the run as text, for the top of a report; what is not known is left out."""
+        run, end, options = self.run, self.end, self.run.options
+        command = options.get("command")
+        facts = {
+            "input": run.input,
+            "account": str(options.get("account", "")),
+            "region": str(options.get("region", "")),
+            "sandbox": "an embedded SES (sandbox)" if run.sandbox else "",
+            "endpoint": run.endpoint,
+            "started_at": run.at,
+            "ended_at": end.at if end else "",
+            "reason": end.reason if end else "",
+            "command": shlex.join(map(str, command)) if isinstance(command, list | tuple) else "",
+            "run_id": run.run_id,
+            "period": str(options.get("period", "")),
+        }
+        return {name: fact for name, fact in facts.items() if fact}
+
     def outcomes(self, fd: int) -> Iterator[Outcome]:
         """The report's rows in input order, read from the journal's descriptor one by one."""
         for number, (record_at, fate_at) in enumerate(zip(self.record_at, self.fate_at, strict=True)):
@@ -231,9 +251,15 @@ class _Sections:
         stop = 0
         for entry in entries:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
-            if section is None or isinstance(entry, Run):
+            if section is None:
                 section = self._begin(entry)
-            elif isinstance(entry, _Record):
+            elif type(entry) is _Outcome:  # quicker than isinstance()
+                section.fate_at[entry.n] = at
+                section.state[entry.n] = CODE_OF[entry.status]
+            elif type(entry) is _Intent:
+                section.fate_at[entry.n] = at
+                section.state[entry.n] = _UNKNOWN
+            elif type(entry) is _Record:
                 if entry.n != len(section.state):
                     raise ValueError(f"record {entry.n} stands where {len(section.state)} was due")
                 section.record_at.append(at)
@@ -241,12 +267,8 @@ class _Sections:
                 section.state.append(CODE_OF[entry.verdict] if entry.verdict else _NOT_ATTEMPTED)
                 if not entry.extra.keys() <= section._columns.keys():
                     section.met(entry.extra)
-            elif isinstance(entry, _Outcome):
-                section.fate_at[entry.n] = at
-                section.state[entry.n] = CODE_OF[entry.status]
-            elif isinstance(entry, _Intent):
-                section.fate_at[entry.n] = at
-                section.state[entry.n] = _UNKNOWN
+            elif isinstance(entry, Run):
+                section = self._begin(entry)
             elif isinstance(entry, Planned):
                 section.planned = entry
                 section.withheld = section.state.count(_NOT_ATTEMPTED) - sum(to.changes for to in entry.targets)

@@ -57,6 +57,8 @@ class Command(TyperCommand):
         super().__init__(*arguments, **settings)
         self.params = [*self.params, *_common()]
         _hide_variables(self.params)
+        for param in self.params:
+            _name_variable(param, self.name or "")
 
     def invoke(self, ctx: Any) -> Any:
         State.debug = bool(ctx.params.get("debug"))
@@ -112,6 +114,13 @@ def _hide_variables(params: Iterable[Any]) -> None:
     """Every option has a variable of the same form: said once, not thirty times."""
     for param in params:
         param.show_envvar = False
+
+
+def _name_variable(param: Any, command: str) -> None:
+    """Have an option read from the variable of its own name, where the parameter behind it has another."""
+    long = next((it for it in param.opts if it.startswith("--")), "")[2:].replace("-", "_")
+    if long and long != param.name and param.envvar is None:
+        param.envvar = f"BATCHPOL_{command}_{long}".upper()
 
 
 def _grouped(params: Iterable[Any], ctx: Any) -> dict[str, list[tuple[str, str]]]:

@@ -74,7 +74,8 @@ def next_steps(result: Result, run: Run | None) -> list[str]:
         return []
     command = _command(run)
     if result.reason == DRY_RUN:
-        return [f"to send them: {shlex.join(command)}"] if Status.NOT_ATTEMPTED in result.summary.counts else []
+        valid = result.summary.counts.get(Status.NOT_ATTEMPTED, 0)
+        return [f"to send the {valid:,} that are valid: {shlex.join(command)}"] if valid else []
     if run.sandbox:
         gone = ["the embedded SES is gone with all it had; the same command starts over"]
         return [*_mends(result, []), *(gone if result.summary.can_go_on else [])]

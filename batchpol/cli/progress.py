@@ -23,7 +23,7 @@ from batchpol.cli.terminal import duration, visible
 from batchpol.lane import Lane
 from batchpol.model import Status, Target
 
-REDRAWN = 0.25
+REDRAWN = 0.3
 """Least seconds between two pictures."""
 
 SHARE = 0.01
@@ -36,6 +36,7 @@ IN_HAND = 16
 """Least width of the column that names the record in hand; without room for it there is none."""
 
 GAP = "  "
+HEADS = {"in hand": "in hand (line: record)"}
 _PLAIN, _DIM, _GREEN, _RED = (Style.parse(it) for it in ("none", "dim", "green", "red"))
 _COLOURS = {"applied": _GREEN, "failed": _RED, "unknown": _RED, "in hand": _DIM}
 _COUNTED = (Status.APPLIED, Status.UNCHANGED, Status.FAILED, Status.UNKNOWN)
@@ -164,7 +165,7 @@ def frame(
     if len(rows) > 1:
         cells.append(_totals(standing, len(rows)))
     widths = _widths(cells, width)
-    yield [(_padded(column, column, size), _DIM) for column, size in widths.items()]
+    yield [(_padded(column, HEADS.get(column, column), size), _DIM) for column, size in widths.items()]
     for number, cell in enumerate(cells):
         if number == len(shown) < len(rows):
             yield [(f"... and {len(rows) - len(shown):,} more"[:width], _DIM)]

@@ -84,7 +84,7 @@ class Screen(Observer):
         if not attempt.ended:
             change = attempt.change
             again = f" (attempt {attempt.number})" if attempt.number > 1 else ""
-            self._row(target).in_hand = f"line {change.line}: {change.identity} / {change.policy_name}{again}"
+            self._row(target).in_hand = f"{change.line}: {change.identity} / {change.policy_name}{again}"
 
     def settled(self, outcome: Outcome) -> None:
         self._row(Target(outcome.account, outcome.region)).counts[outcome.status] += 1

@@ -70,7 +70,7 @@ def test_what_was_written_blindly_cannot_be_taken_back() -> None:
 def test_nothing_was_sent() -> None:
     dry = result(DRY_RUN, not_attempted=2)
     assert verdict(dry) == ["dry run: nothing was sent"]
-    assert next_steps(dry, run(command=(*TYPED, "--dry-run"))) == [f"to send them: {AGAIN}"]
+    assert next_steps(dry, run(command=(*TYPED, "--dry-run"))) == [f"to send the 2 that are valid: {AGAIN}"]
     assert verdict(result("not confirmed", 2, not_attempted=2)) == [
         "the run ended early: not confirmed; nothing was sent"
     ]
@@ -97,7 +97,7 @@ def test_the_commands_are_those_to_type(folder: Path, command: Command, ses_sand
     assert dry.code == 0
     assert "ended early" not in dry.err
     last = dry.err.splitlines()[-1]
-    assert shlex.split(last.removeprefix("to send them: "))[1:] == list(typed)
+    assert shlex.split(last.removeprefix("to send the 2 that are valid: "))[1:] == list(typed)
     done = command(*typed, **ses_sandbox.environment())
     assert "all went well" in done.err
     undo = shlex.split(done.err.splitlines()[-1].removeprefix("to take it back: "))

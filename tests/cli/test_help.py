@@ -47,11 +47,25 @@ def test_a_commands_help_is_grouped_and_names_no_variables(name: str, command: C
     assert examples(name)
 
 
-def test_every_option_in_the_groups_exists_and_most_of_apply_is_grouped() -> None:
+def test_every_option_in_the_groups_exists_once() -> None:
     there = {opt for it in GROUP.commands.values() for param in it.params for opt in param.opts} | {"--help"}
     named = [name for names in GROUPS.values() for name in names]
     assert set(named) <= there
     assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_is_read_from_the_variable_of_its_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = GROUP.commands[name]
+    context = type(command).context_class(command, info_name=name, auto_envvar_prefix=f"BATCHPOL_{name.upper()}")
+    shared = {"config": "BATCHPOL_CONFIG"}
+    for param in command.params:
+        if param.param_type_name == "option":
+            long = next(it[2:] for it in param.opts if it.startswith("--"))
+            variable = shared.get(long, f"BATCHPOL_{name}_{long}".replace("-", "_").upper())
+            monkeypatch.setenv(variable, "1")
+            assert param.resolve_envvar_value(context) == "1", variable
+            monkeypatch.delenv(variable)
 
 
 def test_version(command: Command) -> None:

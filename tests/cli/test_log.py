@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batchpol.cli import ending as ending_module
+from batchpol.cli import events as events_module
 from batchpol.cli import log
 from batchpol.cli.events import Events
 from batchpol.errors import NoAnswer
@@ -19,6 +22,7 @@ from batchpol.sandbox import SandboxOptions
 from batchpol.testing import running_sandbox
 from tests.cli.conftest import Command
 from tests.e2e.command import FAST, policy, record, save_table
+from tests.readme_commands import README
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 TARGET = Target("123456789012", "us-east-1")
@@ -103,3 +107,18 @@ def test_quiet_leaves_warnings_and_errors(events: Any) -> None:
     log.event("attempt_refused", "warning")
     log.event("lane_stopped", "error")
     assert [it["event"] for it in events()] == ["attempt_refused", "lane_stopped"]
+
+
+def test_the_readme_lists_every_event() -> None:
+    source = Path(events_module.__file__).read_text("utf-8") + Path(ending_module.__file__).read_text("utf-8")
+    named = set(re.findall(r"""log\.event\(\s*"([a-z_]+)""", source))
+    assert {"run_begun", "attempt_refused", "lane_widened", "run_ended"} <= named
+    listed = re.findall(r"^\| (`[a-z_`, ]+`) \| ", README.read_text("utf-8"), re.MULTILINE)
+    assert named <= {name for cell in listed for name in re.findall("[a-z_]+", cell)}
+
+
+def test_other_commands_write_events_too(folder: Path, command: Command) -> None:
+    save_table(folder / "excel.csv", [record("a.example")], delimiter=";")
+    ended = command("plan", "excel.csv", "--sandbox", "--log-format", "json")
+    assert ended.code == 0, ended.err
+    assert {json.loads(line)["event"] for line in ended.err.splitlines()} == {"message"}

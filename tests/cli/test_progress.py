@@ -15,6 +15,7 @@ from rich.console import Console
 from batchpol.cli.progress import Row, Standing, frame, show
 from batchpol.gate import Gates
 from batchpol.model import Status, Target
+from tests.pictures_terminal import PICTURE, picture, screen
 
 REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-2", "us-gov-west-1")
 WIDTHS = (60, 80, 100, 140, 200)
@@ -127,3 +128,19 @@ async def test_it_is_drawn_four_times_a_second_at_most_and_only_when_something_c
         assert 10 <= await drawn_in(10) <= 44
         tasks.cancel_scope.cancel()
     assert file.getvalue().endswith("\x1b[2K"), "it takes itself away"
+
+
+def test_the_pictures_lines_are_those_that_stand_on_the_terminal() -> None:
+    redrawn = (
+        "first\r\n\x1b[2mold one\x1b[0m\nold two\r\x1b[2K\x1b[1A\x1b[2Kline: \x1b[31mfailed\x1b[0m\nnew\n\x1b[32mbar"
+    )
+    assert screen(redrawn) == ["first", "line: \x1b[31mfailed\x1b[0m", "new", "\x1b[32mbar"]
+
+
+def test_the_readmes_picture_loads_nothing() -> None:
+    drawn = PICTURE.read_text(encoding="utf-8")
+    assert len(drawn) < 100_000
+    assert "in hand" in drawn.replace("&#160;", " ")
+    for words in ("@font-face", "@import", "url(http", "href", "<script", "<image"):
+        assert words not in drawn
+        assert words not in picture(["$ \x1b[31mred\x1b[0m"])

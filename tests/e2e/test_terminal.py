@@ -140,7 +140,7 @@ def test_the_lanes_are_seen_while_they_run_and_failures_above_them(tmp_path: Pat
     assert re.search(r"us-east-1 +[012]/2 ", picture)
     assert re.search(r"eu-west-1 +[01]/1 ", picture)
     assert re.search(r"all 2 +[0-3]/3 ", picture)
-    assert "line 2: t0.example / tenant" in picture
+    assert "2: t0.example / tenant" in picture
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1, "the cursor is back"
     assert "over, but 1 of 3 records" in picture[picture.rindex("3 records in") :]
 

@@ -23,16 +23,15 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from batchpol.access import enter, identify, region_of
 from batchpol.commit import GroupCommit
 from batchpol.comparison import Effect
 from batchpol.errors import (
-    AccessRefused,
     BatchpolError,
     JournalError,
     JournalMismatch,
     JournalUnwritable,
     SesError,
-    TargetMismatch,
     UsageError,
 )
 from batchpol.gate import PERIOD, Gates
@@ -239,10 +238,10 @@ class Batch:
         """
         check_places(self._name, self.options.journal, self.options.reports)
         async with self._make_aws(self.options.connection) as aws:
-            region = self._region(aws)
+            region = region_of(aws, self.options.regions)
             caller = None
             with self._stoppable(0):
-                caller = await self._who(aws, region)
+                caller = await identify(aws, region, self.options.expect_account)
             if caller is None:
                 return self._never_begun()
             checker = self._checker(Target(caller.account, region))
@@ -292,27 +291,6 @@ class Batch:
         return Result(Summary(), code, f"{reason} before anything was sent", (), None)
 
     # -- before the first request ------------------------------------------------------------------------------
-
-    def _region(self, aws: Aws) -> str:
-        region = self.options.regions[0] if self.options.regions else aws.region()
-        if not region:
-            raise UsageError(
-                "no AWS Region is set", hint="name one with --region, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
-            )
-        return region
-
-    async def _who(self, aws: Aws, region: str) -> Caller:
-        try:
-            caller = await aws.caller(region)
-        except SesError as error:
-            raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=error.hint) from error
-        expected = self.options.expect_account
-        if expected and caller.account != expected:
-            raise TargetMismatch(
-                f"the credentials belong to account {caller.account} ({caller.arn}), not to the expected {expected}",
-                hint="choose the right profile or credentials, or correct --expect-account",
-            )
-        return caller
 
     def _open_journal(self, caller: Caller, region: str) -> tuple[Journal, History]:
         """The journal to write and what earlier runs left in it; a dry run reads it and leaves it alone."""
@@ -605,18 +583,9 @@ class Batch:
             await self._lane_stopped(commit, target, lane.stopped)
 
     async def _enter(self, aws: Aws, target: Target, caller: Caller) -> Ses:
-        """SES of a target, once it is sure that the credentials are of its account."""
-        if target in self._entered:
-            return self._entered[target]
-        if self.options.connection.role_arn:
-            caller = await aws.caller(target.region, target.account)
-        if caller.account != target.account:
-            raise AccessRefused(
-                f"the credentials are of account {caller.account}, the records of {target.account}",
-                code="WrongAccount",
-                hint="use credentials of that account, or --role-arn with {account} in it",
-            )
-        self._entered[target] = await aws.ses(target)
+        """SES of a target, entered once."""
+        if target not in self._entered:
+            self._entered[target] = await enter(aws, target, caller, assumes=bool(self.options.connection.role_arn))
         return self._entered[target]
 
     async def _lane_stopped(self, commit: GroupCommit[Entry], target: Target, error: SesError) -> None:

@@ -6,6 +6,7 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ``apply``  records in, one a second to SES, a report out
 ``check``  ``validate``: the first pass alone, offline
 ``plan``   ``plan`` and ``undo``: know before you write, and the way back
+``export`` ``export``: what is there, as an input (``exporting``: what people see of it)
 ``book``   ``status`` and ``report``: what a journal says
 ``embedded`` ``sandbox``: the embedded SES for any client
 ``running`` an event loop for a batch, signals, the end of the process
@@ -21,7 +22,7 @@ from typing import Annotated
 
 import typer
 
-from batchpol.cli import apply, book, check, embedded, plan
+from batchpol.cli import apply, book, check, embedded, export, plan
 from batchpol.cli.running import leave
 from batchpol.cli.terminal import complain, exit_code_of, open_standard_streams
 from batchpol.errors import BatchpolError
@@ -40,6 +41,7 @@ app.command("apply", epilog=apply.EPILOG)(apply.apply)
 app.command("validate", epilog=check.EPILOG)(check.validate)
 app.command("plan", epilog=plan.PLAN_EPILOG)(plan.plan)
 app.command("undo", epilog=plan.UNDO_EPILOG)(plan.undo)
+app.command("export", epilog=export.EPILOG)(export.export)
 app.command("status", epilog=book.STATUS_EPILOG)(book.status)
 app.command("report", epilog=book.REPORT_EPILOG)(book.report)
 app.command("sandbox", epilog=embedded.EPILOG)(embedded.sandbox)

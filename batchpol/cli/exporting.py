@@ -1,0 +1,112 @@
+"""What people see of an export: who and where, what it costs before it is begun, progress."""
+
+from __future__ import annotations
+
+import anyio
+
+from batchpol.cli.progress import is_wanted, show_bar
+from batchpol.cli.terminal import duration, tell, visible
+from batchpol.errors import SesError
+from batchpol.export import Book, Observer, Options, TargetReader
+from batchpol.model import Target
+from batchpol.ses import Caller
+
+EVERY = 30.0
+"""Seconds between two lines of progress where the output is no terminal."""
+
+SHOWN = 20
+"""Targets that are told of; the others are counted."""
+
+
+class Screen(Observer):
+    """Shows an export on standard error.
+
+    Args:
+        quiet: no progress and no costs; errors all the same.
+    """
+
+    def __init__(self, options: Options, *, quiet: bool) -> None:
+        self._options, self._quiet = options, quiet
+        self._readers: list[TargetReader] = []
+        self._targets = 0
+        self._policies = 0
+        self._listed = anyio.Event()
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            tell(text)
+
+    def begun(self, caller: Caller, targets: list[Target], book: Book) -> None:
+        self._targets = len(targets)
+        where = ", ".join(map(str, targets[:SHOWN])) + (f", {len(targets) - SHOWN:,} more" if targets[SHOWN:] else "")
+        if len(targets) == 1 and targets[0].account == caller.account:
+            where = f"Region {targets[0].region}"
+        endpoint = self._options.connection.endpoint_url
+        at = f" at {visible(endpoint)}" if endpoint else ""
+        self.say(f"account {caller.account}, caller {visible(caller.arn)}, {where}{at}")
+        for note in book.notes:
+            self.say(f"note: {visible(note)}")
+        if len(book):
+            self.say(
+                f"going on from {visible(str(book.path))}, begun {book.begun}: {len(book):,} identities read before"
+            )
+
+    def listed(self, reader: TargetReader) -> None:
+        """What is to be read of a target, and how long that takes."""
+        self._readers.append(reader)
+        if len(self._readers) <= SHOWN:
+            self.say(f"{reader.target}: {_costs(reader, self._options.period)}")
+        self._if_all_listed()
+
+    def read(self, target: Target, identity: str, policies: int) -> None:
+        self._policies += policies
+
+    def unreadable(self, target: Target, identity: str, error: SesError) -> None:
+        tell(f"{target}: not read: {visible(identity)}: {error.code}: {visible(str(error))}")
+
+    def noted(self, target: Target, text: str) -> None:
+        tell(f"{target}: {visible(text)}")
+
+    def stopped(self, target: Target, text: str) -> None:
+        tell(f"{target}: {visible(text)}")
+        self._targets -= target not in [reader.target for reader in self._readers]
+        self._if_all_listed()
+
+    def _if_all_listed(self) -> None:
+        if len(self._readers) == self._targets:
+            self._listed.set()
+
+    async def show_progress(self) -> None:
+        """A bar on a terminal once it is known of how much, else a line now and then; runs until cancelled."""
+        if self._quiet:
+            return
+        if is_wanted():
+            await self._listed.wait()
+            await show_bar(self._total(), self._done, self._words)
+        while True:
+            await anyio.sleep(EVERY)
+            self.say(f"{self._done():,} of {self._total():,} identities: {self._words()}")
+
+    def _total(self) -> int:
+        return sum(len(reader.identities) for reader in self._readers)
+
+    def _done(self) -> int:
+        return self._total() - sum(reader.left for reader in self._readers)
+
+    def _words(self) -> str:
+        left = max((reader.seconds for reader in self._readers), default=0.0)
+        return f"{self._policies:,} policies, about {duration(left)} left"
+
+
+def _costs(reader: TargetReader, period: float) -> str:
+    count = len(reader.identities)
+    known = count - reader.left
+    words = f"{reader.present:,} identities"
+    if count != reader.present:
+        words += f", {count:,} of them match"
+    if known:
+        words += f", {known:,} were read before"
+    if not reader.left:
+        return f"{words}; nothing to read"
+    pace = "one a second" if period == 1 else f"one every {period:g} s"
+    return f"{words}; {reader.left:,} to read, about {duration(reader.seconds)} at {pace}"

@@ -68,6 +68,8 @@ class TargetReader:
     """Those to export, in the order of the listing."""
     left: int = 0
     """How many of them are not read yet."""
+    postponed: list[str] = field(default_factory=list)
+    """Those that SES did not answer for, to be read after the others."""
     unreadable: list[str] = field(default_factory=list)
     """Those that SES did not let us read."""
     complete: bool = False
@@ -109,9 +111,8 @@ class TargetReader:
             wanted = [name for name in self.identities if not self.known(name)]
             self.left = len(wanted)
             self.watch.listed(self)
-            unread: list[str] = []
-            await self._read_all(wanted, unread)
-            await self._read_all(unread, None)
+            await self._read_all(wanted, self.postponed)
+            await self._read_all(self.postponed, None)
             self.complete = not self._halted
 
     def halt(self) -> None:
@@ -139,23 +140,23 @@ class TargetReader:
                 token, first = page[1], False
         return list(found)
 
-    async def _read_all(self, identities: list[str], unread: list[str] | None) -> None:
+    async def _read_all(self, identities: list[str], postponed: list[str] | None) -> None:
         """Read identities, in order, some at a time: where an answer takes long, the next does not wait for it."""
         pending = iter(identities)
         async with anyio.create_task_group() as tasks:
             for _ in range(min(self.persistence.in_flight, len(identities))):
-                tasks.start_soon(self._read_on, pending, unread)
+                tasks.start_soon(self._read_on, pending, postponed)
 
-    async def _read_on(self, pending: Iterator[str], unread: list[str] | None) -> None:
-        """Read what is pending; what SES does not answer for now is put into ``unread`` if that is given."""
+    async def _read_on(self, pending: Iterator[str], postponed: list[str] | None) -> None:
+        """Read what is pending; what SES does not answer for now is postponed, or left out if it cannot be."""
         for identity in pending:
             try:
                 rows = await self._rows(identity)
             except SesError as error:
                 if isinstance(error, AccessRefused):
                     self.stop(error)
-                elif unread is not None and not isinstance(error, PolicyRefused):
-                    unread.append(identity)
+                elif postponed is not None and not isinstance(error, PolicyRefused):
+                    postponed.append(identity)
                 elif not self._halted:
                     self.left -= 1
                     self.unreadable.append(identity)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -340,30 +339,46 @@ class Export:
 
 
 class _Lane:
-    """A target being read, and its identities as they are: an asynchronous iterator, once through."""
+    """A target being read, and what is ready to be delivered: an asynchronous iterator, once through.
+
+    Identities come in the order of the listing; those that SES did not answer for at first come last.
+    """
 
     def __init__(self) -> None:
         self.reader: TargetReader | None = None
-        self._read: deque[str] = deque()
+        self._read: set[str] = set()
         self._over = False
         self._news = anyio.Event()
 
     def tell(self, identity: str) -> None:
-        self._read.append(identity)
+        """An identity was read."""
+        self._read.add(identity)
         self._news.set()
 
     def end(self) -> None:
+        """No other will be."""
         self._over = True
         self._news.set()
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        while True:
-            while self._read:
-                yield self._read.popleft()
-            if self._over:
-                return
-            self._news = anyio.Event()
-            await self._news.wait()
+        number, late, over = 0, list[str](), False
+        while not over:
+            over = self._over
+            while self.reader is not None and number < len(self.reader.identities):
+                identity = self.reader.identities[number]
+                if identity in self._read:
+                    yield identity
+                elif over or identity in self.reader.postponed:
+                    late.append(identity)
+                else:
+                    break
+                number += 1
+            if not over:
+                await self._news.wait()
+                self._news = anyio.Event()
+        for identity in late:
+            if identity in self._read:
+                yield identity
 
 
 def _named(text: str) -> Identity:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import anyio
 
 from batchpol.cli.progress import is_wanted, show_bar
@@ -78,8 +80,8 @@ class Screen(Observer):
 
     async def show_progress(self) -> None:
         """A bar on a terminal once it is known of how much, else a line now and then; runs until cancelled."""
-        if self._quiet:
-            return
+        if self._quiet or (self._options.output is None and sys.stdout.isatty()):
+            return  # where the rows themselves are seen they show how far it is
         if is_wanted():
             await self._listed.wait()
             await show_bar(self._total(), self._done, self._words)

@@ -23,7 +23,7 @@ from batchpol.lane import Persistence
 from batchpol.model import Severity, Target
 from batchpol.report import Replacement
 from batchpol.report.files import check_place
-from batchpol.ses import Aws, Caller, Connection
+from batchpol.ses import Aws, Caller, Connection, Ses
 
 FINISHED = "finished"
 
@@ -242,38 +242,40 @@ class Export:
             raise self._failure
 
     async def _read_target(self, aws: Aws, caller: Caller, book: Book, target: Target, lane: _Lane) -> None:
-        async def keep(identity: str, rows: list[bytes]) -> None:
-            book.add(target, identity, rows)
-            lane.tell(identity)
-            await self._sync(book)
-
         try:
             async with self._entering:
                 if self._stopped is not None:
                     return
                 ses = await enter(aws, target, caller, assumes=bool(self.options.connection.role_arn))
-        except SesError as error:
-            self._target_stopped(target, error)
-        else:
-            lane.reader = TargetReader(
-                target,
-                ses,
-                self._gates_of(target),
-                self._observer,
-                known=lambda identity: book.has(target, identity),
-                keep=keep,
-                named=self._named_in(target),
-                match=self.options.scope.match,
-                match_name=self.options.scope.match_name,
-                renew=lambda old: aws.renew(target, old),
-                persistence=self.options.persistence,
-            )
+            lane.reader = self._reader(aws, ses, book, target, lane)
             if self._stopped is None:
                 await lane.reader.run()
             if lane.reader.stopped is not None:
                 self._target_stopped(target, lane.reader.stopped)
+        except SesError as error:
+            self._target_stopped(target, error)
         finally:
             lane.end()
+
+    def _reader(self, aws: Aws, ses: Ses, book: Book, target: Target, lane: _Lane) -> TargetReader:
+        async def keep(identity: str, rows: list[bytes]) -> None:
+            book.add(target, identity, rows)
+            lane.tell(identity)
+            await self._sync(book)
+
+        return TargetReader(
+            target,
+            ses,
+            self._gates_of(target),
+            self._observer,
+            known=lambda identity: book.has(target, identity),
+            keep=keep,
+            named=self._named_in(target),
+            match=self.options.scope.match,
+            match_name=self.options.scope.match_name,
+            renew=lambda old: aws.renew(target, old),
+            persistence=self.options.persistence,
+        )
 
     def _target_stopped(self, target: Target, error: SesError) -> None:
         text = f"stopped: {error}" + (f"; {error.hint}" if error.hint else "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
+from batchpol.cli.exporting import _costs
 from batchpol.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.export import TargetReader, Watch
 from batchpol.gate import Gates
@@ -97,6 +98,20 @@ async def test_the_cost_is_known_once_they_are_listed() -> None:
     shared = Reading.of(serving(4), gates=Gates.at(shared=True))
     await shared.run()
     assert shared.costs == [(4, 8.0)]
+
+
+async def test_ten_thousand_identities_are_said_to_take_two_hours_and_three_quarters() -> None:
+    told = []
+    made = Reading.of(serving(10_000, policies=1))
+
+    def listed(reader: TargetReader) -> None:
+        told.append(_costs(reader, 1.0))
+        reader.halt()
+
+    made.listed = listed
+    await made.run()
+    assert told == ["10,000 identities; 10,000 to read, about 2 h 47 min at one a second"]
+    assert made.calls == {PAGE: 10}
 
 
 async def test_what_is_there_without_policies_costs_no_second_request() -> None:

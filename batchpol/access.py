@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from batchpol.errors import AccessRefused, SesError, TargetMismatch, UsageError
 from batchpol.model import Target
 from batchpol.ses import Aws, Caller, Ses
 
 
-def region_of(aws: Aws, regions: Sequence[str]) -> str:
-    """The run's own Region: the first of those given, else what the environment and the profile say.
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Who somebody is, in which Region, and at which endpoint of SES (empty for AWS's own hosts)."""
+
+    caller: Caller
+    region: str
+    endpoint: str
+
+
+async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> Here:
+    """Whose credentials these are, as STS says, and where they are used.
+
+    Args:
+        regions: the first is the run's own; without any, what the environment and the profile say.
+        expected: the account they must be of, if any.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no Region, or STS does not answer.
+        TargetMismatch: they are of another account.
     """
     region = regions[0] if regions else aws.region()
     if not region:
         raise UsageError(
             "no AWS Region is set", hint="name one with --region, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
         )
-    return region
-
-
-async def identify(aws: Aws, region: str, expected: str | None) -> Caller:
-    """Whose credentials these are, as STS says.
-
-    Raises:
-        UsageError: STS does not say.
-        TargetMismatch: they are of another account than the ``expected`` one.
-    """
     try:
-        caller = await aws.caller(region)
+        here = Here(await aws.caller(region), region, await aws.endpoint(region))
     except SesError as error:
         raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=error.hint) from error
+    caller = here.caller
     if expected and caller.account != expected:
         raise TargetMismatch(
             f"the credentials belong to account {caller.account} ({caller.arn}), not to the expected {expected}",
             hint="choose the right profile or credentials, or correct --expect-account",
         )
-    return caller
+    return here
 
 
 async def enter(aws: Aws, target: Target, caller: Caller, *, assumes: bool) -> Ses:

@@ -23,8 +23,8 @@ from batchpol.errors import AccessRefused, UsageError
 from batchpol.lane import Conduct, Persistence
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.run import Batch, Observer, Options, Preview, Result, Threshold
-from batchpol.ses import Aws, Caller, Connection, Ses, adopt
-from batchpol.source import as_record, open_source
+from batchpol.ses import Aws, Caller, Connection, Ses, adopt, elsewhere
+from batchpol.source import Template, as_record, open_source
 from batchpol.validation import Checked, Checker
 
 AT_ONCE = 500
@@ -51,9 +51,12 @@ class Place(Choice, total=False):
     ``session`` is the caller's own aiobotocore session, whose credentials and configuration are used. Or ``client``
     is an open SES client of aiobotocore's that does not retry by itself, with the ``account`` that it belongs to:
     all requests go through it, STS is not asked, and it stays open. ``period`` is the time between two requests in
-    seconds, 1 unless AWS gave the account another quota; ``max_outage`` is in seconds too.
+    seconds, 1 unless AWS gave the account another quota; ``max_outage`` is in seconds too. ``policy_template`` (a
+    file, or the document itself) and ``policy_name``, both with ``{{column}}``, make what a record does not have.
     """
 
+    policy_template: str | os.PathLike[str] | Mapping[str, Any] | None
+    policy_name: str | None
     region: str | None
     regions: Iterable[str]
     profile: str | None
@@ -104,8 +107,9 @@ async def apply(records: Input, **settings: Unpack[Settings]) -> Result:
         UsageError, InputError: settings or input unusable; nothing was sent.
         JournalError: the journal cannot be used.
     """
-    async with _opened(records) as (items, details):
-        return await Batch(items, _options(settings), aws=_aws(settings), **details).run()
+    options = _options(settings)
+    async with _opened(records, options.template) as (items, details):
+        return await Batch(items, options, aws=_aws(settings), **details).run()
 
 
 async def stream(records: Input, **settings: Unpack[Settings]) -> AsyncIterator[Outcome]:
@@ -115,9 +119,9 @@ async def stream(records: Input, **settings: Unpack[Settings]) -> AsyncIterator[
     at once: requests under way stay without an answer, and only a run with a ``journal`` can go on later. Arguments
     and errors are those of :func:`apply`.
     """
-    relay, seen = _Relay(), bytearray()
-    async with _opened(records) as (items, details):
-        batch = Batch(items, _options(settings), aws=_aws(settings), observer=relay, **details)
+    relay, seen, options = _Relay(), bytearray(), _options(settings)
+    async with _opened(records, options.template) as (items, details):
+        batch = Batch(items, options, aws=_aws(settings), observer=relay, **details)
         relay.journal = lambda: batch.journal.outcomes() if batch.journal else iter(())
         running = asyncio.create_task(batch.run())
         running.add_done_callback(lambda _: relay.queue.put_nowait(None))
@@ -182,7 +186,7 @@ async def plan(records: Input, **place: Unpack[Place]) -> list[Outcome]:
         raise UsageError(f"plan has no setting {', '.join(sorted(unknown))}")
     outcomes, settings = _Outcomes(), cast(Settings, place)
     options = replace(_options(settings), conduct=Conduct(plan=True, ownership=True))
-    async with _opened(records) as (items, details):
+    async with _opened(records, options.template) as (items, details):
         batch = Batch(items, options, aws=_aws(settings), observer=outcomes, **details)
         outcomes.journal = lambda: batch.journal.outcomes() if batch.journal else iter(())
         await batch.run()
@@ -230,22 +234,25 @@ def _choice(value: Any) -> Any:
 
 
 @asynccontextmanager
-async def _opened(records: Input) -> AsyncIterator[tuple[Iterable[Record] | AsyncIterable[Record], dict[str, Any]]]:
+async def _opened(
+    records: Input, template: Template | None = None
+) -> AsyncIterator[tuple[Iterable[Record] | AsyncIterable[Record], dict[str, Any]]]:
     """The records of any input, and what a journal says of it."""
+    named = template is None or template.name is None
     if isinstance(records, str | os.PathLike):
-        with open_source(records) as source:
+        with open_source(records, template=template) as source:
             yield source, {"name": source.name, "columns": lambda: source.columns, "digest": lambda: source.sha256}
     elif isinstance(records, AsyncIterable):
-        async with aclosing(_converted(records)) as converted:
+        async with aclosing(_converted(records, named)) as converted:
             yield converted, {}
     else:
-        yield (as_record(item, number) for number, item in enumerate(records)), {}
+        yield (as_record(item, number, name_required=named) for number, item in enumerate(records)), {}
 
 
-async def _converted(records: AsyncIterable[Item]) -> AsyncGenerator[Record, None]:
+async def _converted(records: AsyncIterable[Item], named: bool) -> AsyncGenerator[Record, None]:
     number = 0
     async for item in records:
-        yield as_record(item, number)
+        yield as_record(item, number, name_required=named)
         number += 1
 
 
@@ -265,6 +272,9 @@ class _Adopted(Aws):
 
     async def caller(self, region: str, account: str = "") -> Caller:
         return Caller(self._target.account, "the owner of the client")
+
+    async def endpoint(self, region: str) -> str:
+        return elsewhere(self._ses.client)
 
     async def ses(self, target: Target) -> Ses:
         if target != self._target:
@@ -313,6 +323,7 @@ def _options(settings: Settings) -> Options:
         given["journal"] = Path(given["journal"])
     if "reports" in given:
         given["reports"] = tuple(Path(path) for path in given["reports"])
+    given["template"] = Template.of(given.pop("policy_template", None), given.pop("policy_name", None))
     for name in ("select", "ignore"):
         if name in given:
             given[name] = tuple(given[name])

@@ -8,15 +8,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchpol.model import Finding, Record, Rule, Severity
+from batchpol.model import Finding, Record, Rule, Severity, Target
 from batchpol.report import FindingsReport
+from batchpol.retarget import RULES as RETARGET_RULES
 from batchpol.source import RULES as SOURCE_RULES
-from batchpol.source import open_source
+from batchpol.source import Template, open_source
 from batchpol.validation import RULES as VALIDATE_RULES
 from batchpol.validation import Checker, Verdict
 
-RULES: dict[str, Rule] = VALIDATE_RULES | {rule.code: rule for rule in SOURCE_RULES}
-"""Every finding code there is, of records as they are read and as they are checked."""
+RULES: dict[str, Rule] = VALIDATE_RULES | {rule.code: rule for rule in (*SOURCE_RULES, *RETARGET_RULES)}
+"""Every finding code there is, of records as they are read, moved and checked."""
 
 
 @dataclass(slots=True)
@@ -32,6 +33,8 @@ def check_input(
     checker: Checker,
     *,
     format: str | None = None,
+    template: Template | None = None,
+    target: Target | None = None,
     report: Path | None = None,
     found: Callable[[Record, Finding], None] | None = None,
 ) -> Tally:
@@ -39,6 +42,8 @@ def check_input(
 
     Args:
         path: a file, or ``-`` for standard input with its ``format``.
+        template: what makes the policies or names of records that have none.
+        target: the account and Region of records that name none, for the template.
         report: where to write one JSON line a record.
         found: told of each finding with its record; of a conflict, with the later one.
 
@@ -48,7 +53,8 @@ def check_input(
     """
     tally, states = Tally(), bytearray()
     with ExitStack() as stack:
-        records = stack.enter_context(open_source(path, format=format, digest=False))
+        source = stack.enter_context(open_source(path, format=format, template=template, digest=False))
+        records = map(template.filler(target or Target("", "")), source) if template else source
         rows = stack.enter_context(FindingsReport(report)) if report else None
         for record in records:
             checked = checker.check(record)

@@ -38,13 +38,17 @@ class KeyIndex:
 
     Open addressing with linear probing. The table is cut into 64 segments by the key's low bits, each growing on
     its own, so that doubling never holds the whole table twice. Key 0 marks a free slot and is not a valid key.
+    ``expected`` entries fit in at once: doubling on the way there takes as long as all the rest.
     """
 
     __slots__ = ("_keys", "_used", "_values")
 
-    def __init__(self) -> None:
-        self._keys = [array("Q", bytes(8 * _FIRST_SLOTS)) for _ in range(_SEGMENTS)]
-        self._values = [array("I", bytes(4 * _FIRST_SLOTS)) for _ in range(_SEGMENTS)]
+    def __init__(self, expected: int = 0) -> None:
+        slots = _FIRST_SLOTS
+        while 3 * expected > 2 * slots * _SEGMENTS:
+            slots *= 2
+        self._keys = [array("Q", bytes(8 * slots)) for _ in range(_SEGMENTS)]
+        self._values = [array("I", bytes(4 * slots)) for _ in range(_SEGMENTS)]
         self._used = [0] * _SEGMENTS
 
     def __len__(self) -> int:

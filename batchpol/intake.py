@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from heapq import merge
@@ -41,10 +41,12 @@ class Queue:
     _identities: array[int] = field(default_factory=lambda: array("Q"))
     _sorted: bool = True
 
-    def add(self, offset: int, identity_first_seen: int) -> None:
-        self._sorted = self._sorted and (not self._identities or identity_first_seen >= self._identities[-1])
+    def add(self, offset: int, identity_first_seen: int, *, first: bool = False) -> None:
+        """Add a change; ``first`` puts it before the others of its identity."""
+        place = 2 * identity_first_seen + (not first)
+        self._sorted = self._sorted and (not self._identities or place >= self._identities[-1])
         self.offsets.append(offset)
-        self._identities.append(identity_first_seen)
+        self._identities.append(place)
 
     def cut(self, last: int) -> None:
         """Leave out what stands behind the place ``last``; only before :meth:`close`."""
@@ -75,6 +77,7 @@ class Intake:
         checker: the rules for fields, documents and the batch.
         journal: where every record is written down.
         history: what earlier sections of the journal say.
+        fill: gives a record what a template makes for it.
         limit: send no more than this many changes; the rest stays ``not_attempted``.
         retry_failed: send again what SES refused in an earlier run.
         keep_names: remember what the input has, by target and identity (:attr:`names`).
@@ -86,12 +89,13 @@ class Intake:
         journal: Journal,
         history: History,
         *,
+        fill: Callable[[Record], Record] | None = None,
         limit: int | None = None,
         retry_failed: bool = False,
         keep_names: bool = False,
     ) -> None:
         self._checker, self._journal, self._history = checker, journal, history
-        self._limit, self._retry_failed = limit, retry_failed
+        self._fill, self._limit, self._retry_failed = fill, limit, retry_failed
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
@@ -107,6 +111,8 @@ class Intake:
 
     def take(self, record: Record) -> Checked:
         """Check one record, write it down, and queue it if it is to be sent."""
+        if self._fill is not None:
+            record = self._fill(record)
         checked = self._checker.check(record)
         self.records += 1
         self._states.append(_STATES.index(checked.status))
@@ -141,17 +147,18 @@ class Intake:
             return
         self._enqueue(change, offset)
 
-    def _enqueue(self, change: Change, offset: int) -> None:
+    def _enqueue(self, change: Change, offset: int, *, first: bool = False) -> None:
         self.to_send += 1
         target = change.target
         queue = self._queues.setdefault(target, Queue())
         key = key_of(target.account, target.region, change.key_identity)
-        queue.add(offset, self._identities.setdefault(key, change.number))
+        queue.add(offset, self._identities.setdefault(key, change.number), first=first)
 
-    def prune(self, target: Target, identity: str, policy_name: str) -> None:
+    def prune(self, target: Target, identity: str, policy_name: str, *, first: bool = False) -> None:
         """Queue the deletion of a policy that the input does not have; it gets a number behind all records.
 
-        Beyond the limit it is only written down, as records are.
+        It goes last of its identity's changes, so that what takes its place is there before, or ``first``. Beyond
+        the limit it is only written down, as records are.
         """
         change = Change(
             self.records, 0, target, identity, identity, policy_name, Action.DELETE, "", sha256(b"").hexdigest()
@@ -161,7 +168,7 @@ class Intake:
         offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
         if self._limit is None or self.to_send < self._limit:
             self.pruned += 1
-            self._enqueue(change, offset)
+            self._enqueue(change, offset, first=first)
 
     def _is_due(self, fate: Fate, *, conditional: bool) -> bool:
         """Whether a change that was asked for before is to be sent again.
@@ -212,11 +219,11 @@ class Intake:
 
     def _drop(self, queue: Queue) -> None:
         kept = Queue()
-        for offset, first_seen in zip(queue.offsets, queue._identities, strict=True):
+        for offset, place in zip(queue.offsets, queue._identities, strict=True):
             if self._journal.read_record(offset).n in self._dropped:
                 self.to_send -= 1
             else:
-                kept.add(offset, first_seen)
+                kept.add(offset, place // 2, first=not place % 2)
         queue.offsets, queue._identities, queue._sorted = kept.offsets, kept._identities, kept._sorted
 
     def _cut(self, limit: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from batchpol.errors import UsageError
 from batchpol.intake import Intake
 from batchpol.reads import Ownership, Reads, owners
+from batchpol.validation import MAX_NAMES
 
 MOST_LOOKED_UP = 1000
 """Identities of one target that are looked up before the question: ten calls. The lanes look up the rest."""
@@ -29,15 +31,27 @@ def check_certain(intake: Intake) -> None:
         )
 
 
-async def prunable(reads: Reads, kept: Names, prefix: str) -> list[tuple[str, str]]:
-    """Identity and name of the policies that are there and not among ``kept``, whose name begins with ``prefix``.
+class Prunable(NamedTuple):
+    """A policy that is there and that the input does not have.
+
+    ``first``: it has to go before the input's own are put, since the identity could not hold both.
+    """
+
+    identity: str
+    policy_name: str
+    first: bool
+
+
+async def prunable(reads: Reads, kept: Names, prefix: str) -> list[Prunable]:
+    """The policies that are there and not among ``kept``, whose name begins with ``prefix``.
 
     One call an identity, through its own gate. Raises :class:`~batchpol.errors.SesError`.
     """
     found = []
     for identity, names in kept.items():
-        there = await reads.names(identity)
-        found += [(identity, name) for name in sorted(there) if name not in names and name.startswith(prefix)]
+        there = set(await reads.names(identity))
+        first = len(there | names) > MAX_NAMES
+        found += [Prunable(identity, name, first) for name in sorted(there - names) if name.startswith(prefix)]
     return found
 
 

@@ -23,7 +23,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from batchpol.access import enter, identify, region_of
+from batchpol.access import enter, find_out
 from batchpol.commit import GroupCommit
 from batchpol.comparison import Effect
 from batchpol.errors import (
@@ -43,6 +43,7 @@ from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.source import Template
 from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
 
@@ -93,6 +94,8 @@ class Options:
     fresh: bool = False
     retry_failed: bool = False
     reports: tuple[Path, ...] = ()
+    template: Template | None = None
+    """What makes the policies or names of records that have none."""
     sandbox: bool = False
     strict: bool = False
     dry_run: bool = False
@@ -225,6 +228,8 @@ class Batch:
         self._scope, self._patience = anyio.CancelScope(), 0.0
         self._notes: list[str] = []
         self._begun = time.monotonic()
+        self._run_id = uuid.uuid4().hex
+        self._endpoint = ""
         self.journal: Journal | None = None
 
     # -- the straight line -------------------------------------------------------------------------------------
@@ -238,18 +243,20 @@ class Batch:
         """
         check_places(self._name, self.options.journal, self.options.reports)
         async with self._make_aws(self.options.connection) as aws:
-            region = region_of(aws, self.options.regions)
-            caller = None
+            here = None
             with self._stoppable(0):
-                caller = await identify(aws, region, self.options.expect_account)
-            if caller is None:
+                here = await find_out(aws, self.options.regions, self.options.expect_account)
+            if here is None:
                 return self._never_begun()
+            caller, region = here.caller, here.region
+            # An embedded SES has another port each time, so that none is written down.
+            self._endpoint = "" if self.options.sandbox else here.endpoint
             checker = self._checker(Target(caller.account, region))
             journal, history = self._open_journal(caller, region)
             with journal:
                 self.journal = journal
                 self._begin(journal, caller, region, anew=self._looks_anew(history))
-                intake = self._intake(checker, journal, history)
+                intake = self._intake(checker, journal, history, Target(caller.account, region))
                 with self._stoppable(0):
                     await self._read(intake)
                 if self.options.prune is not None:
@@ -341,11 +348,6 @@ class Batch:
     def _place(caller: Caller, region: str) -> dict[str, str]:
         return {"account": caller.account, "region": region}
 
-    @property
-    def _endpoint(self) -> str:
-        """The endpoint for the journal's header; an embedded SES has another port each time, so it has none."""
-        return "" if self.options.sandbox else self.options.connection.endpoint_url or ""
-
     def _looks_anew(self, history: History) -> bool:
         """After a run that left nothing to go on with, all is compared with what is there by now.
 
@@ -361,7 +363,7 @@ class Batch:
         journal.append(
             Run(
                 format=FORMAT,
-                run_id=uuid.uuid4().hex,
+                run_id=self._run_id,
                 at=self._now(),
                 version=__version__,
                 pid=os.getpid(),
@@ -376,11 +378,14 @@ class Batch:
             )
         )
 
+    def _default(self, target: Target) -> Target:
+        """The target of records that name none; with several Regions every record has to say its own."""
+        return Target(target.account, "") if len(self.options.regions) > 1 else target
+
     def _checker(self, target: Target) -> Checker:
         options = self.options
         return Checker(
-            # With several Regions none is the default: every record has to say its own.
-            target=Target(target.account, "") if len(options.regions) > 1 else target,
+            target=self._default(target),
             require_target=True,
             regions=frozenset(options.regions) if len(options.regions) > 1 else frozenset(),
             select=options.select,
@@ -388,11 +393,13 @@ class Batch:
             warnings_as_errors=options.warnings_as_errors,
         )
 
-    def _intake(self, checker: Checker, journal: Journal, history: History) -> Intake:
+    def _intake(self, checker: Checker, journal: Journal, history: History, target: Target) -> Intake:
+        template = self.options.template
         return Intake(
             checker,
             journal,
             history,
+            fill=template.filler(self._default(target)) if template else None,
             limit=self.options.limit,
             retry_failed=self.options.retry_failed,
             keep_names=self.options.prune is not None,
@@ -482,8 +489,8 @@ class Batch:
                 found = await prunable(reads, kept, self.options.prune or "")
             except SesError as error:
                 raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
-            for identity, name in found:
-                intake.prune(target, identity, name)
+            for identity, name, first in found:
+                intake.prune(target, identity, name, first=first)
 
     async def _find_unverified(
         self, aws: Aws, queues: dict[Target, Queue], journal: Journal, history: History, caller: Caller
@@ -617,14 +624,17 @@ class Batch:
 
     def _finish(self, journal: Journal) -> Result:
         """Write down the end, then every report from the journal, whatever way the run ended."""
-        reason, code = self._ending(journal.section())
+        section = journal.section()
+        reason, code = self._ending(section)
+        end = End(at=self._now(), reason=reason, exit_code=code)
         try:
             if self._failure is None:
-                journal.append(End(at=self._now(), reason=reason, exit_code=code))
+                journal.append(end)
                 journal.sync()
+                if section is not None and section.run.run_id == self._run_id:  # or else it is an earlier run's
+                    section.end = end
         except JournalUnwritable as error:
             self._failure = error
-        section = journal.section()
         if self._failure is not None:
             reason, code = str(self._failure), 3
         written = []

@@ -21,7 +21,7 @@ def test_the_first_two_code_blocks_are_the_two_commands() -> None:
     assert "\n" not in first
     assert "\n" not in second
     assert main_command() == "batchpol apply samples/tenants.csv --sandbox"
-    assert second.endswith("-m pytest")
+    assert second.endswith("-m pytest -n 2")
 
 
 def test_every_code_in_the_text_exists() -> None:

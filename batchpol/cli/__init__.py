@@ -7,10 +7,13 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ``check``  ``validate``: the first pass alone, offline
 ``plan``   ``plan`` and ``undo``: know before you write, and the way back
 ``export`` ``export``: what is there, as an input (``exporting``: what people see of it)
+``rewrite`` ``render`` and ``retarget``: from one input to another, offline
 ``book``   ``status`` and ``report``: what a journal says
 ``embedded`` ``sandbox``: the embedded SES for any client
 ``running`` an event loop for a batch, signals, the end of the process
 ``screen`` what people see of a run: plan, progress, summary
+``options`` options that several commands have
+``output`` where commands write the input of the next one
 ``terminal`` lines, errors, exit codes of errors
 ========== ============================================================
 """
@@ -22,7 +25,7 @@ from typing import Annotated
 
 import typer
 
-from batchpol.cli import apply, book, check, embedded, export, plan
+from batchpol.cli import apply, book, check, embedded, export, plan, rewrite
 from batchpol.cli.running import leave
 from batchpol.cli.terminal import complain, exit_code_of, open_standard_streams
 from batchpol.errors import BatchpolError
@@ -42,6 +45,8 @@ app.command("validate", epilog=check.EPILOG)(check.validate)
 app.command("plan", epilog=plan.PLAN_EPILOG)(plan.plan)
 app.command("undo", epilog=plan.UNDO_EPILOG)(plan.undo)
 app.command("export", epilog=export.EPILOG)(export.export)
+app.command("render", epilog=rewrite.RENDER_EPILOG)(rewrite.render)
+app.command("retarget", epilog=rewrite.RETARGET_EPILOG)(rewrite.retarget)
 app.command("status", epilog=book.STATUS_EPILOG)(book.status)
 app.command("report", epilog=book.REPORT_EPILOG)(book.report)
 app.command("sandbox", epilog=embedded.EPILOG)(embedded.sandbox)

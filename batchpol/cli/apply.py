@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from batchpol.cli import options
 from batchpol.cli.running import importing, run_batch
 from batchpol.errors import UsageError
 
@@ -21,28 +22,21 @@ EPILOG = (
 
 
 def apply(
-    input: Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin.")],
-    format: Annotated[
-        str | None, typer.Option(metavar="csv|tsv|jsonl", help="Of INPUT, where its name does not say.")
-    ] = None,
+    input: options.Input,
+    format: options.Format = None,
+    policy_template: options.PolicyTemplate = None,
+    policy_name: options.PolicyName = None,
     strict: Annotated[bool, typer.Option("--strict", help="Send nothing if any record is rejected.")] = False,
     limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="Send the first N valid changes only.")] = None,
-    select: Annotated[list[str] | None, typer.Option(metavar="CODE", help="Only these findings count.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="CODE", help="These findings do not count.")] = None,
-    warnings_as_errors: Annotated[
-        bool, typer.Option("--warnings-as-errors", help="A warning rejects its record.")
-    ] = False,
-    region: Annotated[
-        list[str] | None,
-        typer.Option(metavar="REGION", help="Before AWS_REGION, AWS_DEFAULT_REGION and the profile's."),
-    ] = None,
-    profile: Annotated[str | None, typer.Option(metavar="NAME", help="AWS profile.")] = None,
-    endpoint_url: Annotated[str | None, typer.Option(metavar="URL", help="Another SES than AWS's.")] = None,
-    role_arn: Annotated[
-        str | None, typer.Option(metavar="ARN", help="Role to assume for each account; {account} is filled in.")
-    ] = None,
-    external_id: Annotated[str | None, typer.Option(metavar="ID", help="External id for --role-arn.")] = None,
-    expect_account: Annotated[str | None, typer.Option(metavar="ACCOUNT", help="Refuse any other account.")] = None,
+    select: options.Select = None,
+    ignore: options.Ignore = None,
+    warnings_as_errors: options.WarningsAsErrors = False,
+    region: options.Regions = None,
+    profile: options.Profile = None,
+    endpoint_url: options.EndpointUrl = None,
+    role_arn: options.RoleArn = None,
+    external_id: options.ExternalId = None,
+    expect_account: options.ExpectAccount = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Run against an embedded SES: no account, nothing real.")
     ] = False,
@@ -61,15 +55,9 @@ def apply(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read back what was written before calling it applied.")
     ] = False,
-    rate: Annotated[
-        float | None, typer.Option(min=0.01, max=1000, metavar="PER_SECOND", help="Requests a second, if not one.")
-    ] = None,
-    higher_quota: Annotated[
-        bool, typer.Option("--i-have-a-higher-quota", help="Allow a --rate of more than one.")
-    ] = False,
-    shared_quota: Annotated[
-        bool, typer.Option("--shared-quota", help="Reads and writes share one limit in this account.")
-    ] = False,
+    rate: options.Rate = None,
+    higher_quota: options.HigherQuota = False,
+    shared_quota: options.SharedQuota = False,
     max_failures: Annotated[
         str | None, typer.Option(metavar="N|N%", help="Stop when more records than this failed.")
     ] = None,
@@ -92,7 +80,7 @@ def apply(
     ] = None,
     output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors are shown all the same.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: options.Debug = False,
 ) -> None:
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
     from batchpol.source import open_source
@@ -105,31 +93,29 @@ def apply(
         raise UsageError(f"--expect-account is an account id of 12 digits, not {expect_account!r}")
     if not (yes or sandbox or dry_run):
         _check_can_ask(input)
-    period, seconds = period_of(rate, higher_quota), _seconds(max_duration)
+    period, seconds = options.period_of(rate, higher_quota), _seconds(max_duration)
     most, share = _failures(max_failures)
     pruned = pruned_names(prune, prune_prefix)
+    if prune and blind:
+        hint = "leave --blind out: then what is deleted is in the journal, and undo brings it back"
+        raise UsageError("--prune deletes what is there, and with --blind no copy of it would be kept", hint=hint)
     stem = _stem(input)
     # Arguments and input first: AWS's libraries take most of a second to import.
-    with open_source(input, format=format) as source:
+    template = options.template_of(policy_template, policy_name)
+    with open_source(input, format=format, template=template) as source:
         with importing():
             from batchpol.cli.screen import Screen, ask, print_result
             from batchpol.lane import Conduct, Persistence
             from batchpol.run import Options, Threshold
-            from batchpol.ses import Connection
 
-        options = Options(
-            connection=Connection(
-                profile=profile,
-                region=region[0] if region else None,
-                endpoint_url=endpoint_url,
-                role_arn=role_arn,
-                external_id=external_id,
-            ),
+        choices = Options(
+            connection=options.connection_of(profile, region, endpoint_url, role_arn, external_id),
             regions=tuple(region or ()),
             journal=journal or Path(f"{stem}.journal.jsonl"),
             fresh=fresh,
             retry_failed=retry_failed,
             reports=tuple(report or (() if dry_run else (Path(f"{stem}.report.csv"),))),
+            template=template,
             sandbox=sandbox,
             strict=strict,
             dry_run=dry_run,
@@ -156,7 +142,7 @@ def apply(
         )
         screen = Screen(quiet=quiet, confirm=None if yes or sandbox or dry_run else ask)
         screen.notes(source.notes)
-        result = run_batch(source, options, screen, beside=screen.show_progress)
+        result = run_batch(source, choices, screen, beside=screen.show_progress)
     print_result(result, output)
     raise typer.Exit(result.exit_code)
 
@@ -203,16 +189,6 @@ def _failures(text: str | None) -> tuple[int | None, float | None]:
     if re.fullmatch(r"[0-9]{1,9}", text):
         return int(text), None
     raise UsageError(f"--max-failures is a number or a percentage, not {text!r}", hint="for instance 10 or 5%")
-
-
-def period_of(rate: float | None, higher_quota: bool) -> float:
-    """Seconds between two requests; a rate of more than one a second has to be confirmed."""
-    if rate is not None and rate > 1 and not higher_quota:
-        raise UsageError(
-            f"SES allows one request a second, and --rate asks for {rate:g}",
-            hint="add --i-have-a-higher-quota if AWS raised the quota of this account",
-        )
-    return 1 / rate if rate else 1.0
 
 
 def pruned_names(prune: bool, prefix: str) -> str | None:

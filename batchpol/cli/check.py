@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batchpol.cli import options
 from batchpol.cli.terminal import tell, visible, write
 from batchpol.errors import UsageError
 
@@ -25,23 +26,21 @@ def validate(
     input: Annotated[
         str | None, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin.")
     ] = None,
-    format: Annotated[
-        str | None, typer.Option(metavar="csv|tsv|jsonl", help="Of INPUT, where its name does not say.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="Region of records that name none.")] = None,
-    account: Annotated[str | None, typer.Option(help="Account of records that name none.")] = None,
-    select: Annotated[list[str] | None, typer.Option(metavar="CODE", help="Only these findings count.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="CODE", help="These findings do not count.")] = None,
-    warnings_as_errors: Annotated[
-        bool, typer.Option("--warnings-as-errors", help="A warning rejects its record.")
-    ] = False,
+    format: options.Format = None,
+    policy_template: options.PolicyTemplate = None,
+    policy_name: options.PolicyName = None,
+    region: options.DefaultRegion = None,
+    account: options.DefaultAccount = None,
+    select: options.Select = None,
+    ignore: options.Ignore = None,
+    warnings_as_errors: options.WarningsAsErrors = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="One JSON line a record, *.jsonl.")] = None,
     output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The summary only.")] = False,
+    quiet: options.Quiet = False,
     explain: Annotated[
         str | None, typer.Option(metavar="CODE", help="Explain a finding: the rule, its source, an example.")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: options.Debug = False,
 ) -> None:
     """Check every record of INPUT offline; nothing is sent and no AWS configuration is needed."""
     if explain is not None:
@@ -55,13 +54,22 @@ def validate(
 
     if output not in ("text", "json"):
         raise UsageError(f"--output is text or json, not {output!r}")
+    target = Target(account or "", region or "")
     checker = Checker(
-        target=Target(account or "", region or ""),
+        target=target,
         select=tuple(select or ()),
         ignore=tuple(ignore or ()),
         warnings_as_errors=warnings_as_errors,
     )
-    tally = check_input(input, checker, format=format, report=report, found=None if quiet else partial(_show, output))
+    tally = check_input(
+        input,
+        checker,
+        format=format,
+        template=options.template_of(policy_template, policy_name),
+        target=target,
+        report=report,
+        found=None if quiet else partial(_show, output),
+    )
     counts = {verdict.value: tally.verdicts[verdict] for verdict in tally.verdicts} | {"with_warnings": tally.warned}
     if output == "json":
         write(json.dumps(counts))

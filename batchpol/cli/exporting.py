@@ -5,16 +5,21 @@ from __future__ import annotations
 import sys
 
 import anyio
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from batchpol.cli.progress import is_wanted, show_bar
+from batchpol.access import Here
+from batchpol.cli.progress import is_wanted
 from batchpol.cli.terminal import duration, tell, visible
 from batchpol.errors import SesError
 from batchpol.export import Book, Observer, Options, TargetReader
 from batchpol.model import Target
-from batchpol.ses import Caller
 
 EVERY = 30.0
 """Seconds between two lines of progress where the output is no terminal."""
+
+REDRAWN = 0.25
+"""Seconds between two looks at the numbers."""
 
 SHOWN = 20
 """Targets that are told of; the others are counted."""
@@ -30,22 +35,18 @@ class Screen(Observer):
     def __init__(self, options: Options, *, quiet: bool) -> None:
         self._options, self._quiet = options, quiet
         self._readers: list[TargetReader] = []
-        self._targets = 0
         self._policies = 0
-        self._listed = anyio.Event()
 
     def say(self, text: str) -> None:
         if not self._quiet:
             tell(text)
 
-    def begun(self, caller: Caller, targets: list[Target], book: Book) -> None:
-        self._targets = len(targets)
+    def begun(self, here: Here, targets: list[Target], book: Book) -> None:
         where = ", ".join(map(str, targets[:SHOWN])) + (f", {len(targets) - SHOWN:,} more" if targets[SHOWN:] else "")
-        if len(targets) == 1 and targets[0].account == caller.account:
+        if len(targets) == 1 and targets[0].account == here.caller.account:
             where = f"Region {targets[0].region}"
-        endpoint = self._options.connection.endpoint_url
-        at = f" at {visible(endpoint)}" if endpoint else ""
-        self.say(f"account {caller.account}, caller {visible(caller.arn)}, {where}{at}")
+        at = f" at {visible(here.endpoint)}" if here.endpoint else ""
+        self.say(f"account {here.caller.account}, caller {visible(here.caller.arn)}, {where}{at}")
         for note in book.notes:
             self.say(f"note: {visible(note)}")
         if len(book):
@@ -58,7 +59,6 @@ class Screen(Observer):
         self._readers.append(reader)
         if len(self._readers) <= SHOWN:
             self.say(f"{reader.target}: {_costs(reader, self._options.period)}")
-        self._if_all_listed()
 
     def read(self, target: Target, identity: str, policies: int) -> None:
         self._policies += policies
@@ -71,23 +71,25 @@ class Screen(Observer):
 
     def stopped(self, target: Target, text: str) -> None:
         tell(f"{target}: {visible(text)}")
-        self._targets -= target not in [reader.target for reader in self._readers]
-        self._if_all_listed()
-
-    def _if_all_listed(self) -> None:
-        if len(self._readers) == self._targets:
-            self._listed.set()
 
     async def show_progress(self) -> None:
-        """A bar on a terminal once it is known of how much, else a line now and then; runs until cancelled."""
+        """A bar on a terminal, else a line now and then; runs until cancelled."""
         if self._quiet or (self._options.output is None and sys.stdout.isatty()):
             return  # where the rows themselves are seen they show how far it is
         if is_wanted():
-            await self._listed.wait()
-            await show_bar(self._total(), self._done, self._words)
+            await self._show_bar()
         while True:
             await anyio.sleep(EVERY)
             self.say(f"{self._done():,} of {self._total():,} identities: {self._words()}")
+
+    async def _show_bar(self) -> None:
+        columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+        with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+            task = bar.add_task("", total=None)
+            while True:
+                if self._readers:  # before, nobody knows of how much
+                    bar.update(task, total=self._total(), completed=self._done(), description=self._words())
+                await anyio.sleep(REDRAWN)
 
     def _total(self) -> int:
         return sum(len(reader.identities) for reader in self._readers)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchpol.cli.apply import period_of, pruned_names
+from batchpol.cli import options
+from batchpol.cli.apply import pruned_names
+from batchpol.cli.output import Output, check_output, write_lines
 from batchpol.cli.running import importing, run_batch
-from batchpol.cli.terminal import duration, tell, visible, write, write_bytes
+from batchpol.cli.terminal import duration, tell, visible, write
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,63 +36,47 @@ SHOWN = 20
 
 
 def plan(
-    input: Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin.")],
-    format: Annotated[
-        str | None, typer.Option(metavar="csv|tsv|jsonl", help="Of INPUT, where its name does not say.")
-    ] = None,
+    input: options.Input,
+    format: options.Format = None,
+    policy_template: options.PolicyTemplate = None,
+    policy_name: options.PolicyName = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show how the documents differ.")] = False,
     detailed: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 4 if there is something to do.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="One JSON line a record, *.jsonl.")] = None,
-    select: Annotated[list[str] | None, typer.Option(metavar="CODE", help="Only these findings count.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="CODE", help="These findings do not count.")] = None,
-    warnings_as_errors: Annotated[
-        bool, typer.Option("--warnings-as-errors", help="A warning rejects its record.")
-    ] = False,
+    select: options.Select = None,
+    ignore: options.Ignore = None,
+    warnings_as_errors: options.WarningsAsErrors = False,
     prune: Annotated[bool, typer.Option("--prune", help="Show what apply --prune would delete, too.")] = False,
     prune_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="Prune only names that begin so.")] = "",
-    region: Annotated[
-        list[str] | None,
-        typer.Option(metavar="REGION", help="Before AWS_REGION, AWS_DEFAULT_REGION and the profile's."),
-    ] = None,
-    profile: Annotated[str | None, typer.Option(metavar="NAME", help="AWS profile.")] = None,
-    endpoint_url: Annotated[str | None, typer.Option(metavar="URL", help="Another SES than AWS's.")] = None,
-    role_arn: Annotated[
-        str | None, typer.Option(metavar="ARN", help="Role to assume for each account; {account} is filled in.")
-    ] = None,
-    external_id: Annotated[str | None, typer.Option(metavar="ID", help="External id for --role-arn.")] = None,
-    expect_account: Annotated[str | None, typer.Option(metavar="ACCOUNT", help="Refuse any other account.")] = None,
+    region: options.Regions = None,
+    profile: options.Profile = None,
+    endpoint_url: options.EndpointUrl = None,
+    role_arn: options.RoleArn = None,
+    external_id: options.ExternalId = None,
+    expect_account: options.ExpectAccount = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Against an embedded SES, where nothing is yet.")] = False,
-    rate: Annotated[
-        float | None, typer.Option(min=0.01, metavar="PER_SECOND", help="Requests a second, if not one.")
-    ] = None,
-    higher_quota: Annotated[
-        bool, typer.Option("--i-have-a-higher-quota", help="Allow a --rate of more than one.")
-    ] = False,
-    shared_quota: Annotated[bool, typer.Option("--shared-quota", help="All operations share one limit.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    rate: options.Rate = None,
+    higher_quota: options.HigherQuota = False,
+    shared_quota: options.SharedQuota = False,
+    debug: options.Debug = False,
 ) -> None:
     """Show what apply would do to what is there: create, update, unchanged, delete. Never writes."""
     from batchpol.source import open_source
 
     if report is not None and report.suffix.lower() != ".jsonl":
         raise UsageError(f"a plan's report is JSON Lines: {report}", hint="let its name end in .jsonl")
-    period, pruned = period_of(rate, higher_quota), pruned_names(prune, prune_prefix)
+    period, pruned = options.period_of(rate, higher_quota), pruned_names(prune, prune_prefix)
     # Arguments and input first: AWS's libraries take most of a second to import.
-    with open_source(input, format=format) as source:
+    template = options.template_of(policy_template, policy_name)
+    with open_source(input, format=format, template=template) as source:
         with importing():
             from batchpol.lane import Conduct
             from batchpol.run import Options
-            from batchpol.ses import Connection
 
-        options = Options(
-            connection=Connection(
-                profile=profile,
-                region=region[0] if region else None,
-                endpoint_url=endpoint_url,
-                role_arn=role_arn,
-                external_id=external_id,
-            ),
+        choices = Options(
+            connection=options.connection_of(profile, region, endpoint_url, role_arn, external_id),
             regions=tuple(region or ()),
+            template=template,
             sandbox=sandbox,
             expect_account=expect_account,
             period=period,
@@ -105,7 +91,7 @@ def plan(
         for note in source.notes:
             tell(f"note: {visible(note)}")
         tally = Tally()
-        result = run_batch(source, options, _shown(tally, diff=diff))
+        result = run_batch(source, choices, _shown(tally, diff=diff))
     _end(result, tally, period)
     raise typer.Exit(_exit_code(result, tally, detailed=detailed))
 
@@ -202,34 +188,20 @@ def _place(of: Change | Outcome) -> str:
 
 def undo(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run of apply that compared (the default).")],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines; - is stdout.")] = "-",
+    output: Output = "-",
     last: Annotated[bool, typer.Option("--last", help="Only what the last run wrote, not the ones before it.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
-    from batchpol.report import Replacement
     from batchpol.undo import Undone, undo_records
 
-    _check_output(journal, output)
+    check_output(output, journal, "the journal")
     tally = Undone()
     records = undo_records(journal, tally, last=last)
     lines = (json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
-    if output == "-":
-        write_bytes(lines)
-    else:
-        with Replacement(Path(output)) as target:
-            target.file.writelines(lines)
+    write_lines(lines, output)
     tell(f"{tally.restores:,} records to restore what was there")
     if tally.without_image:
         tell(f"{tally.without_image:,} writes cannot be taken back: nothing was read before them (--blind)")
     if tally.restores and output != "-":
         tell(f"to carry that out: batchpol apply {visible(output)}; it leaves alone what somebody changed since")
-
-
-def _check_output(journal: Path, output: str) -> None:
-    if output == "-":
-        return
-    if not output.lower().endswith((".jsonl", ".ndjson")):
-        raise UsageError(f"what undo writes is JSON Lines: {output}", hint="let its name end in .jsonl")
-    if Path(output).resolve() == journal.resolve():
-        raise UsageError(f"{output} is the journal itself", hint="name another file with --output")

@@ -17,6 +17,7 @@ from batchpol.gate import Gate, Gates, Passage
 from batchpol.lane import BUSY_PATIENCE, DENIED, Persistence
 from batchpol.model import Target
 from batchpol.reads import Reads, tell_gate
+from batchpol.records import embedded
 from batchpol.ses import EXPIRED, READS_AT_ONCE, Ses
 
 Answer = TypeVar("Answer")
@@ -231,18 +232,14 @@ def row(target: Target, identity: str, name: str, document: str) -> bytes:
 
     The document stands there as SES gave it, as an object; one that could not (it breaks lines, say) as a string.
     """
-    fields = {"identity": identity, "policy_name": name, "policy": _embedded(document)}
+    fields = {"identity": identity, "policy_name": name, "policy": _as_it_is(document)}
     return msgspec.json.encode(fields | {"account": target.account, "region": target.region})
 
 
-def _embedded(document: str) -> msgspec.Raw | str:
+def _as_it_is(document: str) -> msgspec.Raw | str:
     if document[:1] != "{" or document[-1:] != "}" or "\n" in document or "\r" in document:
         return document
-    try:
-        msgspec.json.decode(document)
-    except (msgspec.DecodeError, RecursionError):
-        return document
-    return msgspec.Raw(document)
+    return embedded(document)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from batchpol.access import enter, identify, region_of
+from batchpol.access import Here, enter, find_out
 from batchpol.errors import BatchpolError, JournalError, SesError, UsageError
 from batchpol.export.book import Book, Header
 from batchpol.export.target import TargetReader, Watch
@@ -94,7 +94,7 @@ class Result:
 class Observer(Watch):
     """What somebody may want to know of an export as a whole, too."""
 
-    def begun(self, caller: Caller, targets: list[Target], book: Book) -> None:
+    def begun(self, here: Here, targets: list[Target], book: Book) -> None:
         """It is known who we are, what to read, and what an earlier run has read."""
 
     def stopped(self, target: Target, text: str) -> None:
@@ -146,18 +146,18 @@ class Export:
         if self.options.output is not None:
             check_place(self.options.output)
         async with self._make_aws(self.options.connection) as aws:
-            region, caller = region_of(aws, self.options.scope.regions), None
+            here = None
             with self._stoppable(0):
-                caller = await identify(aws, region, self.options.expect_account)
-            if caller is not None:
-                targets = self._targets(caller, region)
-                with self._open_book(targets) as book:
-                    self._observer.begun(caller, targets, book)
+                here = await find_out(aws, self.options.scope.regions, self.options.expect_account)
+            if here is not None:
+                targets = self._targets(here.caller, here.region)
+                with self._open_book(targets, here.endpoint) as book:
+                    self._observer.begun(here, targets, book)
                     self._lanes = {target: _Lane() for target in targets}
                     with self._stoppable(self.options.drain):
-                        await self._read(aws, caller, book)
+                        await self._read(aws, here.caller, book)
                     await anyio.to_thread.run_sync(self._finish, book)
-        if caller is None:
+        if here is None:
             self._result.reason, self._result.exit_code = self._stopped or ("stopped", 3)
         self._result.seconds = time.monotonic() - begun
         return self._result
@@ -212,11 +212,11 @@ class Export:
         there = (it.name for it in self._identities if Target(it.account, it.region) in (target, Target("", "")))
         return list(dict.fromkeys(there))
 
-    def _open_book(self, targets: list[Target]) -> Book:
+    def _open_book(self, targets: list[Target], endpoint: str) -> Book:
         scope, output = self.options.scope, self.options.output
         header = Header(
             begun=datetime.now(UTC).isoformat(timespec="seconds"),
-            endpoint=self.options.connection.endpoint_url or "",
+            endpoint=endpoint,
             targets=tuple(map(str, targets)),
             identities=tuple(sorted({it.text for it in self._identities})),
             match=scope.match,

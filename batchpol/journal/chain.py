@@ -33,8 +33,8 @@ _START_OVER = (
 class Chain:
     """One pass over a journal's bytes, front to back, each block verified before it is handed out.
 
-    After the pass ``size`` is where the good lines end (bytes), ``seed`` the CRC-32 of everything up to there,
-    ``lines`` their number and ``torn`` how many bytes of a torn tail follow.
+    After the pass ``size`` is where the good lines end (bytes), ``seed`` the CRC-32 of everything up to there
+    and ``torn`` how many bytes of a torn tail follow.
     """
 
     def __init__(self, fd: int, name: str) -> None:
@@ -42,8 +42,12 @@ class Chain:
         self._name = name
         self.size = 0
         self.seed = 0
-        self.lines = 0
         self.torn = 0
+
+    @property
+    def ahead(self) -> int:
+        """How many bytes of the file lie behind the lines handed out so far."""
+        return os.fstat(self._fd).st_size - self.size
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Whole, verified lines as (offset of the first byte, bytes); a block may hold any number of lines.
@@ -70,7 +74,6 @@ class Chain:
             if good:
                 start = self.size
                 self.size += len(good)
-                self.lines += good.count(b"\n")
                 yield start, good
             if len(good) < len(block):
                 self._judge_bad_line(block[len(good) :] + begun[0])
@@ -128,14 +131,19 @@ class Chain:
         )
 
     def _damaged(self, what: str) -> JournalError:
-        return JournalDamaged(f"{self._name}, line {self.lines + 1}: {what}", hint=_START_OVER)
+        return JournalDamaged(f"{self._name}, line {self._lines() + 1}: {what}", hint=_START_OVER)
 
     def undecodable(self, why: str) -> JournalError:
         """The error for bytes whose checksum is right and whose meaning is not: something else wrote them."""
         return JournalDamaged(
-            f"{self._name}, near line {self.lines}: the checksum is right, but {why}",
+            f"{self._name}, near line {self._lines()}: the checksum is right, but {why}",
             hint=_START_OVER,
         )
+
+    def _lines(self) -> int:
+        """How many good lines there are; counted for an error alone, since it takes a tenth of reading a journal."""
+        starts = range(0, self.size, BLOCK)
+        return sum(os.pread(self._fd, min(BLOCK, self.size - at), at).count(b"\n") for at in starts)
 
 
 def line_at(fd: int, offset: int) -> bytes:

@@ -7,7 +7,7 @@ memory; the outcomes themselves stay in the file.
 from __future__ import annotations
 
 from array import array
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, cast
 
 import msgspec
 
@@ -58,6 +58,10 @@ class _Before(msgspec.Struct, tag_field="t", tag="before", gc=False):
 class _Note(msgspec.Struct, tag_field="t", tag="note", gc=False):
     pass
 
+
+_RECORDS_ALONE = frozenset({_Record})
+_SENT_SIZE = 275
+"""Bytes that the intent and the outcome of one record take, about."""
 
 _AnyLine = Run | Planned | End | _Record | _Intent | _Outcome | _Before | _Note
 _decode_lines = msgspec.json.Decoder(_AnyLine).decode_lines
@@ -140,36 +144,39 @@ class History:
         """Take in a whole journal."""
         for offset, block in chain.blocks():
             try:
-                self._take(_decode_lines(block), offset, block, chain)
+                entries = _decode_lines(block)
+                if offset == 0:
+                    self._index = KeyIndex(chain.ahead // (len(block) // len(entries) + _SENT_SIZE))
+                if _RECORDS_ALONE.issuperset(map(type, entries)):
+                    for entry in cast(list[_Record], entries):
+                        self._take_record(entry)
+                else:
+                    self._take(entries, offset, block, chain)
             except (msgspec.DecodeError, LookupError, ValueError) as error:
                 raise chain.undecodable(repr(error)) from error
         self._close_section()
 
     def _take(self, entries: list[_AnyLine], offset: int, block: bytes, chain: Chain) -> None:
-        # One plain loop with few look-ups: it is passed three million times for a million records.
+        # One plain loop with few look-ups: it is passed two million times for a million records.
         slots, asks, end_of, stop = self._slots, self._asks, block.find, 0
         ask_of, state, fate_at = self._ask, self._state, self._fate_at
         for entry in entries:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
-            if isinstance(entry, _Record):
-                if entry.n != len(slots):
-                    raise ValueError(f"record {entry.n} stands where {len(slots)} was due")
-                ask = 0 if entry.verdict else key_of(entry.action, entry.sha256)
-                slots.append(_NO_SLOT if entry.verdict else self._slot_of(entry, ask))
-                asks.append(ask)
-            elif isinstance(entry, _Outcome):
+            if type(entry) is _Outcome:  # quicker than isinstance()
                 code = _SENT.get(entry.status)
                 if code is not None:
                     slot = slots[entry.n]
                     ask_of[slot] = asks[entry.n]
                     state[slot] = code | _RETRYABLE if entry.retryable else code
                     fate_at[slot] = at
-            elif isinstance(entry, _Intent):
+            elif type(entry) is _Intent:
                 slot = slots[entry.n]
                 ask_of[slot] = asks[entry.n]
                 state[slot] = _UNANSWERED
                 fate_at[slot] = 0
                 self._last_sent[self._target[slot]] = entry.at
+            elif type(entry) is _Record:
+                self._take_record(entry)
             elif isinstance(entry, Run):
                 chain.check_format(entry.format)
                 self._close_section()
@@ -181,10 +188,19 @@ class History:
             elif isinstance(entry, End):
                 self.end = entry
 
-    def _slot_of(self, entry: _Record, ask: int) -> int:
-        """The slot of a record's (account, Region, identity, name), made if it is new."""
+    def _take_record(self, entry: _Record) -> None:
+        """Number a record of the section under way and find the slot of its (account, Region, identity, name)."""
+        if entry.n != len(self._slots):
+            raise ValueError(f"record {entry.n} stands where {len(self._slots)} was due")
+        if entry.verdict:
+            self._slots.append(_NO_SLOT)
+            self._asks.append(0)
+            return
+        ask = key_of(entry.action, entry.sha256)
         new = len(self._state)
         slot = self._index.setdefault(key_of(entry.account, entry.region, entry.key, entry.policy_name), new)
+        self._slots.append(slot)
+        self._asks.append(ask)
         if slot == new:
             self._ask.append(ask)
             self._fate_at.append(0)
@@ -194,7 +210,6 @@ class History:
                 target = self._targets[entry.account, entry.region] = len(self._targets)
                 self._last_sent.append("")
             self._target.append(target)
-        return slot
 
     def _close_section(self) -> None:
         """At a section's end: one that was killed may have lost its last lines, intents among them.

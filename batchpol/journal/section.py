@@ -231,9 +231,15 @@ class _Sections:
         stop = 0
         for entry in entries:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
-            if section is None or isinstance(entry, Run):
+            if section is None:
                 section = self._begin(entry)
-            elif isinstance(entry, _Record):
+            elif type(entry) is _Outcome:  # quicker than isinstance()
+                section.fate_at[entry.n] = at
+                section.state[entry.n] = CODE_OF[entry.status]
+            elif type(entry) is _Intent:
+                section.fate_at[entry.n] = at
+                section.state[entry.n] = _UNKNOWN
+            elif type(entry) is _Record:
                 if entry.n != len(section.state):
                     raise ValueError(f"record {entry.n} stands where {len(section.state)} was due")
                 section.record_at.append(at)
@@ -241,12 +247,8 @@ class _Sections:
                 section.state.append(CODE_OF[entry.verdict] if entry.verdict else _NOT_ATTEMPTED)
                 if not entry.extra.keys() <= section._columns.keys():
                     section.met(entry.extra)
-            elif isinstance(entry, _Outcome):
-                section.fate_at[entry.n] = at
-                section.state[entry.n] = CODE_OF[entry.status]
-            elif isinstance(entry, _Intent):
-                section.fate_at[entry.n] = at
-                section.state[entry.n] = _UNKNOWN
+            elif isinstance(entry, Run):
+                section = self._begin(entry)
             elif isinstance(entry, Planned):
                 section.planned = entry
                 section.withheld = section.state.count(_NOT_ATTEMPTED) - sum(to.changes for to in entry.targets)

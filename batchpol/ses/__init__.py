@@ -11,7 +11,7 @@ business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neigh
 
 import logging
 
-from batchpol.ses.aws import Aws, Caller, Connection
+from batchpol.ses.aws import Aws, Caller, Connection, elsewhere
 from batchpol.ses.calls import IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses, adopt
 from batchpol.ses.translation import EXPIRED, translate
 
@@ -25,6 +25,7 @@ __all__ = [
     "Connection",
     "Ses",
     "adopt",
+    "elsewhere",
     "translate",
 ]
 

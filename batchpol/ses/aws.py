@@ -144,6 +144,15 @@ class Aws:
         except Exception as error:
             raise translate(error, sent=False) from error
 
+    async def endpoint(self, region: str) -> str:
+        """The URL that SES's requests go to, as the run or AWS's environment names it; empty for AWS's own hosts."""
+        if self.connection.endpoint_url is not None:
+            return self.connection.endpoint_url
+        try:
+            return elsewhere(await self._open("ses", region))
+        except Exception as error:
+            raise translate(error, sent=False) from error
+
     async def ses(self, target: Target) -> Ses:
         """SES of one target, open until this object is closed."""
         try:
@@ -323,6 +332,12 @@ def _endpoint(connection: Connection, service: str) -> str | None:
     if (urlsplit(url).hostname or "").endswith(AWS_HOSTS) or os.environ.get("AWS_ENDPOINT_URL_STS"):
         return None
     return url
+
+
+def elsewhere(client: Any) -> str:
+    """The endpoint of a client, empty where it is one of AWS's own hosts."""
+    url = str(client.meta.endpoint_url)
+    return "" if (urlsplit(url).hostname or "").endswith(AWS_HOSTS) else url
 
 
 def _config(connection: Connection, service: str, http: type) -> AioConfig:

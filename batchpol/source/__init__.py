@@ -12,14 +12,17 @@ one record becomes that record's problem and the rest go on; what makes the whol
 ``jsonlines``  lines to records: JSON Lines
 ``policyfile`` ``file://`` policies beside the input
 ``mapping``    records from a program
+``template``   policies and names made from the columns of a record
 ``opening``    which of them a path wants, and what is no input at all
 ============== ===================================================================================
 """
 
 from __future__ import annotations
 
+from batchpol.source.jsonlines import ORIGIN
 from batchpol.source.mapping import as_record
 from batchpol.source.opening import FORMATS, Source, open_source
 from batchpol.source.rules import RULES
+from batchpol.source.template import Template
 
-__all__ = ["FORMATS", "RULES", "Source", "as_record", "open_source"]
+__all__ = ["FORMATS", "ORIGIN", "RULES", "Source", "Template", "as_record", "open_source"]

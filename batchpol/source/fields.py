@@ -113,8 +113,15 @@ class Layout:
         nearest = [f"rename {shown(near)} to {known}" for known in missing if (near := self._near(known)) is not None]
         return InputError(
             f"{where}: the header has no column {wanted}; its columns are {found}",
-            hint="; ".join(nearest) or "the first line must name the columns: identity,policy_name,policy",
+            hint="; ".join(nearest) or _mend(missing),
         )
+
+
+def _mend(missing: Sequence[str]) -> str:
+    options = {"policy": "--policy-template FILE", "policy_name": "--policy-name NAME"}
+    made = [f"the {known} from {options[known]}" for known in missing if known in options]
+    other = f", or take {' and '.join(made)}" if made and "identity" not in missing else ""
+    return f"the first line must name the columns: identity,policy_name,policy{other}"
 
 
 def _no_header(where: str, header: Sequence[str], found: str) -> InputError:

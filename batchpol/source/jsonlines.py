@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -36,12 +36,15 @@ _KINDS: Final = {b'"': "text", b"{": "an object", b"[": "a list", b"t": "true", 
 class Shape:
     """What lines with the same keys in the same order have in common, worked out once for all of them."""
 
-    __slots__ = ("_other", "_parts", "account", "action", "extra", "identity", "name", "policy", "region")
+    __slots__ = (
+        "_other", "_parts", "account", "action", "extra", "identity", "is_traced", "name", "policy", "region",
+    )  # fmt: skip
 
     def __init__(self, keys: Sequence[str]) -> None:
         at = {known: key for key in keys if (known := field_of(key)) is not None}
         self.identity, self.name, self.policy, self.region, self.account, self.action = map(at.get, _FIELDS)
         self.extra = tuple(key for key in keys if field_of(key) is None)
+        self.is_traced = ORIGIN in self.extra
         quoted = [msgspec.json.encode(key) for key in keys]
         self._parts = _frame(quoted, b",", b":")
         self._other = _frame(quoted, b", ", b": ")
@@ -131,7 +134,7 @@ class JsonLines:
             policy = _string(fields[shape.policy])
             if policy.startswith(PREFIX):
                 policy, problems = self._policies.read(policy)
-        return Record(
+        record = Record(
             _string(fields[shape.identity]),
             _string(fields[shape.name]),
             policy,
@@ -143,6 +146,7 @@ class JsonLines:
             {key: _as_text(fields[key]) for key in shape.extra} if shape.extra else {},
             problems,
         )
+        return _traced(record) if shape.is_traced else record
 
     def _learn(self, keys: tuple[str, ...]) -> Shape:
         shape = Shape(keys)
@@ -184,7 +188,7 @@ class JsonLines:
         unread: tuple[Finding, ...] = ()
         if policy.startswith(PREFIX):
             policy, unread = self._policies.read(policy)
-        return Record(
+        record = Record(
             texts.get("identity", ""),
             texts.get("policy_name", ""),
             policy,
@@ -196,6 +200,7 @@ class JsonLines:
             extra,
             (*problems, *unread),
         )
+        return _traced(record) if ORIGIN in extra else record
 
     def _rejected(self, line: bytes, number: int, problem: Finding) -> Record:
         """A record of a line that cannot be read; identity and name where they can be made out all the same."""
@@ -203,6 +208,30 @@ class JsonLines:
             match[1].decode(errors="replace") if (match := trace.search(line)) else "" for trace in _TRACES
         )
         return Record(identity, name, line=number, file=self._file, problems=(problem,))
+
+
+class Origin(msgspec.Struct):
+    """Where a record that another command wrote was read first: kept, so that messages name the line people know."""
+
+    file: str
+    line: Annotated[int, msgspec.Meta(ge=1)]
+
+
+ORIGIN: Final = "origin"
+"""The key under which commands hand it on."""
+
+_origin: Final = msgspec.json.Decoder(Origin).decode
+
+
+def _traced(record: Record) -> Record:
+    """The record with the file and line it came from; an ``origin`` of another kind is an extra value like any."""
+    try:
+        origin = _origin(record.extra[ORIGIN])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return record
+    record.file, record.line = origin.file, origin.line
+    record.extra = {key: value for key, value in record.extra.items() if key != ORIGIN}
+    return record
 
 
 class _Unreadable(Exception):

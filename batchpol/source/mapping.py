@@ -13,7 +13,7 @@ from batchpol.source.policyfile import PREFIX
 from batchpol.source.rules import FIELD, POLICY_FILE, REPEATED
 
 
-def as_record(item: Record | Mapping[str, Any], number: int) -> Record:
+def as_record(item: Record | Mapping[str, Any], number: int, *, name_required: bool = True) -> Record:
     """A record from a :class:`Record` or a mapping with our keys or boto3's.
 
     A policy given as a mapping is written as compact JSON in its own order; given as text, it stays as it is. What
@@ -22,6 +22,7 @@ def as_record(item: Record | Mapping[str, Any], number: int) -> Record:
     Args:
         item: the record.
         number: its 0-based place among the others; ``number + 1`` stands for its line.
+        name_required: whether it needs a policy name (it does not if a template makes one).
 
     Raises:
         TypeError: ``item`` is neither a Record nor a mapping.
@@ -44,7 +45,7 @@ def as_record(item: Record | Mapping[str, Any], number: int) -> Record:
         elif value is not None:
             found.setdefault(known, value)
     for known in ("identity", "policy_name"):
-        if known not in found:
+        if known not in found and (known == "identity" or name_required):
             problems.append(FIELD.at(known, f"the field {known} is missing"))
     texts = {known: _text_of(known, value, problems) for known, value in found.items()}
     return Record(

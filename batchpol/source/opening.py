@@ -18,8 +18,11 @@ from batchpol.source.jsonlines import JsonLines
 from batchpol.source.policyfile import PolicyFiles
 from batchpol.source.stream import GZIP_MAGIC, Counted, Damage, Gunzip, bounded_lines
 from batchpol.source.table import Table
+from batchpol.source.template import Template
 
 FORMATS: Final = ("csv", "tsv", "jsonl")
+PIPED: Final = "jsonl"
+"""What standard input is unless its format is given: commands speak JSON Lines to each other."""
 MAX_UNPACKED: Final = 8 << 30
 """Most bytes that a compressed input may unpack to (8 GiB: some million records of the largest policies)."""
 _SUFFIXES: Final = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -91,8 +94,7 @@ def open_source(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
-    policy_required: bool = True,
-    name_required: bool = True,
+    template: Template | None = None,
     max_bytes: int = MAX_UNPACKED,
     digest: bool = True,
 ) -> Source:
@@ -100,9 +102,9 @@ def open_source(
 
     Args:
         path: a file, or ``-`` for standard input.
-        format: ``csv``, ``tsv`` or ``jsonl``; by default the file's suffix says it. Standard input needs it.
-        policy_required: whether a table needs a policy column (it does not if its header has an ``action``).
-        name_required: whether records need a policy name.
+        format: ``csv``, ``tsv`` or ``jsonl``; by default the file's suffix says it; standard input is JSON Lines.
+        template: what makes the policies or names of records that have none, so that a table needs no such column.
+            It is only checked against a table's header here; whoever knows the run's target fills it.
         max_bytes: most bytes that a compressed input may unpack to; what follows is not read.
         digest: compute :attr:`Source.sha256` on the way, which takes a sixth of the time.
 
@@ -113,7 +115,7 @@ def open_source(
     if format is not None and format not in FORMATS:
         raise InputError(f"{shown(format)} is no format of input", hint=f"give one of {', '.join(FORMATS)}")
     if name == "-":
-        format, name = _format_of_stdin(format), "standard input"
+        format, name = format or PIPED, "standard input"
         raw, size = _open_stdin(name, digest), None
         folder = "."
     else:
@@ -121,7 +123,7 @@ def open_source(
         folder = str(Path(name).parent)
     try:
         format = format or _format_of(name)
-        reader = _reader(raw, name, format, PolicyFiles(folder), policy_required, name_required, max_bytes)
+        reader = _reader(raw, name, format, PolicyFiles(folder), template or Template(), max_bytes)
     except BaseException:
         raw.close()
         raise
@@ -133,8 +135,7 @@ def _reader(
     name: str,
     format: str,
     policies: PolicyFiles,
-    policy_required: bool,
-    name_required: bool,
+    template: Template,
     max_bytes: int,
 ) -> Table | JsonLines:
     packed = raw.head(_SNIFF).startswith(GZIP_MAGIC)
@@ -148,23 +149,18 @@ def _reader(
         raise InputError(f"{name}: {damage}", hint="get a whole copy of the file") from damage
     lines = bounded_lines(stream)
     if format == "jsonl":
-        return JsonLines(lines, file=name, policies=policies, name_required=name_required)
-    return Table(
+        return JsonLines(lines, file=name, policies=policies, name_required=template.name is None)
+    table = Table(
         lines,
         delimiter="\t" if format == "tsv" else ",",
         file=name,
         policies=policies,
-        policy_required=policy_required,
-        name_required=name_required,
+        policy_required=template.document is None,
+        name_required=template.name is None,
     )
-
-
-def _format_of_stdin(format: str | None) -> str:
-    if format is None:
-        raise InputError(
-            "standard input has no suffix to tell its format by", hint=f"give --format {'|'.join(FORMATS)}"
-        )
-    return format
+    template.check(table.columns)
+    table.notes += template.doubts(table.layout)
+    return table
 
 
 def _format_of(name: str) -> str:

@@ -120,6 +120,38 @@ POLICY_FILE_OUTSIDE = Rule(
     always=True,
 )
 
+TEMPLATE_NAME = Rule(
+    "template-name",
+    Severity.ERROR,
+    "A placeholder of the template is no column of the record",
+    "batchpol",
+    "{{name}} in a template stands for the column of that name. Where a record has no such column nobody knows what "
+    "to write, so it is not sent. In a table this is found at the header, and nothing is sent at all.",
+    '{"identity": "example.com"} with --policy-name "tenant-{{tenant_id}}"',
+    '{"identity": "example.com", "tenant_id": "17"} with --policy-name "tenant-{{tenant_id}}"',
+    always=True,
+)
+TEMPLATE_UNKNOWN = Rule(
+    "template-unknown",
+    Severity.ERROR,
+    "The template needs an account or Region that nobody named",
+    "batchpol",
+    "{{account}}, {{region}}, {{partition}} and {{identity_arn}} come from the record's ARN or columns, else from the "
+    "run. apply knows them from its credentials; validate and render have to be told.",
+    "batchpol render domains.csv --policy-template policy.json",
+    "batchpol render domains.csv --policy-template policy.json --account 111122223333 --region us-east-1",
+    always=True,
+)
+TEMPLATE_EMPTY = Rule(
+    "template-empty",
+    Severity.WARNING,
+    "A placeholder of the template is empty in this record",
+    "batchpol",
+    "The record has the column and nothing in it, so the text around the placeholder closes up.",
+    '{"identity": "example.com", "tenant_id": ""} with --policy-name "tenant-{{tenant_id}}"',
+    '{"identity": "example.com", "tenant_id": "17"} with --policy-name "tenant-{{tenant_id}}"',
+)
+
 RULES: Final = (
     COLUMNS,
     QUOTE,
@@ -131,5 +163,8 @@ RULES: Final = (
     CUT_OFF,
     POLICY_FILE,
     POLICY_FILE_OUTSIDE,
+    TEMPLATE_NAME,
+    TEMPLATE_UNKNOWN,
+    TEMPLATE_EMPTY,
 )
 """Every rule of the reader, in the README's order."""

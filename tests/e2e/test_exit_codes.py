@@ -23,7 +23,7 @@ WRONG: dict[str, tuple[Sequence[str], str]] = {
     "misspelt column": (["apply", "misspelt.csv", "--sandbox"], 'rename "identty" to identity'),
     "spreadsheet": (["apply", "book.xlsx", "--sandbox"], "save it as CSV UTF-8"),
     "JSON array": (["apply", "array.jsonl", "--sandbox"], "jq -c '.[]' array.jsonl"),
-    "stdin without format": (["apply", "-", "--sandbox"], "give --format csv|tsv|jsonl"),
+    "stdin without a record": (["apply", "-", "--sandbox"], "standard input is empty"),
     "nobody to ask": (["apply", "good.csv"], "confirm with --yes"),
     "too fast": (["apply", "good.csv", "--sandbox", "--rate", "2"], "--i-have-a-higher-quota"),
     "threshold": (["apply", "good.csv", "--sandbox", "--max-failures", "few"], "for instance 10 or 5%"),

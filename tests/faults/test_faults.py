@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from tests.resume.runs import (
     Watcher,
     apply,
     check_truth,
-    closest,
     report,
     row,
     statuses,
@@ -171,7 +171,7 @@ async def test_a_name_that_does_not_resolve(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    keys_file(monkeypatch, tmp_path, sandbox, AWS_ENDPOINT_URL_SES="http://ses.batchpol.invalid")
+    keys_file(monkeypatch, tmp_path, sandbox, AWS_ENDPOINT_URL_SES=f"http://ses.batchpol.invalid:{sandbox.port}")
     choices = {"connection": Connection(region=REGION), "own_session": True, "conduct": COMPARE}
     result = await apply(sandbox, source, persistence={"max_outage": 0.3}, **choices)
     assert result.exit_code == 3
@@ -180,7 +180,8 @@ async def test_a_name_that_does_not_resolve(
     assert not {line["status"] for line in found} & {"applied", "unknown"}
     assert "ses.batchpol.invalid" in found[-1]["message"]
     check_truth(sandbox, source.parent, rows)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SES", sandbox.url)
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: look_up("127.0.0.1", *rest, **more))
     assert (await apply(sandbox, source, **choices)).exit_code == 0
     check_truth(sandbox, source.parent, rows)
 
@@ -339,5 +340,6 @@ async def test_trying_again_passes_the_gate(sandbox: Sandbox, tmp_path: Path, fa
     source = write_input(tmp_path / "in.jsonl", [row(0), row(1)])
     sandbox.change(faults_at={fault: {1, 2}})
     await apply(sandbox, source, period=0.25)
-    assert len(writes(sandbox)) == 4
-    assert closest(writes(sandbox)) >= 0.24
+    times = [arrival.at for arrival in writes(sandbox)]
+    assert len(times) == 4
+    assert times[-1] - times[0] >= 0.5, "four at once are seen within milliseconds, however busy the machine is"

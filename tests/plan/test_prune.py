@@ -43,6 +43,22 @@ def test_only_what_the_input_has_not_and_only_on_its_identities(place: Place) ->
     ]
 
 
+def test_of_a_full_identity_what_is_pruned_goes_first(place: Place) -> None:
+    for number in range(20):
+        place.put("full.example", f"old-{number}", policy("full.example"))
+    place.save("a.jsonl", [record("full.example", f"new-{number}") for number in range(20)])
+    place.run("apply", "a.jsonl", "--prune", "--report", "report.jsonl")
+    assert names(place, "full.example") == {f"new-{number}" for number in range(20)}
+    assert place.statuses("report.jsonl") == {"applied": 40}
+
+
+def test_of_any_other_what_takes_its_place_is_there_before_it_goes(place: Place) -> None:
+    fill(place, "a.example")
+    place.save("a.jsonl", [record("a.example", "new")])
+    place.run("apply", "a.jsonl", "--prune")
+    assert [it.operation for it in place.writes] == [PUT, *[DELETE] * 3]
+
+
 def test_nothing_is_pruned_unasked(place: Place) -> None:
     fill(place, "a.example")
     place.save("a.jsonl", kept("a.example"))
@@ -161,9 +177,17 @@ def test_what_somebody_deleted_meanwhile_is_no_failure(place: Place) -> None:
     for owner in list(place.sandbox.store.policies):
         place.sandbox.store.delete(owner, "other", now=1e12)
     place.save("a.jsonl", kept("a.example"))
-    place.run("apply", "a.jsonl", "--prune", "--blind", "--report", "report.jsonl")
+    place.run("apply", "a.jsonl", "--prune", "--report", "report.jsonl")
     assert place.statuses("report.jsonl") == {"applied": 3}
     assert names(place, "a.example") == {"kept"}
+
+
+def test_nothing_is_pruned_without_a_copy(place: Place) -> None:
+    fill(place, "a.example")
+    place.save("a.jsonl", kept("a.example"))
+    ended = place.run("apply", "a.jsonl", "--prune", "--blind", code=2)
+    assert "no copy of it would be kept" in ended.err
+    assert not place.sandbox.arrivals
 
 
 def test_names_that_cannot_be_listed_end_the_run_before_anything_is_sent(place: Place) -> None:

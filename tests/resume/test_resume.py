@@ -14,8 +14,10 @@ from batchpol import journal
 from batchpol.errors import JournalLocked, JournalMismatch
 from batchpol.journal import Intent, Planned
 from batchpol.model import Record
+from batchpol.ses import Connection
 from batchpol.source import as_record
 from batchpol.testing import Sandbox, SandboxOptions
+from tests.faults.credentials import keys_file
 from tests.resume.runs import (
     COMPARE,
     PERIOD,
@@ -242,6 +244,24 @@ async def test_a_journal_of_another_endpoint_is_refused(sandbox: Sandbox, source
         with pytest.raises(JournalMismatch, match="endpoint"):
             await apply(other, source)
         assert not writes(other)
+
+
+async def test_an_endpoint_that_the_environment_names_is_another_place_than_awss(
+    sandbox: Sandbox, source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What an emulator took must not count as done on AWS, nor the other way round."""
+    keys_file(monkeypatch, tmp_path, sandbox)
+    here = {"connection": Connection(region=REGION), "own_session": True}
+    assert (await apply(sandbox, source, **here)).exit_code == 0
+    monkeypatch.delenv("AWS_ENDPOINT_URL_SES")
+    for elsewhere in ("", "http://127.0.0.1:1"):
+        if elsewhere:  # else nothing names one, and AWS's own it is
+            monkeypatch.setenv("AWS_ENDPOINT_URL_SES", elsewhere)
+        with pytest.raises(JournalMismatch, match=f"endpoint {sandbox.url}"):
+            await apply(sandbox, source, **here)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SES", sandbox.url)
+    assert (await apply(sandbox, source, **here)).exit_code == 0
+    assert len(writes(sandbox)) == 5
 
 
 async def test_a_journal_of_an_embedded_ses_is_set_aside_by_itself(source: Path) -> None:

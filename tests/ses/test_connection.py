@@ -166,6 +166,15 @@ async def test_endpoints(
         credentials.setenv(name, value)
     async with Aws(Connection(endpoint_url=given)) as aws:
         assert await where(aws) == expected
+        assert await aws.endpoint("us-east-1") == (given or ("" if expected[0] == SES else expected[0]))
+
+
+async def test_a_profile_may_name_an_endpoint(credentials: Environment, config_file: Path) -> None:
+    save(config_file, "[profile a]\nendpoint_url = http://a:1\n[profile b]\nuse_fips_endpoint = true\n")
+    for profile, expected in (("a", "http://a:1"), ("b", "")):
+        credentials.setenv("AWS_PROFILE", profile)
+        async with Aws(Connection()) as aws:
+            assert await aws.endpoint("us-east-1") == expected
 
 
 def test_awss_own_hosts_are_those_of_botocores_partitions() -> None:

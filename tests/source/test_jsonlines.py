@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchpol.errors import InputError
-from batchpol.source import open_source
+from batchpol.source import Template, open_source
 from tests.source.conftest import Reading
 
 GOOD = '{"identity":"good.test","policy_name":"p","policy":{}}'
@@ -137,7 +137,7 @@ def test_every_wrong_field_of_a_line_is_named(read: Reading) -> None:
 
 
 def test_a_name_may_be_left_to_a_template(read: Reading) -> None:
-    [record] = read('{"identity":"a.test","tenant":"7"}', "in.jsonl", name_required=False)
+    [record] = read('{"identity":"a.test","tenant":"7"}', "in.jsonl", template=Template.of({}, "t"))
     assert (record.policy_name, record.problems) == ("", ())
 
 
@@ -181,3 +181,18 @@ def test_json_lines_have_no_columns(tmp_path: Path) -> None:
     path.write_text(GOOD)
     with open_source(path) as source:
         assert (source.columns, source.notes) == ((), [])
+
+
+@pytest.mark.parametrize("policy", ["{}", '"file://none.json"'])
+def test_a_record_keeps_the_line_it_had_in_the_first_file(read: Reading, policy: str) -> None:
+    origin = '{"file": "domains.csv", "line": 17}'
+    [record] = read(f'{{"identity":"a.test","name":"p","policy":{policy},"x":"1","origin":{origin}}}', "in.jsonl")
+    assert (record.file, record.line, record.extra) == ("domains.csv", 17, {"x": "1"})
+
+
+@pytest.mark.parametrize("origin", ['"paris"', "7", "{}", '{"file": "a", "line": 0}', '{"file": 1, "line": 1}', "null"])
+def test_an_origin_of_another_kind_is_carried_like_any_value(read: Reading, origin: str) -> None:
+    [record] = read(f'{{"identity":"a.test","name":"p","policy":{{}},"origin":{origin}}}', "in.jsonl")
+    assert record.line == 1
+    assert record.file.endswith("in.jsonl")
+    assert record.extra.keys() == {"origin"}

@@ -36,10 +36,10 @@ class Stdin:
         ("x.tsv", CSV.replace(b",", b"\t"), "tsv"),
         ("x.jsonl", JSONL, "jsonl"),
         ("x.ndjson", JSONL, "jsonl"),
-        ("x.csv.gz", gzip.compress(CSV), "csv"),
-        ("x.JsonL.GZ", gzip.compress(JSONL), "jsonl"),
-        ("x.csv", gzip.compress(CSV), "csv"),
-        ("x.csv.gz", gzip.compress(CSV[:30]) + gzip.compress(CSV[30:]) + b"\0" * 9, "csv"),
+        ("x.csv.gz", gzip.compress(CSV, mtime=0), "csv"),
+        ("x.JsonL.GZ", gzip.compress(JSONL, mtime=0), "jsonl"),
+        ("x.csv", gzip.compress(CSV, mtime=0), "csv"),
+        ("x.csv.gz", gzip.compress(CSV[:30], mtime=0) + gzip.compress(CSV[30:], mtime=0) + b"\0" * 9, "csv"),
     ],
 )
 def test_the_suffix_tells_the_format(tmp_path: Path, name: str, content: bytes, format: str) -> None:
@@ -69,7 +69,7 @@ def test_a_format_that_is_given_goes_before_the_suffix(tmp_path: Path) -> None:
         assert len(list(source)) == 2
 
 
-@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV)])
+@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV, mtime=0)])
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     stdin = Stdin(content)
     monkeypatch.setattr(sys, "stdin", stdin)
@@ -109,11 +109,11 @@ def test_a_pipe_that_gives_little_at_a_time() -> None:
         ("x.csv", b"", "empty"),
         ("x.csv", b"\xef\xbb\xbf", "empty"),
         ("x.jsonl", b"", "empty"),
-        ("x.csv.gz", gzip.compress(b""), "empty"),
+        ("x.csv.gz", gzip.compress(b"", mtime=0), "empty"),
         ("x.csv.gz", CSV, "not compressed with gzip"),
         ("x.csv.gz", b"\x1f\x8b\x08garbage that goes on for a while", "damaged|ends early"),
         ("x.csv.gz", b"\x1f\x8b", "ends early"),
-        ("x.csv.gz", gzip.compress(gzip.compress(CSV)), "no column|binary"),
+        ("x.csv.gz", gzip.compress(gzip.compress(CSV, mtime=0), mtime=0), "no column|binary"),
     ],
 )
 def test_what_is_no_input_is_named_with_the_mend(tmp_path: Path, name: str, content: bytes, says: str) -> None:
@@ -143,9 +143,6 @@ def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         open_source("a\0b.csv")
     with pytest.raises(InputError, match="no format"):
         open_source(tmp_path / "x.csv", format="xml")
-    with pytest.raises(InputError, match="standard input has no suffix") as caught:
-        open_source("-")
-    assert "--format csv|tsv|jsonl" in caught.value.hint
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InputError, match="closed"):
         open_source("-", format="csv")
@@ -181,7 +178,7 @@ def test_a_disk_that_fails_while_reading(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_truncated_archive_gives_what_it_held_and_says_so(tmp_path: Path, cut: int) -> None:
     noise = os.urandom(6_000).hex()
     rows = b"".join(b"t%d.test,p,%s\n" % (n, noise[n * 12 : n * 12 + 12].encode()) for n in range(1000))
-    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(CSV + rows)[:cut])
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(CSV + rows, mtime=0)[:cut])
     with open_source(tmp_path / "x.csv.gz") as source:
         *good, last = source
     assert all(record.problems == () for record in good)
@@ -193,9 +190,9 @@ def test_a_truncated_archive_gives_what_it_held_and_says_so(tmp_path: Path, cut:
 
 
 def test_a_flipped_bit_and_garbage_behind_an_archive(tmp_path: Path) -> None:
-    packed = bytearray(gzip.compress(JSONL * 3))
+    packed = bytearray(gzip.compress(JSONL * 3, mtime=0))
     packed[-6] ^= 1
-    for content in (bytes(packed), gzip.compress(JSONL * 3) + b"garbage"):
+    for content in (bytes(packed), gzip.compress(JSONL * 3, mtime=0) + b"garbage"):
         (tmp_path / "x.jsonl.gz").write_bytes(content)
         with open_source(tmp_path / "x.jsonl.gz") as source:
             records = list(source)
@@ -204,7 +201,7 @@ def test_a_flipped_bit_and_garbage_behind_an_archive(tmp_path: Path) -> None:
 
 
 def test_a_bomb_in_one_line_is_skipped_in_little_memory(read: Reading) -> None:
-    bomb = gzip.compress(b"identity,policy_name,policy\na.test,p," + b"x" * 50_000_000 + b"\nb.test,p,x\n")
+    bomb = gzip.compress(b"identity,policy_name,policy\na.test,p," + b"x" * 50_000_000 + b"\nb.test,p,x\n", mtime=0)
     tracemalloc.start()
     long, good = read(bomb, "in.csv.gz")
     peak = tracemalloc.get_traced_memory()[1]
@@ -215,7 +212,7 @@ def test_a_bomb_in_one_line_is_skipped_in_little_memory(read: Reading) -> None:
 
 
 def test_a_bomb_of_many_lines_ends_at_the_limit(read: Reading) -> None:
-    records = read(gzip.compress(CSV + b"c.test,p,x\n" * 1_000_000), "in.csv.gz", max_bytes=500_000)
+    records = read(gzip.compress(CSV + b"c.test,p,x\n" * 1_000_000, mtime=0), "in.csv.gz", max_bytes=500_000)
     assert 30_000 < len(records) < 50_000
     assert [problem.code for problem in records[-1].problems] == ["record-cut-off"]
     assert "more than the limit" in records[-1].problems[0].message

@@ -20,10 +20,11 @@ KEYS = (
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["get", "setdefault", "set"]), KEYS, st.integers(0, 2**32 - 1)), max_size=200)
+    st.lists(st.tuples(st.sampled_from(["get", "setdefault", "set"]), KEYS, st.integers(0, 2**32 - 1)), max_size=200),
+    st.sampled_from([0, 1, 3_000, 10_000]),
 )
-def test_an_index_is_a_dictionary(steps: list[tuple[str, int, int]]) -> None:
-    index, plain = KeyIndex(), dict[int, int]()
+def test_an_index_is_a_dictionary(steps: list[tuple[str, int, int]], expected: int) -> None:
+    index, plain = KeyIndex(expected), dict[int, int]()
     for step, key, value in steps:
         if step == "get":
             assert index.get(key) == plain.get(key)
@@ -44,6 +45,14 @@ def test_an_entry_never_weighs_more_than_36_bytes() -> None:
     weight = sum(sys.getsizeof(part) for part in (*index._keys, *index._values))
     assert len(index) == 100_000
     assert weight / 100_000 < 37
+
+
+def test_an_index_that_was_told_what_comes_never_grows() -> None:
+    index = KeyIndex(expected=10_000)
+    tables = list(index._keys)
+    for number in range(9_000):  # segments do not fill evenly
+        index.setdefault(key_of("tenant", str(number)), number)
+    assert all(there is before for there, before in zip(index._keys, tables, strict=True))
 
 
 def test_keys_tell_their_parts_apart() -> None:

@@ -1,0 +1,43 @@
+"""Where commands write the input of the next one: JSON Lines, to a file or to standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchpol.cli.terminal import write_bytes
+from batchpol.errors import UsageError
+
+Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines; - is stdout.")]
+
+
+def check_output(output: str, read: Path | None = None, what: str = "") -> None:
+    """Find out before anything is read that the output can be told for JSON Lines and does not overwrite it.
+
+    Raises:
+        UsageError: names the mend.
+    """
+    if output == "-":
+        return
+    if not output.lower().endswith((".jsonl", ".ndjson")):
+        raise UsageError(f"what is written is JSON Lines: {output}", hint="let its name end in .jsonl")
+    if read is not None and Path(output).resolve() == read.resolve():
+        raise UsageError(f"{output} is {what} itself", hint="name another file with --output")
+
+
+def write_lines(lines: Iterable[bytes], output: str) -> None:
+    """Write to standard output, or to a file that is whole or not there at all.
+
+    Raises:
+        UsageError, BatchpolError: the file cannot be written.
+    """
+    from batchpol.report import Replacement
+
+    if output == "-":
+        write_bytes(lines)
+    else:
+        with Replacement(Path(output)) as target:
+            target.file.writelines(lines)

@@ -1,0 +1,38 @@
+"""Records as JSON Lines, as ``source`` reads them back (floor 3): what commands hand to each other."""
+
+from __future__ import annotations
+
+import msgspec
+
+from batchpol.grammar import minify
+from batchpol.model import Action, Change, Record
+from batchpol.source import ORIGIN
+
+_encode = msgspec.json.Encoder().encode
+
+
+def record_line(record: Record, change: Change) -> bytes:
+    """One line: what is to be sent, the record's extra columns, and the file and line it came from."""
+    fields: dict[str, object] = {"identity": change.identity, "policy_name": change.policy_name}
+    if change.action is Action.DELETE:
+        fields["action"] = change.action.value
+    else:
+        fields["policy"] = embedded(change.document)
+    target = {"account": change.target.account, "region": change.target.region}
+    fields |= {name: value for name, value in target.items() if value}
+    fields |= record.extra
+    if record.line:
+        fields[ORIGIN] = {"file": record.file, "line": record.line}
+    return _encode(fields) + b"\n"
+
+
+def embedded(document: str) -> msgspec.Raw | str:
+    """A document as the value of a line: an object with its bytes as they are but for line breaks, which no line
+    can have; as text where it is no JSON."""
+    one_line = minify(document) if "\n" in document or "\r" in document else document
+    try:
+        if isinstance(msgspec.json.decode(one_line), dict):
+            return msgspec.Raw(one_line.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        pass
+    return document

@@ -1,0 +1,1 @@
+"""From one input to another: templates rendered, records moved."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from batchpol.errors import AccessRefused, SesError, TargetMismatch, UsageError
 from batchpol.model import Target
-from batchpol.ses import Aws, Caller, Ses
+from batchpol.ses import Aws, Caller, Ses, in_the_clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,13 @@ class Here:
     caller: Caller
     region: str
     endpoint: str
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for people about what is doubtful there."""
+        if in_the_clear(self.endpoint):
+            return [f"{self.endpoint} has no TLS: who is on the way can read and change requests"]
+        return []
 
 
 async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> Here:

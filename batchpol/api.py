@@ -23,7 +23,7 @@ from batchpol.errors import AccessRefused, UsageError
 from batchpol.lane import Conduct, Persistence
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.run import Batch, Observer, Options, Preview, Result, Threshold
-from batchpol.ses import Aws, Caller, Connection, Ses, adopt, elsewhere
+from batchpol.ses import Aws, Caller, Connection, Ses, adopt, discretion, elsewhere
 from batchpol.source import Template, as_record, open_source
 from batchpol.validation import Checked, Checker
 
@@ -265,6 +265,7 @@ class _Adopted(Aws):
         self._target = Target(account, str(client.meta.region_name))
 
     async def __aexit__(self, *_: object) -> None:
+        discretion.end()
         self._stack.close()
 
     def region(self) -> str:

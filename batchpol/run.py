@@ -249,8 +249,9 @@ class Batch:
             if here is None:
                 return self._never_begun()
             caller, region = here.caller, here.region
-            # An embedded SES has another port each time, so that none is written down.
-            self._endpoint = "" if self.options.sandbox else here.endpoint
+            if not self.options.sandbox:  # an embedded SES has another port each time, so that none is written down
+                self._endpoint = here.endpoint
+                self._notes += here.notes
             checker = self._checker(Target(caller.account, region))
             journal, history = self._open_journal(caller, region)
             with journal:
@@ -664,7 +665,13 @@ class Batch:
         if self.options.conduct.plan:
             write_plan(journal.outcomes(section), path)
         else:
-            write_report(journal.outcomes(section), path, columns=section.columns if section else ())
+            write_report(
+                journal.outcomes(section),
+                path,
+                columns=section.columns if section else (),
+                about=section.about() if section else None,
+                sends=journal.sends(),
+            )
 
     def _now(self) -> str:
         return self._wall().isoformat(timespec="milliseconds")

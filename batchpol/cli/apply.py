@@ -76,7 +76,7 @@ def apply(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Send again what SES refused.")] = False,
     report: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="*.csv or *.jsonl, may be repeated. Default: stem + .report.csv."),
+        typer.Option(metavar="FILE", help="*.csv, *.jsonl or *.html, may be repeated. Default: stem + .report.csv."),
     ] = None,
     output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors are shown all the same.")] = False,

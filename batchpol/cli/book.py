@@ -40,7 +40,8 @@ _BAD = (Status.FAILED, Status.UNKNOWN)
 def report(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run that ended, was killed or goes on.")],
     report: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Where to write it, *.csv or *.jsonl; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Where to write it: *.csv, *.jsonl, *.html; may be repeated."),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -49,7 +50,7 @@ def report(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Write the report of a journal again, or that of some of its records."""
-    from batchpol.journal import outcomes
+    from batchpol.journal import outcomes, sends
     from batchpol.report import check_report, write_report
 
     chosen = _statuses(only or [])
@@ -63,7 +64,14 @@ def report(
     for note in section.notes:
         tell(f"note: {visible(note)}")
     for path in report:
-        write_report(outcomes(journal, section), path, columns=section.columns, only=chosen)
+        write_report(
+            outcomes(journal, section),
+            path,
+            columns=section.columns,
+            only=chosen,
+            about=section.about(),
+            sends=sends(journal),
+        )
     counts = {status: count for status, count in section.counts().items() if not chosen or status in chosen}
     write(f"{sum(counts.values()):,} of {len(section):,} records: {_words(counts)}")
     for path in report:

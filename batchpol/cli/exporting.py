@@ -47,7 +47,7 @@ class Screen(Observer):
             where = f"Region {targets[0].region}"
         at = f" at {visible(here.endpoint)}" if here.endpoint else ""
         self.say(f"account {here.caller.account}, caller {visible(here.caller.arn)}, {where}{at}")
-        for note in book.notes:
+        for note in [*here.notes, *book.notes]:
             self.say(f"note: {visible(note)}")
         if len(book):
             self.say(

@@ -7,6 +7,7 @@ Knows bytes, fsync, locking and its own format version; nothing of SES, of async
 ``chain``     the bytes below them: chained checksums, the torn tail, damage
 ``section``   one start of the command read back: the rows of the report
 ``history``   all sections together: the latest fate of each change, for a resume
+``sends``     all sections together: every request, and when it left
 ``book``      the file itself: create, resume, lock, append, sync
 ============= =====================================================================================
 
@@ -16,7 +17,7 @@ may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``
 
 from __future__ import annotations
 
-from batchpol.journal.book import Journal, is_held, latest, outcomes, read, read_entry, scan, set_aside
+from batchpol.journal.book import Journal, is_held, latest, outcomes, read, read_entry, scan, sends, set_aside
 from batchpol.journal.entries import (
     FINISHED,
     FORMAT,
@@ -34,6 +35,7 @@ from batchpol.journal.entries import (
 )
 from batchpol.journal.history import Fate, History
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
+from batchpol.journal.sends import Sent
 
 __all__ = [
     "FINISHED",
@@ -53,6 +55,7 @@ __all__ = [
     "RecordEntry",
     "Run",
     "Section",
+    "Sent",
     "TargetCount",
     "is_held",
     "latest",
@@ -61,5 +64,6 @@ __all__ = [
     "read",
     "read_entry",
     "scan",
+    "sends",
     "set_aside",
 ]

@@ -36,6 +36,7 @@ from batchpol.journal.entries import (
 )
 from batchpol.journal.history import History
 from batchpol.journal.section import Section, read_section, torn_note
+from batchpol.journal.sends import Sent, read_sends
 from batchpol.model import Outcome
 
 _BUFFER = 1 << 18
@@ -212,6 +213,10 @@ class Journal:
         found = section or self.section()
         return found.outcomes(self._fd) if found else iter(())
 
+    def sends(self) -> Iterator[Sent]:
+        """Every request written down, by this run and those before it; see :func:`sends`."""
+        return read_sends(Chain(self._fd, self._name))
+
     def close(self) -> None:
         """Write out what is pending and let go of the lock; closing twice is harmless.
 
@@ -364,6 +369,15 @@ def outcomes(path: str | os.PathLike[str], section: Section | None = None) -> It
         found = section or read_section(Chain(fd, str(path)))
         if found is not None:
             yield from found.outcomes(fd)
+
+
+def sends(path: str | os.PathLike[str]) -> Iterator[Sent]:
+    """Every request of every run that wrote into the journal, in their order; needs no lock.
+
+    Raises as :func:`read` does.
+    """
+    with _reading(path) as fd:
+        yield from read_sends(Chain(fd, str(path)))
 
 
 def latest(path: str | os.PathLike[str], section: Section, most: int) -> list[OutcomeEntry | Intent]:

@@ -5,6 +5,7 @@ A section keeps 17 bytes a record in memory; documents stay in the file.
 
 from __future__ import annotations
 
+import shlex
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -124,6 +125,25 @@ class Section:
     def left(self) -> int:
         """How many records the run still means to send, or meant to when it ended."""
         return max(0, self.state.count(_NOT_ATTEMPTED) - self.withheld) if self.planned else 0
+
+    def about(self) -> dict[str, str]:
+        """Facts about the run as text, for the top of a report; what is not known is left out."""
+        run, end, options = self.run, self.end, self.run.options
+        command = options.get("command")
+        facts = {
+            "input": run.input,
+            "account": str(options.get("account", "")),
+            "region": str(options.get("region", "")),
+            "sandbox": "an embedded SES (sandbox)" if run.sandbox else "",
+            "endpoint": run.endpoint,
+            "started_at": run.at,
+            "ended_at": end.at if end else "",
+            "reason": end.reason if end else "",
+            "command": shlex.join(map(str, command)) if isinstance(command, list | tuple) else "",
+            "run_id": run.run_id,
+            "period": str(options.get("period", "")),
+        }
+        return {name: fact for name, fact in facts.items() if fact}
 
     def outcomes(self, fd: int) -> Iterator[Outcome]:
         """The report's rows in input order, read from the journal's descriptor one by one."""

@@ -1,15 +1,17 @@
-"""What people and scripts read of a run: reports as CSV and JSON Lines, findings, the summary (floor 2).
+"""What people and scripts read of a run: reports as CSV, JSON Lines and HTML, findings, the summary (floor 2).
 
 Knows outcomes and their renderings; not where outcomes come from.
 
-============ ======================================================================
+============ =======================================================================================
 ``rows``     the columns and what stands in them
 ``files``    written beside and renamed, mode 0600, never through a link
 ``write``    a whole report, in the format of its suffix
+``html``     the page; ``page.html``, ``page.css`` and ``page.js`` are its frame, ``charts`` its drawings
+``pace``     when requests were sent and how long answers took, counted in bounded memory
 ``planned``  the report of ``batchpol plan``
 ``findings`` the report of ``batchpol validate``
 ``summary``  counts and causes
-============ ======================================================================
+============ =======================================================================================
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ EXAMPLES = 3
 MOST_CAUSES = 200
 """Causes told apart; hostile messages cannot make more. What comes later counts for its status alone."""
 
-_WENT_WELL = frozenset({Status.APPLIED, Status.UNCHANGED, Status.DUPLICATE})
+WENT_WELL = frozenset({Status.APPLIED, Status.UNCHANGED, Status.DUPLICATE})
 _VARYING = re.compile(
     r"""arn:[^\s"',]+            # ARNs
       | "[^"]*" | '[^']*' | `[^`]*` | <[^>]*>   # quoted values
@@ -70,7 +70,7 @@ class Summary:
         for outcome in outcomes:
             counts[outcome.status] += 1
             can_go_on = can_go_on or _would_be_sent(outcome)
-            if outcome.status not in _WENT_WELL:
+            if outcome.status not in WENT_WELL:
                 _enter(causes, outcome)
         found = sorted(causes.values(), key=lambda cause: -cause.count)
         return cls({status: count for status, count in counts.items() if count}, found, can_go_on, seconds)

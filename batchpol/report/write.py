@@ -1,13 +1,13 @@
-"""A report written to its file: CSV or JSON Lines, one row a record, in the order of the outcomes."""
+"""A report written to its file: CSV, JSON Lines or HTML, one row a record, in the order of the outcomes."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,9 @@ from batchpol.errors import UsageError
 from batchpol.model import Outcome, Status
 from batchpol.report.files import Replacement, check_place
 from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, extra_name, finding_object, neutral, values
+
+Sent = tuple[str, str, str, int]
+"""One request: account, Region, when it left (ISO 8601), which attempt of its record it was (from 1)."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,7 +30,8 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in RENDERINGS:
-        known = " or ".join(RENDERINGS)
+        *others, last = RENDERINGS
+        known = f"{', '.join(others)} or {last}"
         raise UsageError(
             f"no report format is called {suffix or 'nothing'}: {path}", hint=f"let its name end in {known}"
         )
@@ -51,6 +55,8 @@ def write_report(
     columns: Sequence[str] = (),
     only: Collection[Status] = (),
     policy: bool = False,
+    about: Mapping[str, str] | None = None,
+    sends: Iterable[Sent] = (),
 ) -> None:
     """Write a report to a file, in the format of its suffix.
 
@@ -59,8 +65,10 @@ def write_report(
     Args:
         columns: the input's extra columns in order. JSON Lines have any other one a record carries as well.
         only: leave out records of other statuses. Such a report has a ``policy`` column, so that it can be the
-            input of another run.
+            input of another run; a page (HTML) has not.
         policy: have that column in any case.
+        about: facts about the run, which a page shows above the rows; see :func:`~batchpol.report.html.write_page`.
+        sends: every request of the run, for a page's timelines; not touched where no page is written.
 
     Raises:
         UsageError: no such format, or its place is no plain file.
@@ -68,7 +76,7 @@ def write_report(
     """
     suffix = check_suffix(path)
     with Replacement(Path(path)) as target:
-        render(outcomes, target.file, suffix, columns=columns, only=only, policy=policy)
+        render(outcomes, target.file, suffix, columns=columns, only=only, policy=policy, about=about, sends=sends)
 
 
 def render(
@@ -79,13 +87,32 @@ def render(
     columns: Sequence[str] = (),
     only: Collection[Status] = (),
     policy: bool = False,
+    about: Mapping[str, str] | None = None,
+    sends: Iterable[Sent] = (),
 ) -> None:
     """Write a report's bytes (UTF-8) to a stream; the arguments are those of :func:`write_report`."""
     chosen = (outcome for outcome in outcomes if outcome.status in only) if only else outcomes
-    RENDERINGS[suffix](chosen, stream, columns, policy or bool(only))
+    RENDERINGS[suffix](chosen, stream, _Wanted(columns, only, policy or bool(only), about, sends))
 
 
-def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, columns: Sequence[str], policy: bool) -> None:
+class _Wanted(NamedTuple):
+    """What a rendering may be asked for; each heeds what it has a place for."""
+
+    columns: Sequence[str]
+    only: Collection[Status]
+    policy: bool
+    about: Mapping[str, str] | None
+    sends: Iterable[Sent]
+
+
+def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
+    from batchpol.report.html import write_page  # most runs write none, and it takes a while to import
+
+    write_page(outcomes, stream, columns=wanted.columns, only=wanted.only, about=wanted.about, sends=wanted.sends)
+
+
+def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
+    columns, policy = wanted.columns, wanted.policy
     writer = csv.writer(_Lines(stream), lineterminator="\r\n")
     writer.writerow([*COLUMNS, *([POLICY] if policy else ()), *(neutral("", extra_name(it)) for it in columns)])
     for outcome in outcomes:
@@ -107,7 +134,8 @@ class _Lines:
         self._stream.write((row[:-2] + "\n").encode("utf-8", "replace"))
 
 
-def _json_lines(outcomes: Iterable[Outcome], stream: BinaryIO, columns: Sequence[str], policy: bool) -> None:
+def _json_lines(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
+    columns, policy = wanted.columns, wanted.policy
     for outcome in outcomes:
         row: dict[str, Any] = as_input(outcome, values(outcome)) if policy else dict(values(outcome))
         row["findings"] = [finding_object(finding) for finding in outcome.findings]
@@ -123,5 +151,5 @@ def json_line(row: dict[str, Any]) -> bytes:
         return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
 
 
-RENDERINGS = {".csv": _csv, ".jsonl": _json_lines}
+RENDERINGS = {".csv": _csv, ".jsonl": _json_lines, ".html": _html}
 """How each format is written, by suffix."""

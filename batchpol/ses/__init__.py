@@ -7,11 +7,13 @@ business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neigh
 - :mod:`batchpol.ses.translation`: what botocore raises and AWS answers, as errors of ours.
 - :mod:`batchpol.ses.calls`: SES of one target, one attempt a call, and where the gate takes part.
 - :mod:`batchpol.ses.aws`: sessions, clients, credentials and roles of one run.
+- :mod:`batchpol.ses.discretion`: no credentials in anybody's log.
 """
 
 import logging
 
-from batchpol.ses.aws import Aws, Caller, Connection, elsewhere
+from batchpol.ses import discretion
+from batchpol.ses.aws import Aws, Caller, Connection, elsewhere, in_the_clear
 from batchpol.ses.calls import IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses, adopt
 from batchpol.ses.translation import EXPIRED, translate
 
@@ -26,9 +28,12 @@ __all__ = [
     "Ses",
     "adopt",
     "elsewhere",
+    "in_the_clear",
     "translate",
 ]
 
 # What botocore does for its own logger and aiobotocore does not: without it, where a program has not set up logging,
 # every refresh of credentials that fails prints its traceback on standard error.
 logging.getLogger("aiobotocore").addHandler(logging.NullHandler())
+
+discretion.install()

@@ -7,6 +7,7 @@ import ssl
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,10 +17,12 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from aiohttp import ClientPayloadError
 from botocore.parsers import ResponseParserError
 
 from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
+from batchpol.ses import discretion
 from batchpol.ses.calls import Ses, hook, sign_with
 from batchpol.ses.translation import plain, translate
 from batchpol.version import __version__
@@ -30,6 +33,9 @@ KEEP_WARM = 75.0
 STS_ATTEMPTS = 3
 """How often botocore tries one call of STS, whose quota no gate of ours guards: a run of hundreds of roles starts
 with hundreds of calls at once."""
+
+LONGEST_ANSWER = 1 << 24
+"""Bytes of an answer that are read at most; a thousand identities or twenty policies take half a million."""
 
 AWS_HOSTS = (
     ".amazonaws.com",
@@ -113,9 +119,11 @@ class Aws:
         self._renewing = anyio.Lock()
 
     async def __aenter__(self) -> Aws:
+        discretion.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        discretion.end()
         with anyio.CancelScope(shield=True):  # connections are closed even when the run is cancelled
             await self._clients.aclose()
 
@@ -340,6 +348,17 @@ def elsewhere(client: Any) -> str:
     return "" if (urlsplit(url).hostname or "").endswith(AWS_HOSTS) else url
 
 
+def in_the_clear(url: str) -> bool:
+    """Whether requests to an endpoint leave this machine without TLS."""
+    found = urlsplit(url)
+    if found.scheme != "http" or found.hostname == "localhost":
+        return False
+    try:
+        return not ip_address(found.hostname or "").is_loopback
+    except ValueError:  # a name
+        return True
+
+
 def _config(connection: Connection, service: str, http: type) -> AioConfig:
     attempts = 1 if service == "ses" else STS_ATTEMPTS
     # Loopback is never asked for through a proxy.
@@ -361,8 +380,7 @@ def _http_session(endpoint_url: str | None) -> type:
     """An HTTP session class whose instances share their TLS contexts.
 
     Reading the certificate authorities takes 20 to 100 ms and 0.7 MB, more than all else of a client, and each
-    client would do it for itself. Where the endpoint is plain HTTP none are read; what such a server leads on to
-    by TLS is trusted by none, and refused.
+    client would do it for itself. Where the endpoint is plain HTTP none are read.
     """
     built: dict[str, Any] = {}
     lock = threading.Lock()
@@ -384,4 +402,42 @@ def _http_session(endpoint_url: str | None) -> type:
                     built[key] = super()._build_ssl_contexts(proxy_url)
                 return built[key]
 
+        async def _get_session(self, proxy_url: str | None) -> _Straight:
+            return _Straight(await super()._get_session(proxy_url))
+
     return SharedTls
+
+
+class _Straight:
+    """An HTTP session that sends to whom it was told to, and follows no redirect.
+
+    AWS sends none; aiohttp would go along, past the gate, and hand the session token to whatever host is named.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    async def request(self, *args: Any, **options: Any) -> _Bounded:
+        return _Bounded(await self._session.request(*args, **options, allow_redirects=False))
+
+
+class _Bounded:
+    """An answer of aiohttp's, of which no more is read than AWS ever sends."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
+
+    async def read(self) -> bytes:
+        body = bytearray()
+        try:
+            async for piece in self._answer.content.iter_any():
+                body += piece
+                if len(body) > LONGEST_ANSWER:
+                    raise ClientPayloadError(f"an answer of more than {LONGEST_ANSWER:,} bytes")
+        except BaseException:  # as aiohttp does, also when it is cancelled
+            self._answer.close()
+            raise
+        return bytes(body)

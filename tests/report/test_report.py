@@ -193,7 +193,7 @@ def test_any_text_comes_back_from_csv(tmp_path: Path, texts: list[tuple[str, str
 
 
 def test_text_without_utf_8_does_not_stop_a_report(tmp_path: Path) -> None:
-    for name in ("r.csv", "r.jsonl"):
+    for name in ("r.csv", "r.jsonl", "r.html"):
         write_report([applied(message="a\ud800b")], tmp_path / name)
     assert csv_rows(tmp_path / "r.csv")[0]["message"] == "a?b"
     assert json_rows(tmp_path / "r.jsonl")[0]["message"] == "a?b"
@@ -249,7 +249,7 @@ def test_a_report_of_a_report_of_a_report(tmp_path: Path) -> None:
 # Its place
 
 
-@pytest.mark.parametrize("name", ["r.csv", "r.jsonl"])
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.html"])
 def test_it_is_private_and_replaces_the_old_one(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("old")
@@ -264,12 +264,12 @@ def test_it_is_private_and_replaces_the_old_one(tmp_path: Path, name: str) -> No
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", ["r.txt", "r", "r.csv.gz", "r.html"])
+@pytest.mark.parametrize("name", ["r.txt", "r", "r.csv.gz", "r.htm"])
 def test_an_unknown_format_names_those_there_are(tmp_path: Path, name: str) -> None:
     for refused in (check_report, lambda path: write_report([], path)):
         with pytest.raises(UsageError) as caught:
             refused(tmp_path / name)
-        assert ".csv or .jsonl" in caught.value.hint
+        assert ".csv, .jsonl or .html" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 

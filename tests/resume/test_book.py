@@ -133,7 +133,7 @@ async def test_the_report_of_a_run_that_is_going_on_or_was_killed(
     ("arguments", "said"),
     [
         (["--report", "x.csv", "--only", "aplied"], "did you mean applied?"),
-        (["--report", "x.pdf"], ".csv or .jsonl"),
+        (["--report", "x.pdf"], ".csv, .jsonl or .html"),
         (["--report", BOOK], "is the journal itself"),
         ([], "there is no place for the report"),
     ],

@@ -206,19 +206,6 @@ async def test_a_server_that_speaks_no_tls(environment: pytest.MonkeyPatch, sand
     assert_refused(await put(sandbox.url.replace("http:", "https:")), sandbox)
 
 
-async def test_plain_http_trusts_no_authority_that_it_leads_on_to(
-    environment: pytest.MonkeyPatch, sandbox: Sandbox
-) -> None:
-    environment.setenv("AWS_CA_BUNDLE", str(LOCALHOST))
-
-    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(f"HTTP/1.1 307 Moved\r\nLocation: {url}/\r\nContent-Length: 0\r\n\r\n".encode())
-
-    async with tls_server(sandbox) as url, listening(redirect) as port:
-        assert_refused(await put(f"http://127.0.0.1:{port}"), sandbox)
-
-
 async def test_the_authorities_are_read_once_a_run(environment: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
     """Reading them is what a client costs: 20 to 100 ms and 0.7 MB. For plain HTTP they are not read at all."""
     environment.setenv("AWS_CA_BUNDLE", str(LOCALHOST))

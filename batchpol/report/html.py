@@ -1,0 +1,434 @@
+"""A report as one HTML page that needs nothing else: no network, no other file, and no script to tell what happened.
+
+``page.html`` is the frame, ``page.css`` and ``page.js`` are put into it whole. The content security policy allows
+these two by their digests and nothing else, so that text of the input could do nothing even if it got into the page
+as markup. It does not: it is escaped wherever it stands, and the rows of the table are JSON without ``<``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from html import escape
+from importlib.resources import files
+from typing import BinaryIO
+
+import msgspec
+
+from batchpol.model import Outcome, Status
+from batchpol.report.charts import (
+    active_seconds,
+    clock,
+    label,
+    lasting,
+    outcome_bar,
+    plain,
+    round_trips,
+    share_of_limit,
+    timeline,
+)
+from batchpol.report.pace import MOST_LANES, Pace, RoundTrips
+from batchpol.report.rows import COLUMNS, Value, extra_name, finding_object, values
+from batchpol.report.summary import WENT_WELL, Cause, Summary
+from batchpol.version import __version__
+
+MOST_ROWS = 100_000
+"""Records that the table of a page holds; of a larger input it holds what was rejected or failed."""
+MOST_BYTES = 64 << 20
+"""Size of the table's data, whatever the records look like."""
+MOST_EXTRAS = 20
+MOST_FINDINGS = 10
+MOST_CHARTS = 50
+CAUSES_SHOWN = 10
+
+_FAILURES = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
+_ICONS = {
+    Status.APPLIED: "✓",
+    Status.UNCHANGED: "=",
+    Status.REJECTED: "!",
+    Status.FAILED: "×",
+    Status.UNKNOWN: "?",
+    Status.DUPLICATE: "+",
+    Status.NOT_ATTEMPTED: "–",
+}
+_MEANINGS = {
+    Status.APPLIED: "SES took it",
+    Status.UNCHANGED: "it was there already",
+    Status.REJECTED: "invalid, never sent",
+    Status.FAILED: "SES refused it",
+    Status.UNKNOWN: "sent, no answer",
+    Status.DUPLICATE: "same as an earlier record",
+    Status.NOT_ATTEMPTED: "valid, never sent",
+}
+_FACTS = {
+    "input": "Input",
+    "account": "Account",
+    "region": "Region",
+    "endpoint": "Sent to",
+    "sandbox": "Sent to",
+    "started_at": "Started",
+    "ended_at": "Ended",
+    "reason": "How it ended",
+    "command": "Command",
+    "run_id": "Run",
+}
+"""What ``about`` may say of a run, and as what it stands on the page."""
+
+
+def write_page(
+    outcomes: Iterable[Outcome],
+    stream: BinaryIO,
+    *,
+    columns: Sequence[str] = (),
+    only: Collection[Status] = (),
+    about: Mapping[str, str] | None = None,
+    sends: Iterable[tuple[str, str, str, int]] = (),
+) -> None:
+    """Write the page's bytes (UTF-8), reading the outcomes once and keeping none of them in memory.
+
+    Args:
+        columns: the input's extra columns.
+        only: of which statuses the outcomes are, where they are not all of a run's; the page says so.
+        about: facts about the run, by the keys of ``_FACTS``, and its ``period``: the seconds that the limit leaves
+            between requests.
+        sends: the requests for the timelines: account, Region, when it left (ISO 8601), which attempt it was.
+    """
+    facts = dict(about or {})
+    pace, trips = Pace(), RoundTrips()
+    for account, region, left, attempt in sends:
+        pace.add(account, region, left, attempt)
+    with ExitStack() as stack:
+        table = _Table(stack, columns)
+        summary = Summary.of(_passing(outcomes, table, trips))
+        parts = _parts(facts, summary, table, only) | _charts(pace, trips, _period(facts))
+        for name, text in _frame():
+            stream.write(text.encode())
+            if name == "records":
+                table.copy(stream)
+            elif name:
+                stream.write(parts[name].encode())
+
+
+def _passing(outcomes: Iterable[Outcome], table: _Table, trips: RoundTrips) -> Iterator[Outcome]:
+    for outcome in outcomes:
+        table.add(outcome)
+        if outcome.duration_ms is not None:
+            trips.add(outcome.duration_ms)
+        yield outcome
+
+
+class _Table:
+    """The rows as JSON, in files until it is known what comes before them on the page."""
+
+    def __init__(self, stack: ExitStack, columns: Sequence[str]) -> None:
+        self.columns = tuple(columns[:MOST_EXTRAS])
+        self.columns_left_out = len(columns) - len(self.columns)
+        self.seen = 0
+        self._all = _Rows(stack)
+        self._failures = _Rows(stack)
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep the row as long as there is room for it."""
+        self.seen += 1
+        failure = outcome.status in _FAILURES
+        if self._all.room or (failure and self._failures.room):
+            row = _row(outcome, self.columns)
+            self._all.add(row)
+            if failure:
+                self._failures.add(row)
+        else:
+            self._all.left_out = True
+            self._failures.left_out = self._failures.left_out or failure
+
+    @property
+    def complete(self) -> bool:
+        """Every record has a row."""
+        return not self._all.left_out
+
+    @property
+    def rows(self) -> int:
+        return self._chosen.count
+
+    @property
+    def failures_left_out(self) -> bool:
+        return not self.complete and self._failures.left_out
+
+    @property
+    def _chosen(self) -> _Rows:
+        return self._all if self.complete else self._failures
+
+    def copy(self, stream: BinaryIO) -> None:
+        """Write the rows as the members of a JSON list."""
+        self._chosen.file.seek(0)
+        shutil.copyfileobj(self._chosen.file, stream)
+
+
+class _Rows:
+    def __init__(self, stack: ExitStack) -> None:
+        self.file = stack.enter_context(tempfile.TemporaryFile(prefix="batchpol-"))  # noqa: SIM115 - the stack closes it
+        self.count = 0
+        self.left_out = False
+        self._bytes = 0
+
+    @property
+    def room(self) -> bool:
+        return self.count < MOST_ROWS and self._bytes < MOST_BYTES
+
+    def add(self, row: bytes) -> None:
+        if not self.room:
+            self.left_out = True
+            return
+        self.file.write(b",\n" + row if self.count else row)
+        self.count += 1
+        self._bytes += len(row)
+
+
+def _row(outcome: Outcome, columns: Sequence[str]) -> bytes:
+    """Our columns, the extra ones, and the findings in a list."""
+    extra = outcome.extra
+    cells: list[object] = [*map(_cell, values(outcome).values()), *(_cell(extra.get(column)) for column in columns)]
+    found = [finding_object(finding) for finding in outcome.findings[:MOST_FINDINGS]]
+    cells.append([{name: _cell(text) for name, text in members.items()} for members in found])
+    return embedded(cells)
+
+
+def _cell(value: Value) -> Value:
+    return plain(value) if isinstance(value, str) else value
+
+
+def embedded(value: object) -> bytes:
+    """JSON that may stand inside a ``script`` element: nothing in it could end or begin anything in HTML."""
+    found = msgspec.json.encode(value)
+    for char in ("<", ">", "&", "\u2028", "\u2029"):
+        found = found.replace(char.encode(), b"\\u%04x" % ord(char))
+    return found
+
+
+def _text(value: str) -> str:
+    return escape(plain(value))
+
+
+def _asset(name: str) -> str:
+    return files("batchpol.report").joinpath(name).read_text("utf-8")
+
+
+def _frame() -> Iterator[tuple[str, str]]:
+    """The frame in pieces: the name of what follows a piece, and the piece; no text put in is ever looked through."""
+    pieces = re.split(r"\{\{([a-z_]+)\}\}", _asset("page.html"))
+    yield from zip([*pieces[1::2], ""], pieces[::2], strict=True)
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _charts(pace: Pace, trips: RoundTrips, period: float) -> dict[str, str]:
+    return {
+        "pace": _pace(pace, period),
+        "trips": round_trips(trips) if trips.count else "<p>Nothing was answered.</p>",
+    }
+
+
+def _parts(facts: dict[str, str], summary: Summary, table: _Table, only: Collection[Status]) -> dict[str, str]:
+    """Everything else the frame asks for but the rows."""
+    style, script = _asset("page.css"), _asset("page.js")
+    headline = _headline(summary, only)
+    name = plain(facts.get("input", ""))
+    return {
+        "style": style,
+        "style_digest": _digest(style),
+        "script": script,
+        "script_digest": _digest(script),
+        "title": escape(f"{name}: {headline}" if name else headline),
+        "headline": escape(headline),
+        "lead": escape(_lead(summary, only, summary.can_go_on and "sandbox" not in facts)),
+        "facts": _facts(facts),
+        "counts": _counts(summary),
+        "causes": _causes(summary),
+        "scope": escape(_scope(table)),
+        "caption": "Every record of the run" if table.complete else "Records that were rejected, failed or are unknown",
+        "head": embedded(_head(table)).decode(),
+        "made": f"batchpol {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def _headline(summary: Summary, only: Collection[Status]) -> str:
+    well = sum(count for status, count in summary.counts.items() if status in WENT_WELL)
+    if not summary.records:
+        return "No records"
+    if only:
+        return f"{summary.records:,} {'record' if summary.records == 1 else 'records'}: {_either(only)}"
+    if well == summary.records:
+        return "The record went through" if well == 1 else f"All {well:,} records went through"
+    return f"{well:,} of {summary.records:,} records went through"
+
+
+def _lead(summary: Summary, only: Collection[Status], can_go_on: bool) -> str:
+    bad = {status: count for status, count in summary.counts.items() if status not in WENT_WELL}
+    said = "Nothing is left to do."
+    if only:
+        said = f"This page has only the records that are {_either(only)}; the charts are of the whole run."
+    elif bad:
+        said = "The others: " + ", ".join(f"{count:,} {label(status)}" for status, count in bad.items()) + "."
+    elif not summary.records:
+        said = ""
+    return said + (" The same command, run again, goes on with what can still be sent." if can_go_on else "")
+
+
+def _either(statuses: Iterable[Status]) -> str:
+    return " or ".join(label(status) for status in statuses)
+
+
+def _period(facts: Mapping[str, str]) -> float:
+    try:
+        return max(float(facts.get("period") or 1.0), 1e-6)
+    except ValueError:
+        return 1.0
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    shown = {key: _moment(facts[key]) if key.endswith("_at") else facts[key] for key in _FACTS if facts.get(key)}
+    items = [f"<div><dt>{_FACTS[key]}</dt><dd>{_text(fact)}</dd></div>" for key, fact in shown.items()]
+    return f'<dl class="facts">{"".join(items)}</dl>' if items else ""
+
+
+def _moment(text: str) -> str:
+    """A time of the journal (ISO 8601) as people write it."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return text
+
+
+def _icon(status: Status) -> str:
+    return f'<span class="icon" aria-hidden="true">{_ICONS[status]}</span>'
+
+
+def _counts(summary: Summary) -> str:
+    if not summary.records:
+        return "<p>The input had no record.</p>"
+    items = "".join(
+        f'<li class="{status.value}">{_icon(status)}<strong>{count:,}</strong> <b>{label(status)}</b>'
+        f" <span>{_MEANINGS[status]}</span></li>"
+        for status, count in summary.counts.items()
+    )
+    return f'{outcome_bar(summary.counts)}<ul class="counts">{items}</ul>'
+
+
+# What went wrong
+
+
+def _causes(summary: Summary) -> str:
+    if not summary.causes:
+        return "<p>Nothing.</p>"
+    first = "".join(_cause(cause) for cause in summary.causes[:CAUSES_SHOWN])
+    rest = summary.causes[CAUSES_SHOWN:]
+    if not rest:
+        return first
+    more = "".join(_cause(cause) for cause in rest)
+    return f"{first}<details><summary>{len(rest):,} more {_causes_word(len(rest))}</summary>{more}</details>"
+
+
+def _causes_word(count: int) -> str:
+    return "cause" if count == 1 else "causes"
+
+
+def _cause(cause: Cause) -> str:
+    message = cause.examples[0].message
+    alike = all(example.message == message for example in cause.examples)
+    code = f" <code>{_text(cause.error_code)}</code>" if cause.error_code else ""
+    said = f"<p><bdi>{_text(message)}</bdi></p>" if alike and message else ""
+    examples = "".join(
+        f"<li>line {example.line}: <bdi>{_text(example.identity) or '(no identity)'}</bdi>"
+        + (f" / <bdi>{_text(example.policy_name)}</bdi>" if example.policy_name else "")
+        + (f"<br><bdi>{_text(example.message)}</bdi>" if not alike else "")
+        + "</li>"
+        for example in cause.examples
+    )
+    left = cause.count - len(cause.examples)
+    return (
+        f'<article class="cause {cause.status.value}"><h3>{_icon(cause.status)}{cause.count:,} '
+        f"{label(cause.status)}{code}</h3>{said}<ul>{examples}"
+        + (f"<li>and {left:,} more</li>" if left else "")
+        + f'</ul><button type="button" class="show" hidden data-status="{cause.status.value}"'
+        f' data-code="{_text(cause.error_code)}">Show {"it" if cause.count == 1 else "them"} in the table</button>'
+        "</article>"
+    )
+
+
+# When they were sent
+
+
+def _pace(pace: Pace, period: float) -> str:
+    if not pace.lanes:
+        return "<p>Nothing was sent.</p>"
+    limit = "one request a second" if period == 1 else f"{1 / period:,.3g} requests a second"
+    charted = sorted(pace.lanes.values(), key=lambda lane: -lane.requests)[:MOST_CHARTS]
+    charted.sort(key=lambda lane: (lane.account, lane.region))
+    key = (
+        f'<p class="key"><span><svg class="sample" viewBox="0 0 24 10" aria-hidden="true"><path class="sent" '
+        f'd="M0 5h24"/></svg> requests sent, every attempt counted</span> <span><svg class="sample" '
+        f'viewBox="0 0 24 10" aria-hidden="true"><path class="limit" d="M0 5h24"/></svg> the limit: {limit}. On it no '
+        "time is lost; what is flat is waiting</span></p>"
+    )
+    figures = "".join(timeline(lane, period, place) for place, lane in enumerate(charted))
+    return f'{_lanes(pace, period)}{key}<div id="lanes">{figures}</div>'
+
+
+def _lanes(pace: Pace, period: float) -> str:
+    """A table of all lanes, where there are several."""
+    if len(pace.lanes) == 1:
+        return ""
+    rows = []
+    for lane in sorted(pace.lanes.values(), key=lambda lane: (lane.account, lane.region)):
+        active = active_seconds(lane)
+        used = share_of_limit(lane, period, active) if active else "–"
+        rows.append(
+            f"<tr><th scope='row'>{_text(lane.account)} {_text(lane.region)}</th><td>{lane.requests:,}</td>"
+            f"<td>{lane.again:,}</td><td>{clock(lane.first)}</td><td>{lasting(active)}</td>"
+            f"<td>{used}</td></tr>"
+        )
+    charts = f" Charts are below for the {MOST_CHARTS} with the most requests." if len(rows) > MOST_CHARTS else ""
+    others = f" {pace.others:,} requests to targets beyond {MOST_LANES:,} are left out." if pace.others else ""
+    heads = ("Account and Region", "Requests", "Tried again", "First (UTC)", "Time", "Of the limit")
+    return (
+        f"<details><summary>{len(rows):,} targets, each with a limit of its own.{charts}{others}</summary>"
+        "<div class='wide' tabindex='0' role='region' aria-label='All targets'><table class='plain'>"
+        "<caption>All targets</caption><thead><tr>"
+        + "".join(f"<th scope='col'>{head}</th>" for head in heads)
+        + f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>"
+    )
+
+
+# The table
+
+
+def _scope(table: _Table) -> str:
+    """In plain words, what of the run the table does not have."""
+    said = []
+    if not table.complete:
+        said.append(
+            f"With {table.seen:,} records there are too many for a page: the table has what was rejected, failed or is "
+            "unknown, and the rest is only counted above. A report as CSV or JSON Lines has every record."
+        )
+    if table.failures_left_out:
+        said.append(f"Of those it has the first {table.rows:,}.")
+    if table.columns_left_out:
+        said.append(f"{table.columns_left_out:,} more columns of the input are in a report as CSV or JSON Lines.")
+    return " ".join(said)
+
+
+def _head(table: _Table) -> dict[str, object]:
+    return {
+        "columns": [*COLUMNS, *(plain(extra_name(column)) for column in table.columns)],
+        "own": len(COLUMNS),
+        "icons": {status.value: _ICONS[status] for status in Status},
+        "words": {status.value: label(status) for status in Status},
+        "rows": table.rows,
+    }

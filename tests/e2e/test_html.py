@@ -1,0 +1,420 @@
+"""The HTML report in a real Chromium: inert, quiet, quick with 20,000 rows, and usable by whatever means."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchpol.model import Status
+from tests.browser import NoBrowserError, address, chromium
+from tests.e2e.command import lines, run
+from tests.e2e.conftest import LongRun
+from tests.report.pages import ABOUT, HOSTILE, embedded, hostile, hostile_about, many, write
+
+MANY = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One browser for all; closed with the module, since an event loop runs in its thread as long."""
+    try:
+        with chromium() as found:
+            yield found
+    except NoBrowserError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    found = {name: folder / f"{name}.html" for name in ("few", "many", "hostile", "one", "none")}
+    write(many(120, lanes=4), found["few"], about=ABOUT)
+    write(many(MANY, lanes=2), found["many"], about=ABOUT)
+    write(hostile(), found["hostile"], columns=(*HOSTILE, "tenant"), about=hostile_about())
+    write(many(1), found["one"])
+    write([], found["none"])
+    return found
+
+
+class Seen:
+    """A page in the browser, and everything that it asked of the network or complained about."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        self.context.set_default_timeout(10_000)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append("dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.address = address(path)
+        self.page.goto(self.address)
+
+    def rows(self) -> list[str]:
+        """The lines shown, in their order."""
+        found: list[str] = self.page.locator("#table tbody td.line").all_text_contents()
+        return found
+
+    def found(self, text: str) -> None:
+        """Wait until the number of records found is this one."""
+        self.page.wait_for_function("text => document.getElementById('found').textContent === text", arg=text)
+
+
+@pytest.fixture
+def visit(browser: Any, pages: dict[str, Path]) -> Iterator[Any]:
+    visits: list[Seen] = []
+
+    def go(name: str | Path, **options: Any) -> Seen:
+        visits.append(Seen(browser, pages[name] if isinstance(name, str) else name, **options))
+        return visits[-1]
+
+    yield go
+    for seen in visits:
+        assert seen.requests == [seen.address], "nothing but the file itself was asked for"
+        assert seen.complaints == []
+        seen.context.close()
+
+
+def test_what_the_input_says_stays_text(visit: Any) -> None:
+    page = visit("hostile").page
+    page.select_option("#size", "200")
+    for button in page.locator("#table .details button").all()[:5]:
+        button.click()
+    page.get_by_label("Search").fill("onerror")
+    page.wait_for_function("() => document.getElementById('found').textContent.startsWith('7 of ')")
+    page.locator("button.show").first.click()
+    assert page.evaluate("window.hit === undefined")
+    assert page.evaluate("document.scripts.length") == 3
+    for selector in ("img", "iframe", "[onerror], [onload], [onmouseover]", "a[href^=javascript]", "main script"):
+        assert page.locator(selector).count() == 0, selector
+    assert page.locator("#table tbody tr").first.text_content() != ""
+    assert HOSTILE[0] in page.locator("#table").text_content()
+
+
+def test_markup_that_got_in_all_the_same_could_do_nothing(browser: Any, pages: dict[str, Path]) -> None:
+    """The second line of defence: the page's policy refuses scripts, images and styles that are not its own."""
+    seen = Seen(browser, pages["few"])
+    server = socket.create_server(("127.0.0.1", 0))
+    server.setblocking(False)
+    refused = seen.page.evaluate(
+        """(place) => new Promise((resolve) => {
+            const found = new Set();
+            document.addEventListener("securitypolicyviolation", (event) => {
+                found.add(event.effectiveDirective);
+                if (found.size === 5) resolve([...found].sort());
+            });
+            try { document.body.innerHTML += "<b>markup</b>"; } catch (error) { /* reported as well */ }
+            const image = new Image();
+            image.src = `${place}x.png`;
+            const style = document.createElement("style");
+            style.textContent = "body { color: red }";
+            document.head.append(style);
+            const button = document.createElement("button");
+            button.setAttribute("style", "color: red");
+            document.body.append(button);
+            fetch(place).catch(() => {});
+            setTimeout(() => resolve([...found].sort()), 3000);
+        })""",
+        f"http://127.0.0.1:{server.getsockname()[1]}/",
+    )
+    assert {"img-src", "connect-src", "require-trusted-types-for"} <= set(refused)
+    assert {"style-src-elem", "style-src-attr"} <= set(refused)
+    with server, pytest.raises(BlockingIOError):
+        server.accept()  # nobody came
+    seen.context.close()
+
+
+def test_search_filter_and_sort_by_mouse(visit: Any, pages: dict[str, Path]) -> None:
+    seen = visit("few")
+    page = seen.page
+    rows = embedded(pages["few"], "records")
+    statuses = Counter(row[6] for row in rows)
+    assert statuses.keys() >= {"applied", "rejected"}
+    seen.found("120 records")
+    assert seen.rows() == [str(number + 2) for number in range(50)]
+    page.get_by_role("button", name="Next").click()
+    assert seen.rows() == [str(number + 2) for number in range(50, 100)]
+
+    page.get_by_role("checkbox", name="rejected").check()
+    seen.found(f"{statuses['rejected']} of 120 records")
+    assert seen.rows() == [str(row[0]) for row in rows if row[6] == "rejected"]
+    page.get_by_role("checkbox", name="applied").check()
+    seen.found(f"{statuses['applied'] + statuses['rejected']} of 120 records")
+    page.get_by_role("checkbox", name="rejected").uncheck()
+    page.get_by_role("checkbox", name="applied").uncheck()
+
+    page.get_by_label("Search").fill("TENANT-7.example SENDING")
+    seen.found("1 of 120 records")
+    assert seen.rows() == ["9"]
+    page.get_by_label("Search").fill("")
+    seen.found("120 records")
+
+    page.get_by_role("button", name="ms").click()
+    times = [row[12] for row in sorted(rows, key=lambda row: (row[12] is None, row[12], row[0]))]
+    assert seen.rows()[:3] == [str(row[0]) for row in sorted(rows, key=lambda row: (row[12] is None, row[12]))[:3]]
+    assert times[0] is not None
+    page.get_by_role("button", name="ms").click()
+    slowest = max(row[12] for row in rows if row[12] is not None)
+    assert seen.rows()[0] in {str(row[0]) for row in rows if row[12] == slowest}
+    page.get_by_role("button", name="Identity").click()
+    assert seen.rows()[:12] == [str(number + 2) for number in range(12)], "numbers in names count as numbers"
+
+
+def test_one_record_and_none(visit: Any) -> None:
+    visit("one").found("1 record")
+    visit("none").found("0 records")
+
+
+def test_a_cause_leads_to_its_records(visit: Any) -> None:
+    seen = visit("few")
+    cause = seen.page.locator(".cause", has_text="action-useless")
+    count = cause.locator("h3").text_content().split()[0].lstrip("!")
+    cause.get_by_role("button").click()
+    seen.found(f"{count} of 120 records, with the code action-useless")
+    assert seen.page.evaluate("document.activeElement.id") == "records-title"
+
+
+def test_by_keyboard_alone(visit: Any) -> None:
+    seen = visit("few")
+    page = seen.page
+
+    def tab_to(what: str) -> None:
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline != "none", "where one is can be seen"
+            if what in page.evaluate(
+                "document.activeElement.outerHTML + document.activeElement.labels?.[0]?.textContent"
+            ):
+                return
+        raise AssertionError(f"no way to {what}")
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the records"
+    page.keyboard.press("Enter")
+    tab_to('id="search"')
+    page.keyboard.type("rejected")
+    page.wait_for_function("() => document.getElementById('found').textContent.includes(' of ')")
+    rejected = len(seen.rows())
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    seen.found("120 records")
+    tab_to('value="rejected"')
+    page.keyboard.press("Space")
+    seen.found(f"{rejected} of 120 records")
+    tab_to(">Line<")
+    page.keyboard.press("Enter")
+    assert seen.rows() == sorted(seen.rows(), key=int, reverse=True)
+    assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+    tab_to("Details of line")
+    page.keyboard.press("Enter")
+    assert page.locator("tr.more").count() == 1
+    assert "ses:SendEmail?" in page.locator("tr.more").text_content()
+    page.keyboard.press("Enter")
+    assert page.locator("tr.more").count() == 0
+
+
+def test_twenty_thousand_records(visit: Any) -> None:
+    seen = visit("many")
+    page = seen.page
+    seen.found("20,000 records")
+    assert len(seen.rows()) == 50
+    took = page.evaluate(
+        """async () => {
+            const times = {}, found = document.getElementById("found");
+            async function timed(name, act) {
+                const start = performance.now(), before = found.textContent;
+                act();
+                while (found.textContent === before) await new Promise((next) => setTimeout(next, 5));
+                times[name] = performance.now() - start;
+            }
+            const search = document.getElementById("search");
+            const type = (text) => () => { search.value = text; search.dispatchEvent(new Event("input")); };
+            await timed("search", type("tenant-1999"));
+            await timed("again", type("tenant-19"));
+            await timed("all", type(""));
+            await timed("filter", () => document.querySelector("#statuses input[value=failed]").click());
+            document.querySelector("#statuses input[value=failed]").click();
+            const start = performance.now();
+            document.querySelector("th.identity button").click();
+            times.sort = performance.now() - start;
+            return times;
+        }"""
+    )
+    assert all(milliseconds < 3000 for milliseconds in took.values()), took
+    page.get_by_role("button", name="Last").click()
+    assert seen.rows()[-1] == "20001"
+
+
+@pytest.mark.parametrize("name", ["few", "hostile", "many", "none"])
+def test_nothing_is_wider_than_a_phone(visit: Any, name: str) -> None:
+    page = visit(name, viewport={"width": 360, "height": 640}, has_touch=True).page
+    for details in page.locator("summary").all():
+        details.click()
+    for button in page.locator("#table .details button").all()[:3]:
+        button.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+CONTRASTS = """() => {
+    const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+    const light = ([red, green, blue]) => [red, green, blue].map((part) => part / 255)
+        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+    const behind = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const color = numbers(getComputedStyle(at).backgroundColor);
+            if (color.length < 4 || color[3] > 0) return color;
+        }
+        return null;
+    };
+    const found = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || element.disabled) continue;
+        const back = behind(element);
+        const [one, other] = [light(numbers(getComputedStyle(element).color)), light(back)].sort((a, b) => b - a);
+        found.push([(one + 0.05) / (other + 0.05), element.outerHTML.slice(0, 80)]);
+    }
+    return { page: behind(document.body), found };
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read_in_light_and_dark(visit: Any, scheme: str) -> None:
+    page = visit("few", color_scheme=scheme).page
+    page.locator("#table .details button").first.click()
+    measured = page.evaluate(CONTRASTS)
+    assert (sum(measured["page"][:3]) < 150) == (scheme == "dark")
+    assert len(measured["found"]) > 300
+    assert [it for it in measured["found"] if it[0] < 4.5] == []
+
+
+def test_what_a_screen_reader_is_told(visit: Any) -> None:
+    page = visit("few").page
+    told = page.evaluate(
+        """() => ({
+            lang: document.documentElement.lang,
+            headings: [...document.querySelectorAll("h1, h2, h3")].filter((it) => it.checkVisibility())
+                .map((it) => Number(it.tagName[1])),
+            unnamed: [...document.querySelectorAll("button, input, select")].filter((it) => !(
+                it.textContent.trim() && it.tagName === "BUTTON" || it.labels?.length || it.ariaLabel)).length,
+            tables: [...document.querySelectorAll("table")].filter((it) => !it.caption?.textContent).length,
+            drawings: [...document.querySelectorAll("svg")].filter((it) => it.getAttribute("aria-hidden") !== "true"
+                && !it.getAttribute("aria-labelledby").split(" ").every((id) => document.getElementById(id).textContent)
+            ).length,
+            sections: [...document.querySelectorAll("section")].filter((it) => (
+                !document.getElementById(it.getAttribute("aria-labelledby"))?.textContent)).length,
+            ids: [...document.querySelectorAll("[id]")].map((it) => it.id),
+            sorted: [...document.querySelectorAll("[aria-sort]")].map((it) => it.ariaSort),
+            live: document.getElementById("found").getAttribute("role"),
+        })"""
+    )
+    assert told["lang"] == "en"
+    assert told["headings"].count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(told["headings"], told["headings"][1:], strict=False))
+    assert told["unnamed"] == told["tables"] == told["drawings"] == told["sections"] == 0
+    assert len(told["ids"]) == len(set(told["ids"]))
+    assert (told["sorted"], told["live"]) == (["ascending"], "status")
+    for landmark in ("banner", "main", "contentinfo", "navigation"):
+        assert page.get_by_role(landmark).count() == 1
+    assert page.get_by_role("table", name="Every record of the run").count() == 1
+
+
+def test_a_chart_for_each_target(visit: Any) -> None:
+    page = visit("few").page
+    choice = page.get_by_label("Target, one of 4")
+    names = choice.locator("option").all_text_contents()
+    assert len(names) == 4
+    for name in names:
+        choice.select_option(label=name)
+        assert page.locator("figure.lane:visible h3").all_text_contents() == [name]
+
+
+def test_on_paper(visit: Any) -> None:
+    seen = visit("few")
+    seen.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    seen.page.emulate_media(media="print", color_scheme="dark")
+    assert len(seen.rows()) == 120, "all, not only the first page of the table"
+    visible = "(selector) => [...document.querySelectorAll(selector)].filter((it) => it.checkVisibility()).length"
+    assert seen.page.evaluate(visible, ".controls, .pages, .show, .details, .skip, thead button") == 0
+    assert seen.page.evaluate(visible, ".records tbody tr") == 120
+    assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    seen.page.emulate_media(media="screen")
+    seen.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert len(seen.rows()) == 50
+
+
+def test_not_too_much_paper(visit: Any) -> None:
+    printed = visit("many").page.evaluate(
+        """() => {
+            window.dispatchEvent(new Event("beforeprint"));
+            const printed = [document.querySelectorAll("td.line").length, document.getElementById("found").textContent];
+            window.dispatchEvent(new Event("afterprint"));
+            return printed;
+        }"""
+    )
+    assert printed == [1000, "20,000 records; the first 1,000 are printed"]
+
+
+def test_without_javascript(visit: Any) -> None:
+    page = visit("few", java_script_enabled=False).page
+    assert page.locator("noscript p").bounding_box()["height"] > 10
+    assert not page.locator("#browser").is_visible()
+    assert page.locator("h1").text_content().endswith("of 120 records went through")
+    assert page.locator(".counts li").count() >= 2
+    assert page.locator(".cause").first.is_visible()
+    assert page.locator("button:visible").count() == 0
+    assert page.locator("figure.lane:visible").count() == 4
+
+
+# Through the command
+
+
+@pytest.fixture(scope="module")
+def of_mistakes(long_runs: dict[str, LongRun], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The report of the samples' mistakes, rendered from its journal as a page and as JSON Lines."""
+    ended = long_runs["mistakes"]
+    assert ended.ended.code == 1
+    folder = tmp_path_factory.mktemp("rendered")
+    places = folder / "page.html", folder / "rows.jsonl"
+    journal = ended.folder / "tenants-with-mistakes.journal.jsonl"
+    assert run("report", journal, "--report", places[0], "--report", places[1], cwd=folder).code == 0
+    return places
+
+
+def test_the_page_has_what_the_journal_has(of_mistakes: tuple[Path, Path]) -> None:
+    path, other = of_mistakes
+    assert path.stat().st_mode & 0o777 == 0o600
+    rows, objects = embedded(path, "records"), lines(other)
+    assert [row[0] for row in rows] == [it["line"] for it in objects]
+    assert Counter(row[6] for row in rows) == Counter(it["status"] for it in objects)
+    assert {Status(row[6]) for row in rows} >= {Status.APPLIED, Status.REJECTED, Status.FAILED, Status.DUPLICATE}
+    text = path.read_text("utf-8")
+    assert "samples/tenants-with-mistakes.csv" in text
+    assert "batchpol apply samples/tenants-with-mistakes.csv --sandbox" in text
+
+
+def test_the_page_of_a_real_run_in_the_browser(of_mistakes: tuple[Path, Path], visit: Any) -> None:
+    seen = visit(of_mistakes[0])
+    count = len(lines(of_mistakes[1]))
+    seen.found(f"{count} records")
+    assert seen.page.locator("figure.lane figcaption").text_content().startswith("5 requests in 4")
+    assert seen.page.locator("figure.trips").count() == 1
+
+
+def test_apply_writes_the_page_itself(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("identity,policy_name,policy\n<script>,b,{}\n")
+    ended = run("apply", "bad.csv", "--sandbox", "--report", "page.html", cwd=tmp_path)
+    assert ended.code == 1, ended.err
+    assert "report: page.html" in ended.err
+    (row,) = embedded(tmp_path / "page.html", "records")
+    assert (row[1], row[6]) == ("<script>", "rejected")

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from batchpol.export import Options, Result
 
 EPILOG = (
-    "Example: batchpol export --region eu-west-1 -o policies.jsonl. With -o, run the same command again to go on where "
-    "it stopped. Exit: 0 everything was read, 1 some identities could not be, 2 unusable arguments or configuration, "
-    "3 stopped early, 130 interrupted, 143 terminated."
+    "Example:\n"
+    "batchpol export --profile prod --region eu-west-1 -o policies.jsonl\n"
+    "With -o, run the same command again to go on where it stopped. Exit: 0 everything was read, 1 some identities "
+    "could not be, 2 unusable arguments or configuration, 3 stopped early, 130 interrupted, 143 terminated."
 )
 
 

@@ -42,7 +42,7 @@ class Place:
     def run(self, command: str, *arguments: str | Path, code: int | None = 0) -> Ended:
         """Run a command to its end; ``code`` None takes any exit code."""
         self.capture.readouterr()
-        line = [command, *map(str, arguments), *PACED.get(command, ())]
+        line = [command, *PACED.get(command, ()), *map(str, arguments)]
         try:
             COMMAND(line, prog_name="batchpol")
         except BatchpolError as error:

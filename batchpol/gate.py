@@ -281,12 +281,13 @@ class Gate:
 @dataclass(slots=True)
 class Gates:
     """The gates of one target, one an operation: writing (puts and deletes together), reading policies, listing
-    their names, and looking identities up."""
+    their names, looking identities up, and listing identities."""
 
     writes: Gate
     reads: Gate
     lists: Gate
     look_ups: Gate
+    identities: Gate
     evidence: int = 0
     joined: bool = False
 
@@ -299,17 +300,18 @@ class Gates:
         ``shared`` if all operations have one quota. ``like`` are gates of another target in the same Region: what
         they know of the way there is shared.
         """
-        known = (like.writes, like.reads, like.lists, like.look_ups) if like else ()
-        routes = [gate.route for gate in known] or [Route() for _ in range(4)]
-        writes, reads, lists, look_ups = (Gate(period, not_before=not_before, route=route) for route in routes)
-        gates = cls(writes, reads, lists, look_ups)
+        routes = [gate.route for gate in like._all()] if like else [Route() for _ in range(5)]
+        writes, reads, lists, look_ups, identities = (
+            Gate(period, not_before=not_before, route=route) for route in routes
+        )
+        gates = cls(writes, reads, lists, look_ups, identities)
         if shared:
             gates.join()
         return gates
 
     def join(self) -> None:
         """Make one quota of all of them."""
-        for gate in (self.reads, self.lists, self.look_ups):
+        for gate in self._all():
             gate.join(self.writes)
         self.joined = True
 
@@ -318,7 +320,7 @@ class Gates:
 
         A refusal right after a request of another kind speaks for one quota for both.
         """
-        others = (gate for gate in (self.writes, self.reads, self.lists, self.look_ups) if gate is not by)
+        others = (gate for gate in self._all() if gate is not by)
         recently = any(departure - by.period < other.last_departure <= departure for other in others)
         if self.joined or not recently:
             return False
@@ -326,3 +328,6 @@ class Gates:
         if self.evidence >= EVIDENCE:
             self.join()
         return self.joined
+
+    def _all(self) -> tuple[Gate, ...]:
+        return self.writes, self.reads, self.lists, self.look_ups, self.identities

@@ -48,6 +48,10 @@ class Reads:
         """Verification status by identity, of up to 100; identities that SES does not know are left out."""
         return await self._through(self.gates.look_ups, lambda ses, attempt: ses.verified(identities, attempt))
 
+    async def identities(self, token: str = "") -> tuple[list[str], str]:
+        """A page of the identities of this target, and the token of the next page; empty after the last."""
+        return await self._through(self.gates.identities, lambda ses, attempt: ses.identities(token, attempt))
+
     async def _through(self, gate: Gate, call: Callable[[Ses, Attempt], Awaitable[Answer]]) -> Answer:
         tries = 0
         while True:

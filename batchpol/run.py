@@ -23,20 +23,18 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from batchpol.access import enter, find_out
 from batchpol.commit import GroupCommit
 from batchpol.comparison import Effect
 from batchpol.errors import (
-    AccessRefused,
     BatchpolError,
     JournalError,
     JournalMismatch,
     JournalUnwritable,
     SesError,
-    TargetMismatch,
     UsageError,
 )
 from batchpol.gate import PERIOD, Gates
-from batchpol.identity import check_region
 from batchpol.intake import Intake, Queue, Resumed, changes
 from batchpol.journal import FINISHED, FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
 from batchpol.lane import LEAD, Attempted, Conduct, Lane, Persistence
@@ -44,7 +42,7 @@ from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
-from batchpol.ses import Aws, Caller, Connection, Ses, in_the_clear
+from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import Template
 from batchpol.validation import Checked, Checker, Verdict
@@ -264,12 +262,15 @@ class Batch:
         """
         check_places(self._name, self.options.journal, self.options.reports)
         async with self._make_aws(self.options.connection) as aws:
-            region = self._region(aws)
-            caller = None
+            here = None
             with self._stoppable(0):
-                caller = await self._who(aws, region)
-            if caller is None:
+                here = await find_out(aws, self.options.regions, self.options.expect_account)
+            if here is None:
                 return self._never_begun()
+            caller, region = here.caller, here.region
+            if not self.options.sandbox:  # an embedded SES has another port each time, so that none is written down
+                self._endpoint = here.endpoint
+                self._notes += here.notes
             checker = self._checker(Target(caller.account, region))
             journal, history = self._open_journal(caller, region)
             with journal:
@@ -317,32 +318,6 @@ class Batch:
         return Result(Summary(), code, f"{reason} before anything was sent", (), None)
 
     # -- before the first request ------------------------------------------------------------------------------
-
-    def _region(self, aws: Aws) -> str:
-        region = self.options.regions[0] if self.options.regions else aws.region()
-        if not region:
-            raise UsageError(
-                "no AWS Region is set", hint="name one with --region, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
-            )
-        return region
-
-    async def _who(self, aws: Aws, region: str) -> Caller:
-        try:
-            caller = await aws.caller(region)
-            if not self.options.sandbox:  # an embedded SES has another port each time, so that none is written down
-                self._endpoint = await aws.endpoint(region)
-                if in_the_clear(self._endpoint):
-                    self._notes.append(f"{self._endpoint} has no TLS: who is on the way can read and change requests")
-        except SesError as error:
-            hint = error.hint or _hint_of_place(error, region)
-            raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error
-        expected = self.options.expect_account
-        if expected and caller.account != expected:
-            raise TargetMismatch(
-                f"the credentials belong to account {caller.account} ({caller.arn}), not to the expected {expected}",
-                hint="choose the right profile or credentials, or correct --expect-account",
-            )
-        return caller
 
     def _open_journal(self, caller: Caller, region: str) -> tuple[Journal, History]:
         """The journal to write and what earlier runs left in it; a dry run reads it and leaves it alone."""
@@ -643,18 +618,9 @@ class Batch:
             self._observer.lane_ended(target, None)
 
     async def _enter(self, aws: Aws, target: Target, caller: Caller) -> Ses:
-        """SES of a target, once it is sure that the credentials are of its account."""
-        if target in self._entered:
-            return self._entered[target]
-        if self.options.connection.role_arn:
-            caller = await aws.caller(target.region, target.account)
-        if caller.account != target.account:
-            raise AccessRefused(
-                f"the credentials are of account {caller.account}, the records of {target.account}",
-                code="WrongAccount",
-                hint="use credentials of that account, or --role-arn with {account} in it",
-            )
-        self._entered[target] = await aws.ses(target)
+        """SES of a target, entered once."""
+        if target not in self._entered:
+            self._entered[target] = await enter(aws, target, caller, assumes=bool(self.options.connection.role_arn))
         return self._entered[target]
 
     async def _lane_stopped(self, commit: GroupCommit[Entry], target: Target, error: SesError) -> None:
@@ -759,14 +725,6 @@ def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> 
     if journal is not None and not journal.parent.is_dir():
         text = f"the journal {journal} would be in a folder that is not there"
         raise UsageError(text, hint=f"make {journal.parent} first")
-
-
-def _hint_of_place(error: SesError, region: str) -> str:
-    """What to look at where AWS cannot be asked at all: a misspelt Region makes a host name that does not exist."""
-    found = check_region(region)
-    if found:
-        return f"check the Region {region}" + (f": {found[0].hint}" if found[0].hint else "")
-    return "check the network, --endpoint-url and --region" if error.http_status == 0 else ""
 
 
 def _durably(journal: Journal, entries: list[Entry]) -> None:

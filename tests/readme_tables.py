@@ -32,7 +32,7 @@ STATUS_WORDS = {
     Status.DUPLICATE: "the same change as an earlier record; sent once, for that one",
     Status.NOT_ATTEMPTED: "valid, and never sent: the run ended before its turn",
 }
-COMMANDS = ("apply", "validate", "plan", "undo", "report", "status", "sandbox")
+COMMANDS = ("apply", "validate", "plan", "undo", "export", "report", "status", "sandbox")
 
 
 def rows(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:

@@ -13,9 +13,9 @@ FLOORS = {
     "version": 0, "model": 0, "errors": 0,
     "index": 1, "identity": 1, "policy": 1, "grammar": 1, "comparison": 1, "jsontext": 1,
     "source": 2, "validation": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2, "retarget": 2,
-    "reads": 3, "readback": 3, "intake": 3, "undo": 3, "records": 3,
+    "access": 3, "reads": 3, "readback": 3, "intake": 3, "undo": 3, "records": 3,
     "lane": 4, "preflight": 4,
-    "run": 5, "check": 5, "rewrite": 5,
+    "run": 5, "check": 5, "rewrite": 5, "export": 5,
     "cli": 6, "api": 6,
     "__init__": 7, "__main__": 7, "sandbox": 7, "testing": 8,
 }  # fmt: skip

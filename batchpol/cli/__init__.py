@@ -6,6 +6,7 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ``apply``    records in, one a second to SES, a report out
 ``check``    ``validate``: the first pass alone, offline
 ``plan``     ``plan`` and ``undo``: know before you write, and the way back
+``export``   ``export``: what is there, as an input; ``exporting`` shows it
 ``rewrite``  ``render`` and ``retarget``: from one input to another, offline
 ``book``     ``status`` and ``report``: what a journal says
 ``embedded`` ``sandbox``: the embedded SES for any client
@@ -27,7 +28,7 @@ from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import apply, book, check, embedded, log, plan, rewrite
+from batchpol.cli import apply, book, check, embedded, export, log, plan, rewrite
 from batchpol.cli.command import Command, Group, State
 from batchpol.cli.running import leave
 from batchpol.cli.terminal import complain, exit_code_of, open_standard_streams, say_misuse
@@ -50,6 +51,7 @@ for name, call, epilog, short in (
     ("validate", check.validate, check.EPILOG, "Check every record of INPUT, offline."),
     ("plan", plan.plan, plan.PLAN_EPILOG, "Show what apply would do. Never writes."),
     ("undo", plan.undo, plan.UNDO_EPILOG, "Write an input that restores what runs replaced."),
+    ("export", export.export, export.EPILOG, "Write the policies that are there, as an input."),
     ("render", rewrite.render, rewrite.RENDER_EPILOG, "Write what would be sent, for review; offline."),
     ("retarget", rewrite.retarget, rewrite.RETARGET_EPILOG, "Move records to another account or Region; offline."),
     ("status", book.status, book.STATUS_EPILOG, "Say how far a run is, and what to do next."),

@@ -14,7 +14,7 @@ from batchpol.errors import UsageError
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines; - is stdout.")]
 
 
-def check_output(output: str, read: Path, what: str) -> None:
+def check_output(output: str, read: Path | None = None, what: str = "") -> None:
     """Find out before anything is read that the output can be told for JSON Lines and does not overwrite it.
 
     Raises:
@@ -24,7 +24,7 @@ def check_output(output: str, read: Path, what: str) -> None:
         return
     if not output.lower().endswith((".jsonl", ".ndjson")):
         raise UsageError(f"what is written is JSON Lines: {output}", hint="let its name end in .jsonl")
-    if Path(output).resolve() == read.resolve():
+    if read is not None and Path(output).resolve() == read.resolve():
         raise UsageError(f"{output} is {what} itself", hint="name another file with --output")
 
 

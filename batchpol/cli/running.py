@@ -10,14 +10,17 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from batchpol.cli.terminal import flush, tell
 from batchpol.errors import BatchpolError
 
 if TYPE_CHECKING:
-    from batchpol.run import Batch, Observer, Options, Result
+    from batchpol.run import Observer, Options, Result
     from batchpol.source import Source
+
+Ended = TypeVar("Ended")
 
 GRACE = 0.2
 """Seconds that a thread is given to end before the process ends without it."""
@@ -58,18 +61,20 @@ def run_batch(
     Raises:
         BatchpolError: as :meth:`batchpol.run.Batch.run` does.
     """
+    return on_loop(partial(_run, source, options, observer, beside))
+
+
+def on_loop(run: Callable[[], Coroutine[Any, Any, Ended]]) -> Ended:
+    """Run this on an event loop of its own, uvloop's where it is installed."""
     import anyio
 
     _allow_open_files()
-    backend = {"use_uvloop": _has_uvloop()}
-    return anyio.run(_run, source, options, observer, beside, backend_options=backend)
+    return anyio.run(run, backend_options={"use_uvloop": _has_uvloop()})
 
 
 async def _run(
     source: Source, options: Options, observer: Observer, beside: Callable[[], Coroutine[Any, Any, None]] | None
 ) -> Result:
-    import anyio
-
     from batchpol.run import Batch
 
     async with AsyncExitStack() as stack:
@@ -83,17 +88,38 @@ async def _run(
             columns=lambda: source.columns,
             digest=lambda: source.sha256,
         )
-        # An error that left the task group would come out wrapped in an exception group.
-        outcome: Result | BatchpolError
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_heed_signals, batch)
-            if beside is not None:
-                tasks.start_soon(_beside, beside)
-            try:
-                outcome = await batch.run()
-            except BatchpolError as error:
-                outcome = error
-            tasks.cancel_scope.cancel()
+        return await attended(batch, batch.run, beside)
+
+
+class Stoppable(Protocol):
+    """What signals stop: a batch, or an export."""
+
+    def stop(self, reason: str, exit_code: int) -> None:
+        """Finish what is under way."""
+
+    def abandon(self) -> None:
+        """End now."""
+
+
+async def attended(
+    work: Stoppable,
+    run: Callable[[], Coroutine[Any, Any, Ended]],
+    beside: Callable[[], Coroutine[Any, Any, None]] | None,
+) -> Ended:
+    """Await ``run()`` while signals stop ``work`` and ``beside()`` shows what happens."""
+    import anyio
+
+    # An error that left the task group would come out wrapped in an exception group.
+    outcome: Ended | BatchpolError
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_heed_signals, work)
+        if beside is not None:
+            tasks.start_soon(_beside, beside)
+        try:
+            outcome = await run()
+        except BatchpolError as error:
+            outcome = error
+        tasks.cancel_scope.cancel()
     if isinstance(outcome, BatchpolError):
         raise outcome
     return outcome
@@ -120,7 +146,7 @@ async def _embedded(options: Options, stack: AsyncExitStack) -> Options:
     return replace(options, connection=connection, regions=options.regions or ("us-east-1",))
 
 
-async def _heed_signals(batch: Batch) -> None:
+async def _heed_signals(work: Stoppable) -> None:
     """First signal: finish what is under way. Second: end now."""
     import anyio
 
@@ -130,9 +156,9 @@ async def _heed_signals(batch: Batch) -> None:
             reason, code = _ENDINGS[signal.Signals(number)]
             if first:
                 tell(f"{reason}: finishing what is under way; once more to end at once")
-                batch.stop(reason, code)
+                work.stop(reason, code)
             else:
-                batch.abandon()
+                work.abandon()
             first = False
 
 

@@ -50,13 +50,15 @@ def write(text: str) -> None:
         _give_up_output(error)
 
 
-def write_bytes(lines: Iterable[bytes]) -> None:
-    """Lines on standard output, as they are."""
+def write_bytes(lines: Iterable[bytes]) -> bool:
+    """Lines on standard output, as they are; False if nobody takes them any more."""
     try:
         sys.stdout.buffer.writelines(lines)
         sys.stdout.buffer.flush()
     except OSError as error:
         _give_up_output(error)
+        return False
+    return True
 
 
 def flush() -> None:
@@ -92,7 +94,8 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    minutes = round(whole / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def complain(error: BatchpolError) -> None:

@@ -1,4 +1,4 @@
-"""A report's file: written beside its place and renamed over it, readable by its owner alone, never through a link."""
+"""A file of ours: written beside its place and renamed over it, readable by its owner alone, never through a link."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ class Replacement:
 
 
 def check_place(path: Path) -> None:
-    """Refuse a place that a report cannot take: a link, no plain file, in no folder.
+    """Refuse a place that a file of ours cannot take: a link, no plain file, in no folder.
 
     Raises:
         UsageError: what is there, and what to do.
     """
     if not path.parent.is_dir():
-        raise UsageError(f"the report {path} would be in a folder that is not there", hint=f"make {path.parent} first")
+        raise UsageError(f"{path} would be in a folder that is not there", hint=f"make {path.parent} first")
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -86,14 +86,14 @@ def check_place(path: Path) -> None:
     except OSError as error:
         raise unwritable(path, error) from error
     if stat.S_ISLNK(mode):
-        raise UsageError(f"the report {path} is a symbolic link, which is refused", hint="name the file itself")
+        raise UsageError(f"{path} is a symbolic link, which is refused", hint="name the file itself")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"the report {path} is not a plain file", hint="name another file with --report")
+        raise UsageError(f"{path} is not a plain file", hint="name another file")
 
 
 def unwritable(path: Path, error: OSError) -> BatchpolError:
     """The error for a report that the system does not let us write; the journal still has everything."""
     return BatchpolError(
-        f"the report {path} cannot be written: {error.strerror or error}",
+        f"{path} cannot be written: {error.strerror or error}",
         hint="mend that; batchpol report renders it again from the journal",
     )

@@ -24,6 +24,9 @@ READS_AT_ONCE = 20
 IDENTITIES_AT_ONCE = 100
 """Identities one ``GetIdentityVerificationAttributes`` takes (API Reference)."""
 
+IDENTITIES_A_PAGE = 1000
+"""Identities that one ``ListIdentities`` gives at most (botocore's model: "Possible values are 1-1000 inclusive")."""
+
 CALL_TIMEOUT = 30.0
 """Seconds that an attempt may take from departure on, name resolution and a dripping answer included."""
 
@@ -167,6 +170,15 @@ class Ses:
         answer = await self._make("GetIdentityVerificationAttributes", attempt, Identities=list(identities))
         found = answer.get("VerificationAttributes") or {}
         return {str(name): str(value.get("VerificationStatus", "")) for name, value in found.items()}
+
+    async def identities(self, token: str, attempt: Attempt | None) -> tuple[list[str], str]:
+        """``ListIdentities``: a page of at most :data:`IDENTITIES_A_PAGE`, and the token of the next one.
+
+        The first page has no token, and none follows the last.
+        """
+        following = {"NextToken": token} if token else {}
+        answer = await self._make("list_identities", attempt, MaxItems=IDENTITIES_A_PAGE, **following)
+        return [str(name) for name in answer.get("Identities") or ()], str(answer.get("NextToken") or "")
 
     async def warm(self) -> None:
         """Open the connection with a request that no quota counts, so that the first attempt need not.

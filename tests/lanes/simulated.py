@@ -14,7 +14,7 @@ import anyio
 from batchpol.errors import NoAnswer, SesError, Throttled
 from batchpol.ses import Attempt
 
-PUT, DELETE, READ, LIST, LOOK_UP = "put", "delete", "read", "list", "look up"
+PUT, DELETE, READ, LIST, LOOK_UP, PAGE = "put", "delete", "read", "list", "look up", "page"
 WRITES = (PUT, DELETE)
 
 
@@ -50,8 +50,10 @@ class Server:
     arrivals: list[Arrival] = field(default_factory=list)
     down: tuple[float, float] = (0.0, 0.0)
     """Loop times between which every request is answered with a 503."""
-    down_for: Container[str] = (PUT, DELETE, READ, LIST, LOOK_UP)
+    down_for: Container[str] = (PUT, DELETE, READ, LIST, LOOK_UP, PAGE)
     """What is answered so at that time."""
+    page: int = 1000
+    """Identities that one answer lists."""
     unverified: set[str] = field(default_factory=set)
     stale: float = 0.0
     """Seconds after a write in which reads show what was before it."""
@@ -157,6 +159,14 @@ class SimulatedSes:
         found = {name: "Pending" if name in self.server.unverified else "Success" for name in asked}
         await self._back()
         return found
+
+    async def identities(self, token: str, attempt: Attempt | None) -> tuple[list[str], str]:
+        await self._cross(PAGE, token, attempt)
+        start = int(token or 0)
+        found = list(dict.fromkeys(identity for identity, _ in self.server.policies))
+        await self._back()
+        end = start + self.server.page
+        return found[start:end], str(end) if end < len(found) else ""
 
     async def _cross(self, kind: str, name: str, attempt: Attempt | None) -> None:
         assert attempt is not None

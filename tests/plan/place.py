@@ -20,9 +20,9 @@ from batchpol.testing import Sandbox
 from tests.e2e.command import ACCOUNT, REGION, Ended, lines, save_lines
 
 PUT, DELETE, READ = "PutIdentityPolicy", "DeleteIdentityPolicy", "GetIdentityPolicies"
-LIST, LOOK_UP = "ListIdentityPolicies", "GetIdentityVerificationAttributes"
+LIST, LOOK_UP, PAGE = "ListIdentityPolicies", "GetIdentityVerificationAttributes", "ListIdentities"
 FASTER = ("--rate", "500", "--i-have-a-higher-quota")
-PACED = {"apply": (*FASTER, "--yes"), "plan": FASTER}
+PACED = {"apply": (*FASTER, "--yes"), "plan": FASTER, "export": FASTER}
 """Options of the commands against a sandbox that has no limit."""
 
 COMMAND = typer.main.get_command(app)
@@ -42,7 +42,7 @@ class Place:
     def run(self, command: str, *arguments: str | Path, code: int | None = 0) -> Ended:
         """Run a command to its end; ``code`` None takes any exit code."""
         self.capture.readouterr()
-        line = [command, *map(str, arguments), *PACED.get(command, ())]
+        line = [command, *PACED.get(command, ()), *map(str, arguments)]
         try:
             COMMAND(line, prog_name="batchpol")
         except BatchpolError as error:
@@ -80,7 +80,7 @@ class Place:
 
     def arrivals(self, *operations: str) -> list[Arrival]:
         """What arrived since they were last forgotten, of SES's operations or of some of them."""
-        wanted = operations or (PUT, DELETE, READ, LIST, LOOK_UP)
+        wanted = operations or (PUT, DELETE, READ, LIST, LOOK_UP, PAGE)
         return [arrival for arrival in list(self.sandbox.arrivals) if arrival.operation in wanted]
 
     @property

@@ -1,0 +1,7 @@
+"""A place to export from: a folder, a sandbox, and the command in this process."""
+
+from __future__ import annotations
+
+from tests.plan.conftest import models, place
+
+__all__ = ["models", "place"]

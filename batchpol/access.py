@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchpol.errors import AccessRefused, SesError, TargetMismatch, UsageError
+from batchpol.identity import check_region
 from batchpol.model import Target
 from batchpol.ses import Aws, Caller, Ses, in_the_clear
 
@@ -45,7 +46,8 @@ async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> He
     try:
         here = Here(await aws.caller(region), region, await aws.endpoint(region))
     except SesError as error:
-        raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=error.hint) from error
+        hint = error.hint or _hint_of_place(error, region)
+        raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error
     caller = here.caller
     if expected and caller.account != expected:
         raise TargetMismatch(
@@ -53,6 +55,14 @@ async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> He
             hint="choose the right profile or credentials, or correct --expect-account",
         )
     return here
+
+
+def _hint_of_place(error: SesError, region: str) -> str:
+    """What to look at where AWS cannot be asked at all: a misspelt Region makes a host name that does not exist."""
+    found = check_region(region)
+    if found:
+        return f"check the Region {region}" + (f": {found[0].hint}" if found[0].hint else "")
+    return "check the network, --endpoint-url and --region" if error.http_status == 0 else ""
 
 
 async def enter(aws: Aws, target: Target, caller: Caller, *, assumes: bool) -> Ses:

@@ -22,9 +22,10 @@ from batchpol.commit import GroupCommit
 from batchpol.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.gate import Gate, Gates, Passage
+from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before, Entry, Intent, outcome_entry
 from batchpol.line import Job, Line
-from batchpol.model import Action, Change, Outcome, Rule, Severity, Status, Target
+from batchpol.model import Action, Change, Outcome, Status, Target
 from batchpol.readback import ReadBack
 from batchpol.reads import Ownership, Reads, owners, tell_gate
 from batchpol.ses import EXPIRED, IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses
@@ -49,15 +50,6 @@ there, and whoever uses the quota will be done some time."""
 MOST_POLICIES = 20
 """Policies one identity can have (SES Developer Guide, Policy anatomy)."""
 
-UNVERIFIED = Rule(
-    "identity-unverified",
-    Severity.WARNING,
-    "The identity is not verified in this account and Region",
-    "SES API Reference, PutIdentityPolicy: an error if the identity is not verified; seen to be taken all the same",
-    "Looked up with GetIdentityVerificationAttributes; --require-verified sends no such record.",
-    bad="example.org, never verified",
-    good="example.com, verified",
-)
 _UNVERIFIED = UNVERIFIED.at("identity", "the identity is not verified in this account and Region")
 UNVERIFIED_REFUSED = PolicyRefused(_UNVERIFIED.message, code=UNVERIFIED.code)
 
@@ -111,6 +103,23 @@ class Conduct:
         return self.compare or self.no_clobber or self.only_existing or self.plan
 
 
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """One attempt at a change: told when it leaves (``ended`` false), and again when it is over.
+
+    ``number`` counts the change's attempts from 1, ``waited`` is the time at the gate in seconds, ``duration_ms`` the
+    round trip. ``error`` None at the end means that SES took it.
+    """
+
+    change: Change
+    number: int
+    waited: float
+    ended: bool = False
+    duration_ms: float | None = None
+    request_id: str = ""
+    error: SesError | None = None
+
+
 @dataclass(slots=True)
 class _Occupied:
     """The policy names of one identity as they would be after the changes planned so far; None before they are read."""
@@ -144,6 +153,7 @@ class Lane:
         commit: makes journal entries durable.
         settled: told of every outcome once it is durable, and of nothing else.
         noted: told of what a person should know, once each (the period widened, gates joined …).
+        attempted: told of every attempt at a write, when it leaves and when it is over.
         planned: told, where nothing is written, what each change would do to the document that is there.
         renew: gives SES with fresh credentials after they expired, or None when there are none.
         wall: the wall clock.
@@ -156,6 +166,7 @@ class Lane:
     commit: GroupCommit[Entry]
     settled: Callable[[Outcome], None]
     noted: Callable[[Target, str], None]
+    attempted: Callable[[Target, Attempted], None] = lambda target, attempt: None
     planned: Callable[[Change, Effect, str | None], None] = lambda change, effect, present: None
     renew: Callable[[Ses], Awaitable[Ses | None]] | None = None
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -164,6 +175,8 @@ class Lane:
     ownership: Ownership = field(default_factory=Ownership)
     stopped: SesError | None = None
     """Why the lane stopped before its records were through, if it did."""
+    throttled: int = 0
+    """How many attempts, reads and writes, SES refused as too fast."""
     _line: Line = field(init=False)
     _reads: Reads = field(init=False)
     _last_answer: float = field(init=False, default=0.0)
@@ -208,11 +221,13 @@ class Lane:
 
     async def _departures(self) -> None:
         while await self._line.ready():
+            asked = anyio.current_time()
             passage = await self.gates.writes.approach(LEAD)
             job = self._line.take()
             if job is None:
                 passage.ended()
                 continue
+            job.asked = asked
             self._tasks.start_soon(self._attempt, job, passage)
 
     # -- one attempt -------------------------------------------------------------------------------------------
@@ -221,8 +236,14 @@ class Lane:
         """Gate, intent, send, outcome: the promise of the whole tool in four calls."""
         ses = self.ses
         try:
-            if job.deferrals and job.was_read and not job.unsure and not await self._compared_again(job):
-                return
+            if job.deferrals and job.was_read and not job.unsure:
+                passage.ended()  # where reads and writes share one quota, the read needs this turn
+                if not await self._compared_again(job):
+                    return
+                passage = await self.gates.writes.approach(LEAD)
+                if self._line.closed:
+                    self._line.again(job)
+                    return
             await self._intend(job, ses)
             request_id = await self._send(job, passage, ses)
         except SesError as error:
@@ -257,6 +278,7 @@ class Lane:
             job.first_sent = job.first_sent or left
             job.sent_wall = self._now()
             passage.departed()
+            self.attempted(self.target, Attempted(change, job.attempts, left - job.asked))
 
         attempt = Attempt(passage.admit, departed)
         try:
@@ -265,16 +287,24 @@ class Lane:
             else:
                 request_id = await ses.delete(change.identity, change.policy_name, attempt)
         except SesError as error:
-            job.duration_ms = _ms_since(left)
-            self._answered(self.gates.writes, passage, error, left)
+            self._over(job, passage, left, error.request_id, error)
             raise
-        job.duration_ms = _ms_since(left)
-        self._answered(self.gates.writes, passage, None, left)
+        self._over(job, passage, left, request_id, None)
         return request_id
+
+    def _over(self, job: Job, passage: Passage, left: float, request_id: str, error: SesError | None) -> None:
+        """Note how long an attempt took and what came of it, and tell of it."""
+        job.duration_ms = _ms_since(left)
+        self._answered(self.gates.writes, passage, error, left)
+        self.attempted(
+            self.target,
+            Attempted(job.change, job.attempts, left - job.asked, True, job.duration_ms, request_id, error),
+        )
 
     def _answered(self, gate: Gate, passage: Passage, error: SesError | None, left: float) -> None:
         """Tell the gate what came back, and people what that did to the pace."""
         refused = isinstance(error, Throttled)
+        self.throttled += refused
         tell_gate(gate, passage, error, left)
         if not refused and not isinstance(error, NoAnswer):
             self._last_answer = anyio.current_time()

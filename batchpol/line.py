@@ -24,6 +24,8 @@ class Job:
     change: Change
     attempts: int = 0
     deferrals: int = 0
+    asked: float = 0.0
+    """When its present wait at the gate began."""
     begun: float = 0.0
     first_sent: float = 0.0
     sent_wall: str = ""

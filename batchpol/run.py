@@ -37,12 +37,13 @@ from batchpol.errors import (
 from batchpol.gate import PERIOD, Gates
 from batchpol.intake import Intake, Queue, Resumed, changes
 from batchpol.journal import FINISHED, FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
-from batchpol.lane import LEAD, Conduct, Lane, Persistence
+from batchpol.lane import LEAD, Attempted, Conduct, Lane, Persistence
 from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import Template
 from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
@@ -59,6 +60,12 @@ READING = 0.5
 ENTER_AT_ONCE = 32
 """Lanes that open their client and assume their role at the same time: the first ones send while the last ones are
 still at it, and STS is not asked hundreds of times at once."""
+
+ENTER_EVERY = 0.005
+"""Seconds from one lane's entering to the next one's at least. Assuming a role costs more processor time than sending,
+and hundreds that enter at once leave none to the lanes that send already: the first requests of these came a second
+apart from their turn. One at a time it goes slower by itself where the processor is busy, and the lanes' requests
+are spread over the period."""
 
 FAILURES_COUNT_FROM = 20
 """Records that must have been attempted before a failure threshold in per cent says anything."""
@@ -158,6 +165,18 @@ class Observer:
     async def planned(self, preview: Preview) -> bool:
         """The first pass is over; return False to send nothing."""
         return True
+
+    def begun(self, run: Run) -> None:
+        """The run has its header in the journal; the input was not read yet."""
+
+    def lane_started(self, lane: Lane) -> None:
+        """A lane is about to begin; its pace can be read off it while it runs."""
+
+    def lane_ended(self, target: Target, error: SesError | None) -> None:
+        """A lane is through, or was stopped by this error."""
+
+    def attempted(self, target: Target, attempt: Attempted) -> None:
+        """An attempt at a write leaves, or is over."""
 
     async def ended(self) -> None:
         """Everything is over and written down; the journal is still open."""
@@ -361,23 +380,23 @@ class Batch:
         return anew
 
     def _begin(self, journal: Journal, caller: Caller, region: str, *, anew: bool) -> None:
-        journal.append(
-            Run(
-                format=FORMAT,
-                run_id=self._run_id,
-                at=self._now(),
-                version=__version__,
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                input=self._name,
-                sandbox=self.options.sandbox,
-                endpoint=self._endpoint,
-                options=self._place(caller, region)
-                | {"caller": caller.arn, "period": self.options.period, "command": self.options.command},
-                columns=self._columns(),
-                anew=anew,
-            )
+        run = Run(
+            format=FORMAT,
+            run_id=self._run_id,
+            at=self._now(),
+            version=__version__,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            input=self._name,
+            sandbox=self.options.sandbox,
+            endpoint=self._endpoint,
+            options=self._place(caller, region)
+            | {"caller": caller.arn, "period": self.options.period, "command": self.options.command},
+            columns=self._columns(),
+            anew=anew,
         )
+        journal.append(run)
+        self._observer.begun(run)
 
     def _default(self, target: Target) -> Target:
         """The target of records that name none; with several Regions every record has to say its own."""
@@ -392,6 +411,7 @@ class Batch:
             select=options.select,
             ignore=options.ignore,
             warnings_as_errors=options.warnings_as_errors,
+            also=SOURCE_RULES,
         )
 
     def _intake(self, checker: Checker, journal: Journal, history: History, target: Target) -> Intake:
@@ -540,6 +560,9 @@ class Batch:
                 async with anyio.create_task_group() as lanes:
                     for target, queue in queues.items():
                         lanes.start_soon(self._lane, aws, target, queue, commit, history, caller)
+                        if self._stopped is not None:
+                            break
+                        await anyio.sleep(ENTER_EVERY)
                 timer.cancel()
         except* JournalError as errors:
             self._failure = _first(errors)
@@ -576,6 +599,7 @@ class Batch:
             commit=commit,
             settled=self._settled,
             noted=self._observer.noted,
+            attempted=self._observer.attempted,
             planned=self._observer.compared,
             renew=lambda old: aws.renew(target, old),
             wall=self._wall,
@@ -586,9 +610,12 @@ class Batch:
         if self._stopped is not None:
             return
         self._lanes[target] = lane
+        self._observer.lane_started(lane)
         await lane.run(_async(changes(self.journal, queue)))
         if lane.stopped is not None:
             await self._lane_stopped(commit, target, lane.stopped)
+        else:
+            self._observer.lane_ended(target, None)
 
     async def _enter(self, aws: Aws, target: Target, caller: Caller) -> Ses:
         """SES of a target, entered once."""
@@ -601,6 +628,7 @@ class Batch:
         data = {"account": target.account, "region": target.region, "error_code": error.code}
         await commit.add(Note(kind=LANE_STOPPED, text=text, at=self._now(), data=data))
         self._observer.noted(target, f"stopped: {text}")
+        self._observer.lane_ended(target, error)
         self._lanes_stopped.append(f"{target} stopped: {text}")
 
     def _not_before(self, last_sent: str | None) -> float:
@@ -694,6 +722,9 @@ def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> 
         taken[path.resolve()] = what
     for path in reports:
         check_report(path)
+    if journal is not None and not journal.parent.is_dir():
+        text = f"the journal {journal} would be in a folder that is not there"
+        raise UsageError(text, hint=f"make {journal.parent} first")
 
 
 def _durably(journal: Journal, entries: list[Entry]) -> None:

@@ -2,54 +2,70 @@
 
 What a command needs is imported when the command runs, so that ``--help`` answers at once.
 
-========== ============================================================
 ``apply``  records in, one a second to SES, a report out
 ``check``  ``validate``: the first pass alone, offline
 ``plan``   ``plan`` and ``undo``: know before you write, and the way back
 ``export`` ``export``: what is there, as an input (``exporting``: what people see of it)
 ``rewrite`` ``render`` and ``retarget``: from one input to another, offline
 ``book``   ``status`` and ``report``: what a journal says
+=======
+============ ============================================================
+``apply``    records in, one a second to SES, a report out
+``check``    ``validate``: the first pass alone, offline
+``plan``     ``plan`` and ``undo``: know before you write, and the way back
+``export``   ``export``: what is there, as an input (``exporting``: what people see of it)
+``rewrite``  ``render`` and ``retarget``: from one input to another, offline
+``book``     ``status`` and ``report``: what a journal says
 ``embedded`` ``sandbox``: the embedded SES for any client
-``running`` an event loop for a batch, signals, the end of the process
-``screen`` what people see of a run: plan, progress, summary
-``options`` options that several commands have
-``output`` where commands write the input of the next one
+``command``  what all commands share: help under headings, ``--config``, ``--log-format``
+``config``   defaults of options from a TOML file
+``options``  options that several commands have
+``output``   where commands write the input of the next one
+``running``  an event loop for a batch, signals, the end of the process
+``screen``   what people see of a run; ``progress`` draws the lanes, ``question`` asks, ``ending`` sums up
+``events``   the same run as JSON; ``log`` writes one event
 ``terminal`` lines, errors, exit codes of errors
-========== ============================================================
+============ ============================================================
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import apply, book, check, embedded, export, plan, rewrite
+from batchpol.cli import apply, book, check, embedded, export, log, plan, rewrite
+from batchpol.cli.command import Command, Group, State
 from batchpol.cli.running import leave
-from batchpol.cli.terminal import complain, exit_code_of, open_standard_streams
+from batchpol.cli.terminal import complain, exit_code_of, open_standard_streams, say_misuse
 from batchpol.errors import BatchpolError
 from batchpol.version import __version__
 
 app = typer.Typer(
     name="batchpol",
-    help="Put sending authorization policies on thousands of Amazon SES identities: each one validated, one request a "
-    "second, and a report row for every record.",
+    cls=Group,
+    help="Sending authorization policies for thousands of Amazon SES identities.",
+    epilog="Example, against an embedded SES:\nbatchpol apply samples/tenants.csv --sandbox\n"
+    "Every option is also read from a variable, such as BATCHPOL_APPLY_REGION.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BATCHPOL"},
 )
-app.command("apply", epilog=apply.EPILOG)(apply.apply)
-app.command("validate", epilog=check.EPILOG)(check.validate)
-app.command("plan", epilog=plan.PLAN_EPILOG)(plan.plan)
-app.command("undo", epilog=plan.UNDO_EPILOG)(plan.undo)
-app.command("export", epilog=export.EPILOG)(export.export)
-app.command("render", epilog=rewrite.RENDER_EPILOG)(rewrite.render)
-app.command("retarget", epilog=rewrite.RETARGET_EPILOG)(rewrite.retarget)
-app.command("status", epilog=book.STATUS_EPILOG)(book.status)
-app.command("report", epilog=book.REPORT_EPILOG)(book.report)
-app.command("sandbox", epilog=embedded.EPILOG)(embedded.sandbox)
+for name, call, epilog, short in (
+    ("apply", apply.apply, apply.EPILOG, "Put the policies of INPUT, one a second; a row for each."),
+    ("validate", check.validate, check.EPILOG, "Check every record of INPUT, offline."),
+    ("plan", plan.plan, plan.PLAN_EPILOG, "Show what apply would do. Never writes."),
+    ("undo", plan.undo, plan.UNDO_EPILOG, "Write an input that restores what runs replaced."),
+    ("export", export.export, export.EPILOG, "Write what is there, as an input for apply."),
+    ("render", rewrite.render, rewrite.RENDER_EPILOG, "Write what would be sent, for review; offline."),
+    ("retarget", rewrite.retarget, rewrite.RETARGET_EPILOG, "Move records to another account or Region; offline."),
+    ("status", book.status, book.STATUS_EPILOG, "Say how far a run is, and what to do next."),
+    ("report", book.report, book.REPORT_EPILOG, "Write the report of a journal again."),
+    ("sandbox", embedded.sandbox, embedded.EPILOG, "Run the embedded SES for any client."),
+):
+    app.command(name, cls=Command, short_help=short, epilog=epilog)(call)
 
 
 def _version(wanted: bool) -> None:
@@ -70,12 +86,25 @@ def _batchpol(
 def main() -> None:
     """Run the command and exit with its code."""
     open_standard_streams()
+    if _asks_for_json(sys.argv[1:]):
+        log.begin()  # before the arguments are read: what is wrong with them is an event too
     try:
-        app()
+        # Typer's own ending would print its errors in another form than ours.
+        ended: Any = app(prog_name="batchpol", standalone_mode=False)
     except BatchpolError as error:
-        if "--debug" in sys.argv:
+        if State.debug or "--debug" in sys.argv:
             raise
         complain(error)
         leave(exit_code_of(error))
-    except SystemExit as ending:
-        leave(ending.code if isinstance(ending.code, int) else 0)
+    except typer.Abort:
+        leave(130)
+    except Exception as error:
+        code = say_misuse(error)
+        if code is None:
+            raise
+        leave(code)
+    leave(ended if isinstance(ended, int) else 0)
+
+
+def _asks_for_json(arguments: list[str]) -> bool:
+    return "--log-format=json" in arguments or "--log-format json" in " ".join(arguments)

@@ -14,8 +14,11 @@ from batchpol.cli.running import importing, run_batch
 from batchpol.errors import UsageError
 
 EPILOG = (
-    "Example: batchpol apply tenants.csv --profile prod --region eu-west-1 --expect-account 123456789012. "
-    "Run the same command again to go on where it stopped. "
+    "Examples:\n"
+    "batchpol apply samples/tenants.csv --sandbox\n"
+    "batchpol apply tenants.csv --profile prod --dry-run\n"
+    "batchpol apply tenants.csv --profile prod --region eu-west-1 --expect-account 123456789012\n"
+    "Run the same command again to go on where it stopped.\n"
     "Exit: 0 all applied or unchanged, 1 some rejected, failed or unknown, 2 unusable arguments or input (nothing "
     "sent), 3 stopped early (resumable), 130 interrupted, 143 terminated."
 )
@@ -79,6 +82,9 @@ def apply(
         typer.Option(metavar="FILE", help="*.csv, *.jsonl or *.html, may be repeated. Default: stem + .report.csv."),
     ] = None,
     output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
+    progress: Annotated[
+        bool, typer.Option("--progress/--no-progress", help="A line every 30 s instead of a picture of the lanes.")
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors are shown all the same.")] = False,
     debug: options.Debug = False,
 ) -> None:
@@ -104,7 +110,9 @@ def apply(
     template = options.template_of(policy_template, policy_name)
     with open_source(input, format=format, template=template) as source:
         with importing():
-            from batchpol.cli.screen import Screen, ask, print_result
+            from batchpol.cli.ending import print_result
+            from batchpol.cli.question import ask
+            from batchpol.cli.screen import observer_of
             from batchpol.lane import Conduct, Persistence
             from batchpol.run import Options, Threshold
 
@@ -140,10 +148,10 @@ def apply(
             warnings_as_errors=warnings_as_errors,
             command=("batchpol", *_harmless(sys.argv[1:])),
         )
-        screen = Screen(quiet=quiet, confirm=None if yes or sandbox or dry_run else ask)
+        screen = observer_of(quiet=quiet, progress=progress, confirm=None if yes or sandbox or dry_run else ask)
         screen.notes(source.notes)
         result = run_batch(source, choices, screen, beside=screen.show_progress)
-    print_result(result, output)
+    print_result(result, output, screen.run)
     raise typer.Exit(result.exit_code)
 
 

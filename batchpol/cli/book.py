@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from batchpol.report import Cause
 
 REPORT_EPILOG = (
-    "Example: batchpol report tenants.journal.jsonl --report failed.csv --only failed,unknown. "
-    "Such a report has the policies, so that it can be mended and applied. Exit: 0, or 2 if the journal cannot be read."
+    "Examples:\n"
+    "batchpol report tenants.journal.jsonl --report tenants.report.jsonl\n"
+    "batchpol report tenants.journal.jsonl --only failed,unknown --report failed.csv\n"
+    "With --only the report has the policies, so that it can be mended and applied. "
+    "Exit: 0, or 2 if the journal cannot be read."
 )
-STATUS_EPILOG = "Example: batchpol status tenants.journal.jsonl. Exit: 0, or 2 if the journal cannot be read."
+STATUS_EPILOG = "Example:\nbatchpol status tenants.journal.jsonl\nExit: 0, or 2 if the journal cannot be read."
 
 LATEST = 60
 """Requests from which the present rate is taken."""

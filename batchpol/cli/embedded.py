@@ -11,8 +11,10 @@ from batchpol.cli.terminal import tell
 from batchpol.errors import UsageError
 
 EPILOG = (
-    "Example: batchpol sandbox --port 4579 --latency 80 --fault reset_after=0.05, then in another terminal "
-    "AWS_ENDPOINT_URL=http://127.0.0.1:4579 aws ses list-identities. Give your own tools any access key."
+    "Examples:\n"
+    "batchpol sandbox --faults\n"
+    "batchpol sandbox --port 4579 --latency 80 --fault reset_after=0.05\n"
+    "It says which variables lead a client there. Give your own tools any access key."
 )
 
 

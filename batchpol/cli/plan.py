@@ -22,11 +22,16 @@ if TYPE_CHECKING:
     from batchpol.run import Observer, Preview, Result
 
 PLAN_EPILOG = (
-    "Example: batchpol plan tenants.csv --diff --report plan.jsonl. Exit: 0, with --detailed-exitcode 4 if there are "
-    "changes; 1 some records are rejected, would fail or could not be read; 2 unusable arguments or input, 3 stopped "
-    "early."
+    "Example:\n"
+    "batchpol plan tenants.csv --profile prod --diff --report plan.jsonl\n"
+    "Exit: 0, with --detailed-exitcode 4 if there are changes; 1 some records are rejected, would fail or could not be "
+    "read; 2 unusable arguments or input, 3 stopped early."
 )
-UNDO_EPILOG = "Example: batchpol undo tenants.journal.jsonl -o undo.jsonl, look at it, then batchpol apply undo.jsonl."
+UNDO_EPILOG = (
+    "Example:\n"
+    "batchpol undo tenants.journal.jsonl -o undo.jsonl\n"
+    "Look at what it wrote, then apply that. Exit: 0, or 2 if the journal cannot be read."
+)
 
 CHANGES = 4
 """Exit code of ``--detailed-exitcode`` when there is something to do."""
@@ -151,7 +156,7 @@ def _shown(tally: Tally, *, diff: bool) -> Observer:
             tell(f"{preview.to_send:,} changes to compare, {preview.rejected:,} records rejected")
             for checked in preview.first_rejected[:SHOWN]:
                 first = next(it for it in checked.findings if it.severity is Severity.ERROR)
-                tell(f"  line {checked.record.line}: rejected: {visible(first.message)} [{first.code}]")
+                tell(f"  line {checked.record.line}: rejected: {visible(first.text)} [{first.code}]")
             if preview.rejected > SHOWN:
                 tell(f"  ... and {preview.rejected - SHOWN:,} more; a --report has them all")
             return True

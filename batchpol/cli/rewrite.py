@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from batchpol.source import Template
 
 RENDER_EPILOG = (
-    "Example: batchpol render domains.csv --policy-template policy-template.json --policy-name 'sending-{{tenant_id}}' "
-    "--account 123456789012 --region us-east-1 -o records.jsonl. Exit: 0, 1 some records are rejected and left out, 2 "
-    "unusable arguments or input."
+    "Example:\n"
+    "batchpol render samples/domains.csv --policy-template samples/policy-template.json "
+    "--policy-name 'sending-{{tenant_id}}' --account 123456789012 --region us-east-1\n"
+    "Exit: 0, 1 some records are rejected and left out, 2 unusable arguments or input."
 )
 RETARGET_EPILOG = (
-    "Example: batchpol retarget old.jsonl --to-account 123456789012 --to-region eu-west-1 -o new.jsonl, then batchpol "
-    "plan new.jsonl. Exit: 0, 1 some records cannot be moved and are left out, 2 unusable arguments or input."
+    "Example:\n"
+    "batchpol retarget samples/tenants.jsonl --to-account 111122223333 --to-region eu-west-1 -o moved.jsonl\n"
+    "Exit: 0, 1 some records cannot be moved and are left out, 2 unusable arguments or input."
 )
 
 
@@ -46,6 +48,7 @@ def render(
 ) -> None:
     """Write the records that apply would send, as JSON Lines, for review; nothing is sent."""
     from batchpol.model import Target
+    from batchpol.source import RULES as SOURCE_RULES
     from batchpol.validation import Checker
 
     template = options.template_of(policy_template, policy_name)
@@ -55,7 +58,7 @@ def render(
         select=tuple(select or ()),
         ignore=tuple(ignore or ()),
         warnings_as_errors=warnings_as_errors,
-        digest=False,
+        also=SOURCE_RULES,
     )
     change = template.filler(target) if template else _as_it_is
     _rewrite(input, format, template, change, checker, output, quiet=quiet)
@@ -92,7 +95,7 @@ def retarget(
         placed = replace(record, account=record.account or account, region=record.region or region)
         return _moved(move, placed, quiet=quiet)
 
-    _rewrite(input, format, None, change, Checker(digest=False), output, quiet=quiet)
+    _rewrite(input, format, None, change, Checker(), output, quiet=quiet)
 
 
 def _rewrite(

@@ -25,6 +25,9 @@ Ended = TypeVar("Ended")
 GRACE = 0.2
 """Seconds that a thread is given to end before the process ends without it."""
 
+OPEN_FILES = 8192
+"""Files that a process may want to have open: two connections of each of thousands of lanes."""
+
 _ENDINGS = {
     signal.SIGINT: ("interrupted", 130),
     signal.SIGTERM: ("terminated", 143),
@@ -65,6 +68,7 @@ def on_loop(run: Callable[[], Coroutine[Any, Any, Ended]]) -> Ended:
     """Run this on an event loop of its own, uvloop's where it is installed."""
     import anyio
 
+    _allow_open_files()
     return anyio.run(run, backend_options={"use_uvloop": _has_uvloop()})
 
 
@@ -168,6 +172,17 @@ def leave(code: int) -> NoReturn:
     if any(thread.is_alive() for thread in others):
         os._exit(code)
     sys.exit(code)
+
+
+def _allow_open_files() -> None:
+    """Let the process have as many files open as it may: each lane has two connections, and 1,024 are few for that."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has a bound of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _has_uvloop() -> bool:

@@ -8,10 +8,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import typer
 
-from batchpol.errors import BatchpolError, JournalUnwritable, SesError
+from batchpol.cli import log
+from batchpol.errors import BatchpolError, JournalUnwritable, SesError, UsageError
+
+_CLICK = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+_COLOURS = {"red": 31, "green": 32}
 
 
 def visible(text: str) -> str:
@@ -21,12 +27,19 @@ def visible(text: str) -> str:
     )
 
 
+def painted(text: str, colour: str) -> str:
+    """``text`` in one of the terminal's own colours, where standard error is a terminal and colours are wanted."""
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
 def tell(text: str) -> None:
-    """One line on standard error; a closed terminal is no reason to stop."""
-    try:
-        typer.echo(text, err=True)
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the process
+    """One line on standard error, an event where that has JSON; a closed terminal is no reason to stop."""
+    if log.is_wanted():
+        log.event("message", message=text)
+    else:
+        log.put(text)
 
 
 def write(text: str) -> None:
@@ -87,8 +100,29 @@ def duration(seconds: float) -> str:
 
 def complain(error: BatchpolError) -> None:
     """An error as one paragraph: what happened, where and why, then what to do."""
-    text = visible(str(error))
-    tell(f"error: {text}" + (f"\n  -> {visible(error.hint)}" if error.hint else ""))
+    if log.is_wanted():
+        log.event("error", "error", error=type(error).__name__, message=str(error), hint=error.hint)
+    else:
+        hint = f"\n  -> {visible(error.hint)}" if error.hint else ""
+        log.put(f"error: {visible(str(error))}{hint}")
+
+
+def say_misuse(error: Exception) -> int | None:
+    """Say what Typer found wrong with the arguments, as our own errors are said; None if it found nothing.
+
+    Its exceptions come from another module with each version of Typer, but what they can do has stayed.
+    """
+    if not isinstance(error, _CLICK):
+        return None
+    known: Any = error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        known.show()
+        return int(known.exit_code)
+    context = getattr(known, "ctx", None)
+    text = str(known.format_message()).rstrip(".")
+    hint = f"see {context.command_path} --help" if context is not None else ""
+    complain(UsageError(text[:1].lower() + text[1:], hint=hint))
+    return int(known.exit_code)
 
 
 def exit_code_of(error: BatchpolError) -> int:

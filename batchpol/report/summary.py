@@ -11,6 +11,9 @@ from batchpol.model import Outcome, Status, shown
 from batchpol.report.rows import reason
 
 EXAMPLES = 3
+CAUSES_SHOWN = 20
+"""Causes that people are shown; runs with more are read in the report."""
+
 MOST_CAUSES = 200
 """Causes told apart; hostile messages cannot make more. What comes later counts for its status alone."""
 
@@ -140,8 +143,14 @@ def summary_text(summary: Summary) -> str:
     took = f" in {summary.seconds:.1f} s" if summary.seconds is not None else ""
     noun = "record" if summary.records == 1 else "records"
     lines = [f"{summary.records:,} {noun}{took}" + (f": {counts}" if counts else "")]
-    for cause in summary.causes:
+    # What was not sent for the run's own end went through no fault of its own, and is in the counts.
+    causes = [cause for cause in summary.causes if cause.status is not Status.NOT_ATTEMPTED or cause.error_code]
+    for cause in causes[:CAUSES_SHOWN]:
         lines += _cause_lines(cause)
+    if len(causes) > CAUSES_SHOWN:
+        records = sum(cause.count for cause in causes[CAUSES_SHOWN:])
+        more = len(causes) - CAUSES_SHOWN
+        lines += ["", f"… and {more:,} more causes, of {records:,} records; the report has them all"]
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
-from tests.e2e.command import COMMAND, PATIENCE, STARTED, environment, record, rows, save_table, tenants
+from tests.e2e.command import COMMAND, PATIENCE, STARTED, environment, policy, record, rows, save_table, tenants
 from tests.e2e.test_stopping import arrived, await_that
 
 QUESTION = "requests? [y/N]"
@@ -116,3 +117,35 @@ def test_a_terminal_that_is_closed_stops_the_run_and_loses_nothing(tmp_path: Pat
     statuses = [row["status"] for row in rows(tmp_path / "three.report.csv")]
     assert statuses[0] == "applied"
     assert statuses[-1] == "not_attempted"
+
+
+def shown_while_running(folder: Path, columns: int, **env: str) -> str:
+    """All that a terminal was sent during a run with two lanes, of which one has a failure."""
+    table = [record(f"t{number}.example", region="us-east-1") for number in range(2)]
+    document = policy("no.invalid", region="eu-west-1")
+    table.append(record("no.invalid", region="eu-west-1", policy=document))
+    save_table(folder / "lanes.csv", table)
+    regions = ("--region", "us-east-1", "--region", "eu-west-1")
+    with running_sandbox(SandboxOptions(latency_ms=30)) as sandbox:
+        variables = sandbox.environment() | env
+        terminal = Terminal("apply", "lanes.csv", "--yes", *regions, cwd=folder, env=variables, columns=columns)
+        assert terminal.end() == 1
+    return terminal.shown
+
+
+def test_the_lanes_are_seen_while_they_run_and_failures_above_them(tmp_path: Path) -> None:
+    shown = shown_while_running(tmp_path, 100)
+    picture = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "line 4: failed: no.invalid / tenant: InvalidParameterValue: Identity no.invalid is not verified." in picture
+    assert re.search(r"us-east-1 +[012]/2 ", picture)
+    assert re.search(r"eu-west-1 +[01]/1 ", picture)
+    assert re.search(r"all 2 +[0-3]/3 ", picture)
+    assert "2: t0.example / tenant" in picture
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1, "the cursor is back"
+    assert "over, but 1 of 3 records" in picture[picture.rindex("3 records in") :]
+
+
+def test_without_colour_there_is_no_picture(tmp_path: Path) -> None:
+    shown = shown_while_running(tmp_path, 60, NO_COLOR="1")
+    assert "\x1b" not in shown
+    assert "line 4: failed: no.invalid / tenant:" in shown

@@ -7,6 +7,7 @@ import pytest
 
 from batchpol.commit import GroupCommit
 from batchpol.errors import AccessRefused, JournalUnwritable, NoAnswer, PolicyRefused, Throttled
+from batchpol.gate import Gates
 from batchpol.journal import Before, Intent, OutcomeEntry
 from batchpol.lane import Conduct, Persistence
 from batchpol.model import Action, Status
@@ -112,6 +113,16 @@ async def test_a_principal_that_appears_later_is_tried_again_at_the_end_at_most_
     assert outcomes["name-0"].status is Status.APPLIED
     assert outcomes["name-1"].status is Status.FAILED
     assert names.count("name-1") == 3
+
+
+async def test_a_deferred_record_is_read_again_where_reads_and_writes_share_one_quota(bench) -> None:
+    server = Server(shared=True)
+    network = {"faults": {"name-1": [unseen_principal()]}}
+    made = bench(server=server, gates=Gates.at(shared=True), network=network, conduct=COMPARE)
+    with anyio.fail_after(60):
+        outcomes = await made.run([change(number) for number in range(3)])
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+    assert server.refused == 0
 
 
 async def test_deferring_can_be_switched_off(bench) -> None:

@@ -142,3 +142,20 @@ def test_hostile_messages_do_not_fill_the_memory() -> None:
     summary = Summary.of(outcome(n, Status.FAILED, "X", word) for n, word in enumerate(words))
     assert summary.counts == {Status.FAILED: 5000}
     assert len(summary.causes) == 200
+
+
+def test_people_are_shown_the_most_frequent_causes_and_not_what_had_no_turn() -> None:
+    failed = [outcome(n, Status.FAILED, f"Code{kind}", "no") for kind in range(22) for n in range(22 - kind)]
+    waiting = [outcome(n, Status.NOT_ATTEMPTED, "", "the run ended") for n in range(50)]
+    text = summary_text(Summary.of([*failed, *waiting]))
+    assert [line for line in text.splitlines() if line.endswith(tuple("0123456789")) and "Code" in line] == [
+        f"{22 - kind} failed, Code{kind}" for kind in range(20)
+    ]
+    assert text.endswith("… and 2 more causes, of 3 records; the report has them all")
+    assert "50 not attempted" in text.splitlines()[0]
+    assert "the run ended" not in text
+
+
+def test_a_lane_that_had_to_stop_is_a_cause() -> None:
+    stopped = outcome(0, Status.NOT_ATTEMPTED, "ExpiredToken", "the token is expired")
+    assert "1 not attempted, ExpiredToken" in summary_text(Summary.of([stopped]))

@@ -16,12 +16,10 @@ HOSTILE = "=cmd|' /C calc'!A0 \u202egnp.exe\u2066\u2028\x7f\x85\x9b31m\ufeff"
 
 
 def test_words_of_ses_are_shown_harmless(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = place.sandbox._service
-
     def refuse(*_: object) -> object:
         raise ServiceError("InvalidParameterValue", HOSTILE)
 
-    monkeypatch.setattr(type(service), "_act", refuse, raising=True)
+    monkeypatch.setitem(place.sandbox._service._operations.table, "PutIdentityPolicy", refuse)
     place.save("in.jsonl", [row(0, tenant='=HYPERLINK("http://x","y")')])
     ended = place.run("apply", "in.jsonl", "--blind", "--report", "r.csv", code=1)
     for shown in (ended.out, ended.err, place.run("status", "in.journal.jsonl", code=None).out):

@@ -1,0 +1,182 @@
+"""What all commands share: help that is grouped and fits a screen, and the options that each of them has.
+
+``--config`` and ``--log-format`` act while the command line is read, so that no command has to know of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from batchpol.cli import log
+
+GROUPS = {
+    "Input": ("--format", "--policy-template", "--policy-name", "--limit"),
+    "Checks": ("--strict", "--select", "--ignore", "--warnings-as-errors", "--explain"),
+    "What is read": ("--identity", "--match", "--match-name"),
+    "Where": (
+        "--region", "--account", "--profile", "--endpoint-url", "--role-arn", "--external-id", "--expect-account",
+        "--sandbox",
+    ),
+    "What is written": (
+        "--yes", "--dry-run", "--blind", "--no-clobber", "--only-existing", "--require-verified", "--verify",
+        "--prune", "--prune-prefix",
+    ),
+    "Pace and patience": (
+        "--rate", "--i-have-a-higher-quota", "--shared-quota", "--max-failures", "--max-attempts", "--max-outage",
+        "--max-duration", "--defer",
+    ),
+    "The move": ("--to-account", "--to-region", "--map", "--principals", "--conditions"),
+    "Journal, report and output": (
+        "--journal", "--fresh", "--retry-failed", "--report", "--only", "--last", "--diff", "--detailed-exitcode",
+        "--output", "--progress", "--quiet",
+    ),
+    "The server": ("--port", "--burst", "--latency", "--jitter", "--fault", "--faults", "--seed", "--log"),
+    "Of every command": ("--log-format", "--config", "--debug", "--help"),
+}  # fmt: skip
+"""Headings of the help, and the options under each, by their first long name; others come under ``Options``."""
+
+EXAMPLE = "batchpol "
+"""How a line of an epilog begins that is a command to type; tests run them all."""
+
+
+class State:
+    """Of this process: whether errors come with their traceback."""
+
+    debug = False
+
+
+class Command(TyperCommand):
+    """A command of batchpol: with the options of every command, and its help under headings."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params = [*self.params, *_common()]
+        _hide_variables(self.params)
+        for param in self.params:
+            _name_variable(param, self.name or "")
+
+    def invoke(self, ctx: Any) -> Any:
+        State.debug = bool(ctx.params.get("debug"))
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        arguments: list[Any] = [it for it in self.params if _is_argument(it)]
+        given = [(it.metavar or it.name.upper(), it.help or "") for it in arguments]
+        if given:
+            with formatter.section("Arguments"):
+                formatter.write_dl(given)
+        for heading, rows in _grouped(self.get_params(ctx), ctx).items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_epilog(self.epilog or "", formatter)
+
+
+class Group(TyperGroup):
+    """The command as a whole."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        params: list[Any] = self.get_params(ctx)
+        _hide_variables(params)
+        for it in params:
+            if "--show-completion" in it.opts:
+                it.hidden = True  # the README has it; the first help is to fit a screen
+        rows = [record for it in params if (record := it.get_help_record(ctx)) is not None]
+        with formatter.section("Options"):
+            formatter.write_dl(rows)
+        self.format_commands(ctx, formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_epilog(self.epilog or "", formatter)
+
+
+def _write_epilog(text: str, formatter: Any) -> None:
+    """Text is wrapped; commands stand as they are, on lines of their own, to be copied."""
+    formatter.write_paragraph()
+    for line in text.splitlines():
+        if line.startswith(EXAMPLE):
+            formatter.write(f"  {line}\n")
+        else:
+            formatter.write_text(line)
+
+
+def _is_argument(param: Any) -> bool:
+    return bool(param.param_type_name == "argument")
+
+
+def _hide_variables(params: Iterable[Any]) -> None:
+    """Every option has a variable of the same form: said once, not thirty times."""
+    for param in params:
+        param.show_envvar = False
+
+
+def _name_variable(param: Any, command: str) -> None:
+    """Have an option read from the variable of its own name, where the parameter behind it has another."""
+    long = next((it for it in param.opts if it.startswith("--")), "")[2:].replace("-", "_")
+    if long and long != param.name and param.envvar is None:
+        param.envvar = f"BATCHPOL_{command}_{long}".upper()
+
+
+def _grouped(params: Iterable[Any], ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    """The rows of the help under their headings, these in the order of :data:`GROUPS`."""
+    headings = {name: heading for heading, names in GROUPS.items() for name in names}
+    found: dict[str, list[tuple[str, str]]] = {heading: [] for heading in ("Options", *GROUPS)}
+    for param in params:
+        record = None if _is_argument(param) else param.get_help_record(ctx)
+        if record is not None:
+            long = next((it for it in param.opts if it.startswith("--")), "")
+            found[headings.get(long, "Options")].append(record)
+    return {heading: rows for heading, rows in found.items() if rows}
+
+
+def _load_config(ctx: typer.Context, path: Path | None) -> None:
+    if path is None or ctx.resilient_parsing:
+        return
+    from batchpol.cli.config import defaults_of
+
+    group: Any = ctx.find_root().command
+    ctx.default_map = {**(ctx.default_map or {}), **defaults_of(path, ctx.info_name or "", group.commands)}
+
+
+def _choose_log(ctx: typer.Context, form: str) -> None:
+    if ctx.resilient_parsing:
+        return
+    if form not in ("text", "json"):
+        raise typer.BadParameter(f"it is text or json, not {form!r}")
+    if form == "json":
+        log.begin()
+
+
+@cache
+def _common() -> tuple[Any, ...]:
+    """The options that every command has, made as Typer makes them."""
+    apart = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+    @apart.command()
+    def _holder(
+        config: Annotated[
+            Path | None,
+            typer.Option(
+                "--config", callback=_load_config, is_eager=True, expose_value=False, envvar="BATCHPOL_CONFIG",
+                metavar="FILE", help="Take defaults of options from this TOML file.",
+            ),
+        ] = None,
+        log_format: Annotated[
+            str,
+            typer.Option(
+                "--log-format", callback=_choose_log, is_eager=True, expose_value=False, metavar="text|json",
+                help="Form of standard error; json is one object an event.",
+            ),
+        ] = "text",
+    ) -> None:  # fmt: skip
+        """Never called: it holds the options."""
+
+    command: Any = typer.main.get_command(apart)
+    return tuple(it for it in command.params if "--help" not in it.opts)

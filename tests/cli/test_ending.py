@@ -1,0 +1,104 @@
+"""What is said at the end: did it work, and the command to type next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from batchpol.cli.ending import DRY_RUN, next_steps, verdict
+from batchpol.journal import FINISHED, FORMAT, Run
+from batchpol.model import Outcome, Status
+from batchpol.report import Summary
+from batchpol.run import Result
+from batchpol.testing import Sandbox
+from tests.cli.conftest import Command
+from tests.e2e.command import FAST, save_table, tenants
+
+TYPED = ("batchpol", "apply", "my tenants.csv", "--yes", "--fresh")
+
+
+def outcomes(**counts: int) -> list[Outcome]:
+    return [
+        Outcome(0, 2, "a.example", "n", Status(name), error_code="Code", message="why", retryable=name == "unknown")
+        for name, count in counts.items()
+        for _ in range(count)
+    ]
+
+
+def result(reason: str = FINISHED, code: int = 0, **counts: int) -> Result:
+    return Result(Summary.of(outcomes(**counts)), code, reason, (Path("my report.csv"),), Path("my journal.jsonl"))
+
+
+def run(*, command: tuple[str, ...] = TYPED, sandbox: bool = False) -> Run:
+    return Run(format=FORMAT, run_id="1", at="", sandbox=sandbox, options={"command": command})
+
+
+UNDO = "batchpol undo 'my journal.jsonl' -o undo.jsonl"
+AGAIN = "batchpol apply 'my tenants.csv' --yes"
+
+
+def test_all_went_well() -> None:
+    ended = result(applied=3, unchanged=1, duplicate=1)
+    assert verdict(ended) == ["all went well: every record is as asked"]
+    assert next_steps(ended, run()) == [f"to take it back: {UNDO}"]
+
+
+def test_some_failed() -> None:
+    ended = result(code=1, applied=3, rejected=1, failed=2)
+    assert verdict(ended) == ["over, but 3 of 6 records are not as asked"]
+    mend, retry, back = next_steps(ended, run())
+    assert mend.endswith("batchpol report 'my journal.jsonl' --only rejected,failed --report mend.csv")
+    assert retry == f"to send again what SES refused: {AGAIN} --retry-failed"
+    assert back.endswith(UNDO)
+
+
+@pytest.mark.parametrize("code", [1, 3, 130, 143])
+def test_how_to_go_on_comes_last(code: int) -> None:
+    ended = result("interrupted", code, applied=1, unknown=1)
+    assert verdict(ended) == ["the run ended early: interrupted"]
+    assert next_steps(ended, run())[-1] == (
+        f"to go on, run the same command again (what went through is in my journal.jsonl): {AGAIN}"
+    )
+
+
+def test_what_was_written_blindly_cannot_be_taken_back() -> None:
+    assert next_steps(result(applied=1), run(command=("batchpol", "apply", "x.csv", "--blind"))) == []
+
+
+def test_nothing_was_sent() -> None:
+    dry = result(DRY_RUN, not_attempted=2)
+    assert verdict(dry) == ["dry run: nothing was sent"]
+    assert next_steps(dry, run(command=(*TYPED, "--dry-run"))) == [f"to send the 2 that are valid: {AGAIN}"]
+    assert verdict(result("not confirmed", 2, not_attempted=2)) == [
+        "the run ended early: not confirmed; nothing was sent"
+    ]
+
+
+def test_an_embedded_ses_leaves_nothing_to_go_on_with() -> None:
+    ended = result("interrupted", 130, applied=1, unknown=1)
+    assert next_steps(ended, run(sandbox=True)) == [
+        "the embedded SES is gone with all it had; the same command starts over"
+    ]
+
+
+def test_a_program_has_no_command_to_type_again() -> None:
+    assert [
+        it for it in next_steps(result(code=1, failed=1), run(command=())) if "apply " in it and "mend" not in it
+    ] == []
+
+
+def test_the_commands_are_those_to_type(folder: Path, command: Command, ses_sandbox: Sandbox) -> None:
+    (folder / "a b").mkdir()
+    save_table(folder / "a b" / "tenants.csv", tenants(2))
+    typed = ("apply", "a b/tenants.csv", *FAST, "--journal", "a b/it's.jsonl")
+    dry = command(*typed, "--dry-run", **ses_sandbox.environment())
+    assert dry.code == 0
+    assert "ended early" not in dry.err
+    last = dry.err.splitlines()[-1]
+    assert shlex.split(last.removeprefix("to send the 2 that are valid: "))[1:] == list(typed)
+    done = command(*typed, **ses_sandbox.environment())
+    assert "all went well" in done.err
+    undo = shlex.split(done.err.splitlines()[-1].removeprefix("to take it back: "))
+    assert command(*undo[1:]).code == 0

@@ -1,0 +1,173 @@
+"""What a new user gets wrong ends in one plain paragraph: what, where, why, what to do; and in the right exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from batchpol.errors import InputError
+from batchpol.testing import Sandbox
+from tests.cli.conftest import Command
+from tests.e2e.command import save_table, tenants
+
+SSO = """
+[profile sso]
+sso_session = corp
+sso_account_id = 123456789012
+sso_role_name = Admin
+region = us-east-1
+[sso-session corp]
+sso_region = us-east-1
+sso_start_url = https://example.awsapps.com/start
+"""
+
+
+def _archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("xl/workbook.xml", "<workbook/>")
+
+
+def _text(content: str, encoding: str = "utf-8") -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content.encode(encoding))
+
+
+INPUTS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
+    "missing file": ("none.csv", lambda path: None, ("none.csv: there is no such file", "check the path")),
+    "folder": ("folder.csv", Path.mkdir, ("folder.csv is a folder", "give a file in it")),
+    "empty file": ("empty.csv", _text(""), ("empty.csv is empty", "it needs records")),
+    "spreadsheet": ("book.xlsx", _archive, ("book.xlsx is a spreadsheet", "save it as CSV UTF-8")),
+    "renamed spreadsheet": ("book.csv", _archive, ("zip archive or a spreadsheet", "save it as CSV UTF-8")),
+    "OpenDocument": ("book.ods", _archive, ("book.ods is a spreadsheet", "save it as CSV UTF-8")),
+    "zip": ("all.zip", _archive, ("all.zip: its suffix tells no format", ".csv, .tsv, .jsonl")),
+    "pdf": ("doc.pdf", _text("%PDF-1.7"), ("doc.pdf: its suffix tells no format", "--format")),
+    "json": ("list.json", _text("[]"), (".json may be an array", "jq -c '.[]' list.json")),
+    "json array": (
+        "list.jsonl",
+        _text('[{"identity": "a"}]'),
+        ("list.jsonl is a JSON array", "jq -c '.[]' list.jsonl"),
+    ),
+    "spread object": ("one.jsonl", _text('{\n "identity": "a"\n}'), ("objects that span lines", "jq -c . one.jsonl")),
+    "UTF-16": ("wide.csv", _text("identity,policy_name,policy", "utf-16"), ("UTF-16", "save it as CSV UTF-8")),
+    "misspelt column": (
+        "tenants.csv",
+        _text("identitty,policy_name,policy\na,b,{}\n"),
+        ("tenants.csv, line 1: the header has no column identity", 'rename "identitty" to identity'),
+    ),
+    "no header": ("rows.csv", _text("a.example,n,{}\n"), ("rows.csv, line 1: no header", "names the columns")),
+    "misspelt column, semicolons": (
+        "excel.csv",
+        _text("identity;policyname;polcy\na;b;{}\n"),
+        ("excel.csv, line 1", 'rename "polcy" to policy'),
+    ),
+}
+"""A file's name, what makes it, and what is said of it."""
+
+ARGUMENTS: dict[str, tuple[list[str], tuple[str, ...]]] = {
+    "misspelt option": (["--regoin", "x"], ("no such option: --regoin", "--region", "batchpol apply --help")),
+    "no number": (["--limit", "x"], ("invalid value for '--limit'", "batchpol apply --help")),
+    "no Region": (["--yes"], ("no AWS Region is set", "--region")),
+    "no credentials": (["--yes", "--region", "us-east-1"], ("no usable credentials", "--profile")),
+    "unknown profile": (["--yes", "--profile", "ssso"], ("ssso", "sso")),
+    "expired SSO session": (["--yes", "--profile", "sso"], ("Error loading SSO Token", "aws sso login")),
+    "wrong Region, no credentials": (
+        ["--yes", "--region", "us-esat-1", "--endpoint-url", "http://127.0.0.1:9"],
+        ("no usable credentials", "AWS_ACCESS_KEY_ID"),
+    ),
+    "journal without a folder": (["--sandbox", "--journal", "no/j.jsonl"], ("a folder that is not there", "make no")),
+    "no journal": (["--sandbox", "--journal", "good.txt"], ("good.txt is not a batchpol journal", "--journal")),
+    "form of the log": (["--sandbox", "--log-format", "xml"], ("--log-format", "text or json")),
+}
+"""Arguments after ``apply good.csv``, and what is said."""
+
+
+def assert_one_paragraph(err: str, said: tuple[str, ...]) -> None:
+    """What happened and then what to do, and nothing else."""
+    assert err.startswith("error: "), err
+    assert "Traceback" not in err
+    text = re.sub(r"\s+", " ", err)
+    for words in said:
+        assert words in text, err
+    assert "\n  -> " in err, "it does not say what to do"
+    assert len(err.splitlines()) <= 3, err
+
+
+@pytest.mark.parametrize("what", INPUTS)
+def test_an_unusable_input(what: str, folder: Path, command: Command) -> None:
+    name, make, said = INPUTS[what]
+    make(folder / name)
+    ended = command("apply", name, "--sandbox")
+    assert (ended.code, ended.out) == (2, "")
+    assert_one_paragraph(ended.err, said)
+    assert not list(folder.glob("*.journal.jsonl"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_an_input_that_may_not_be_read(folder: Path, command: Command) -> None:
+    (folder / "secret.csv").touch(0)
+    ended = command("apply", "secret.csv", "--sandbox")
+    assert ended.code == 2
+    assert_one_paragraph(ended.err, ("secret.csv may not be read by this user", "change its permissions"))
+
+
+@pytest.mark.parametrize("what", ARGUMENTS)
+def test_unusable_arguments_and_configuration(what: str, folder: Path, command: Command) -> None:
+    save_table(folder / "good.csv", tenants(1))
+    (folder / "good.txt").write_text("no journal\n")
+    (folder / "config").write_text(SSO)
+    arguments, said = ARGUMENTS[what]
+    ended = command("apply", "good.csv", *arguments, AWS_CONFIG_FILE=str(folder / "config"))
+    assert (ended.code, ended.out) == (2, "")
+    assert_one_paragraph(ended.err, said)
+
+
+def test_a_misspelt_region_is_suspected_where_aws_cannot_be_reached(folder: Path, command: Command) -> None:
+    save_table(folder / "good.csv", tenants(1))
+    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    ended = command("apply", "good.csv", "--yes", "--region", "us-esat-1", **keys)
+    assert ended.code == 2
+    assert_one_paragraph(ended.err, ("no connection", "check the Region us-esat-1: did you mean us-east-1?"))
+
+
+def test_a_misspelt_command(command: Command) -> None:
+    ended = command("aply")
+    assert ended.code == 2
+    assert_one_paragraph(ended.err, ("no such command 'aply'", "batchpol --help"))
+
+
+def test_a_journal_of_another_place(folder: Path, command: Command, ses_sandbox: Sandbox) -> None:
+    save_table(folder / "good.csv", tenants(1))
+    (folder / "none.csv").write_text("identity,policy_name,policy\n")
+    first = command("apply", "none.csv", "--yes", "--region", "us-east-1", **ses_sandbox.environment())
+    assert first.code == 0, first.err
+    ended = command("apply", "none.csv", "--yes", "--region", "eu-west-1", **ses_sandbox.environment())
+    assert (ended.code, ended.out) == (2, "")
+    assert_one_paragraph(ended.err, ("none.journal.jsonl belongs to another place: region us-east-1", "--fresh"))
+
+
+def test_a_spreadsheets_semicolons_are_understood(folder: Path, command: Command) -> None:
+    save_table(folder / "excel.csv", tenants(2), delimiter=";")
+    ended = command("validate", "excel.csv", "--account", "123456789012", "--region", "us-east-1")
+    assert ended.code == 0, ended.out
+    assert ended.out.startswith("2 valid")
+
+
+def test_debug_shows_the_traceback(folder: Path, command: Command) -> None:
+    with pytest.raises(InputError):
+        command("apply", "none.csv", "--sandbox", "--debug")
+    with pytest.raises(InputError):
+        command("apply", "none.csv", "--sandbox", BATCHPOL_APPLY_DEBUG="1")
+
+
+def test_an_error_is_an_event_too(command: Command) -> None:
+    for arguments in (["apply", "none.csv", "--sandbox", "--log-format=json"], ["apply", "--log-format", "json", "-x"]):
+        ended = command(*arguments)
+        (event,) = map(json.loads, ended.err.splitlines())
+        assert (ended.code, event["event"], event["level"]) == (2, "error", "error")
+        assert event["message"]
+        assert event["hint"]

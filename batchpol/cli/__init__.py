@@ -2,11 +2,18 @@
 
 What a command needs is imported when the command runs, so that ``--help`` answers at once.
 
+``apply``  records in, one a second to SES, a report out
+``check``  ``validate``: the first pass alone, offline
+``plan``   ``plan`` and ``undo``: know before you write, and the way back
+``export`` ``export``: what is there, as an input (``exporting``: what people see of it)
+``rewrite`` ``render`` and ``retarget``: from one input to another, offline
+``book``   ``status`` and ``report``: what a journal says
+=======
 ============ ============================================================
 ``apply``    records in, one a second to SES, a report out
 ``check``    ``validate``: the first pass alone, offline
 ``plan``     ``plan`` and ``undo``: know before you write, and the way back
-``export``   ``export``: what is there, as an input; ``exporting`` shows it
+``export``   ``export``: what is there, as an input (``exporting``: what people see of it)
 ``rewrite``  ``render`` and ``retarget``: from one input to another, offline
 ``book``     ``status`` and ``report``: what a journal says
 ``embedded`` ``sandbox``: the embedded SES for any client
@@ -51,7 +58,7 @@ for name, call, epilog, short in (
     ("validate", check.validate, check.EPILOG, "Check every record of INPUT, offline."),
     ("plan", plan.plan, plan.PLAN_EPILOG, "Show what apply would do. Never writes."),
     ("undo", plan.undo, plan.UNDO_EPILOG, "Write an input that restores what runs replaced."),
-    ("export", export.export, export.EPILOG, "Write the policies that are there, as an input."),
+    ("export", export.export, export.EPILOG, "Write what is there, as an input for apply."),
     ("render", rewrite.render, rewrite.RENDER_EPILOG, "Write what would be sent, for review; offline."),
     ("retarget", rewrite.retarget, rewrite.RETARGET_EPILOG, "Move records to another account or Region; offline."),
     ("status", book.status, book.STATUS_EPILOG, "Say how far a run is, and what to do next."),

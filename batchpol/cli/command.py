@@ -18,6 +18,7 @@ from batchpol.cli import log
 GROUPS = {
     "Input": ("--format", "--policy-template", "--policy-name", "--limit"),
     "Checks": ("--strict", "--select", "--ignore", "--warnings-as-errors", "--explain"),
+    "What is read": ("--identity", "--match", "--match-name"),
     "Where": (
         "--region", "--account", "--profile", "--endpoint-url", "--role-arn", "--external-id", "--expect-account",
         "--sandbox",

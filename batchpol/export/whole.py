@@ -144,7 +144,7 @@ class Export:
         """
         begun = time.monotonic()
         if self.options.output is not None:
-            check_place(self.options.output)
+            check_place(self.options.output, "--output")
         async with self._make_aws(self.options.connection) as aws:
             here = None
             with self._stoppable(0):

@@ -71,8 +71,11 @@ class Replacement:
             self._part.unlink(missing_ok=True)
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, option: str = "--report") -> None:
     """Refuse a place that a file of ours cannot take: a link, no plain file, in no folder.
+
+    Args:
+        option: that names it.
 
     Raises:
         UsageError: what is there, and what to do.
@@ -88,7 +91,7 @@ def check_place(path: Path) -> None:
     if stat.S_ISLNK(mode):
         raise UsageError(f"{path} is a symbolic link, which is refused", hint="name the file itself")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{path} is not a plain file", hint="name another file")
+        raise UsageError(f"{path} is not a plain file", hint=f"name another file with {option}")
 
 
 def unwritable(path: Path, error: OSError) -> BatchpolError:

@@ -177,7 +177,7 @@ class Ses:
         The first page has no token, and none follows the last.
         """
         following = {"NextToken": token} if token else {}
-        answer = await self._make("list_identities", attempt, MaxItems=IDENTITIES_A_PAGE, **following)
+        answer = await self._make("ListIdentities", attempt, MaxItems=IDENTITIES_A_PAGE, **following)
         return [str(name) for name in answer.get("Identities") or ()], str(answer.get("NextToken") or "")
 
     async def warm(self) -> None:

@@ -109,12 +109,14 @@ def test_nothing_there_is_an_empty_export(place: Place) -> None:
         (("--account", OTHER, "--account", ACCOUNT, "--role-arn", f"arn:aws:iam::{OTHER}:role/x"), "{account}"),
         (("--expect-account", OTHER), "not to the expected"),
         (("-o", "nowhere/out.jsonl"), "in a folder that is not there"),
+        (("-o", "folder.jsonl"), "name another file with --output"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_read(
     place: Place, arguments: tuple[str, ...], told: str
 ) -> None:
     fill(place, 1)
+    (place.folder / "folder.jsonl").mkdir()
     assert told in place.run("export", *arguments, code=2).err
     assert not place.arrivals()
     assert not list(place.folder.glob("out*"))

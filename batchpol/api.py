@@ -24,6 +24,7 @@ from batchpol.lane import Conduct, Persistence
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.run import Batch, Observer, Options, Preview, Result, Threshold
 from batchpol.ses import Aws, Caller, Connection, Ses, adopt, discretion, elsewhere
+from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import Template, as_record, open_source
 from batchpol.validation import Checked, Checker
 
@@ -214,7 +215,8 @@ async def validate(records: Input, *, account: str = "", region: str = "", **cho
     Raises:
         InputError: the input as a whole is unusable.
     """
-    checker = Checker(target=Target(account, region), **{name: _choice(value) for name, value in choice.items()})
+    chosen = {name: _choice(value) for name, value in choice.items()}
+    checker = Checker(target=Target(account, region), also=SOURCE_RULES, **chosen)
     found: list[Checked] = []
     async with _opened(records) as (items, _):
         if isinstance(items, AsyncIterable):

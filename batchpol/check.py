@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batchpol.identity import UNVERIFIED
 from batchpol.model import Finding, Record, Rule, Severity, Target
 from batchpol.report import FindingsReport
 from batchpol.retarget import RULES as RETARGET_RULES
@@ -16,8 +17,8 @@ from batchpol.source import Template, open_source
 from batchpol.validation import RULES as VALIDATE_RULES
 from batchpol.validation import Checker, Verdict
 
-RULES: dict[str, Rule] = VALIDATE_RULES | {rule.code: rule for rule in (*SOURCE_RULES, *RETARGET_RULES)}
-"""Every finding code there is, of records as they are read, moved and checked."""
+RULES: dict[str, Rule] = VALIDATE_RULES | {rule.code: rule for rule in (*SOURCE_RULES, *RETARGET_RULES, UNVERIFIED)}
+"""Every finding code there is: of records as they are read, moved and checked, and as SES knows their identities."""
 
 
 @dataclass(slots=True)
@@ -58,19 +59,20 @@ def check_input(
         rows = stack.enter_context(FindingsReport(report)) if report else None
         for record in records:
             checked = checker.check(record)
-            states.append(_VERDICTS.index(checked.status))
-            tally.warned += any(finding.severity is Severity.WARNING for finding in checked.findings)
+            states.append(_CODES[checked.status])
+            if checked.findings:
+                tally.warned += any(finding.severity is Severity.WARNING for finding in checked.findings)
             if rows is not None:
                 rows.add(record.line, record.identity, record.policy_name, checked.status, checked.findings)
             for number, status, finding in checked.amends:
-                states[number] = _VERDICTS.index(status)
+                states[number] = _CODES[status]
                 if rows is not None:
                     rows.amend(number, status, finding)
             if found is not None:
                 for finding in checked.findings:
                     found(record, finding)
-    tally.verdicts.update({verdict: states.count(code) for code, verdict in enumerate(_VERDICTS)})
+    tally.verdicts.update({verdict: states.count(code) for verdict, code in _CODES.items()})
     return tally
 
 
-_VERDICTS = tuple(Verdict)
+_CODES = {verdict: code for code, verdict in enumerate(Verdict)}

@@ -360,7 +360,7 @@ class _Reader:
 
     def _fault(self, rule: Rule, at: int, what: str, hint: str = "", where: str = "policy") -> None:
         if len(self.findings) < _MAX_FINDINGS:
-            self.findings.append(rule.at(where, f"{self._where(at)}: {what}", hint))
+            self.findings.append(rule.at(where, f"{self._where(at)} of the document: {what}", hint))
 
     def _bend(self, rule: Rule, at: int, what: str, hint: str = "") -> None:
         """A fault that can be read past, though the text is no JSON."""

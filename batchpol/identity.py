@@ -284,6 +284,18 @@ NAME_LONG = Rule(
 )
 
 RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+"""What can be found offline."""
+
+UNVERIFIED = Rule(
+    "identity-unverified",
+    _WARNING,
+    "The identity is not verified in this account and Region",
+    "SES API Reference, PutIdentityPolicy: an error if the identity is not verified; seen to be taken all the same",
+    "Looked up with GetIdentityVerificationAttributes; --require-verified sends no such record.",
+    bad="example.org, never verified",
+    good="example.com, verified",
+)
+"""Found only by looking the identity up in SES."""
 
 
 # Partitions and Regions
@@ -375,9 +387,14 @@ def check_account(account: str) -> Findings:
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+def _is_usual_name(name: str) -> bool:
+    """Whether this is surely a valid policy name; of those that are not, some are valid all the same (``-``)."""
+    return len(name) <= 64 and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+
+
 def check_name(name: str) -> Findings:
     """A policy name, exactly as it is: 1 to 64 of ``A-Z a-z 0-9 _ -``."""
-    if _NAME.fullmatch(name):
+    if _is_usual_name(name) or _NAME.fullmatch(name):
         return ()
     if not name.strip():
         return (NAME_MISSING.at("policy_name", "The policy name is empty"),)
@@ -399,7 +416,25 @@ _LABEL = r"[a-z0-9]+(?:-+[a-z0-9]+)*"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}").fullmatch
 
 
-def _is_plain(domain: str) -> bool:
+_USUAL_DOMAIN = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z]").fullmatch
+
+
+def _is_usual_domain(domain: str) -> bool:
+    """Whether this is surely a plain domain; of those that are not, some are plain all the same.
+
+    Worth having because nearly all domains are of this form, and every record has one: it takes a third of the time.
+    """
+    return (
+        _USUAL_DOMAIN(domain) is not None
+        and "." in domain
+        and ".." not in domain
+        and ".-" not in domain
+        and "-." not in domain
+        and "xn--" not in domain
+    )
+
+
+def _is_plain_domain(domain: str) -> bool:
     """Whether nothing is wrong with a domain in lower case, as with nearly all; any other is taken apart."""
     if not _DOMAIN(domain) or "xn--" in domain:
         return False
@@ -408,7 +443,7 @@ def _is_plain(domain: str) -> bool:
 
 def check_domain(domain: str) -> Findings:
     """A domain in lower case."""
-    return () if _is_plain(domain) else tuple(_faults_of_domain(domain))
+    return () if _is_plain_domain(domain) else tuple(_faults_of_domain(domain))
 
 
 def _faults_of_domain(domain: str) -> list[Finding]:
@@ -472,7 +507,7 @@ def _punycode_hint(domain: str) -> str:
 def _host_hint(text: str) -> str:
     """The host of something like a URL, where it would do as a domain."""
     host = re.sub(r"\A[a-z]+:(?://)?|[/?#:].*", "", text[:300], flags=re.IGNORECASE | re.DOTALL)
-    return f"did you mean {host}?" if host != text and _is_plain(host.lower()) else ""
+    return f"did you mean {host}?" if host != text and _is_plain_domain(host.lower()) else ""
 
 
 # Addresses
@@ -556,9 +591,18 @@ def _read_head(head: str) -> _Head | None:
     return _Head(partition, region, account, findings, any(it.severity is _ERROR for it in findings))
 
 
+def is_plain(name: str) -> bool:
+    """Whether a bare identity stands in its canonical form, and nothing at all is wrong with it."""
+    return (
+        _is_usual_domain(name)
+        or _is_plain_domain(name)
+        or ("@" in name and name[:4].lower() != "arn:" and not check_bare(name))
+    )
+
+
 def read_identity(text: str) -> tuple[Identity, Findings]:
     """An identity in any of its three spellings, and everything wrong with it (``where`` is ``identity``)."""
-    if _is_plain(text):
+    if _is_usual_domain(text) or _is_plain_domain(text):
         return Identity(text, text), ()
     trimmed = text.strip()
     if not trimmed:

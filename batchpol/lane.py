@@ -22,9 +22,10 @@ from batchpol.commit import GroupCommit
 from batchpol.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.gate import Gate, Gates, Passage
+from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before, Entry, Intent, outcome_entry
 from batchpol.line import Job, Line
-from batchpol.model import Action, Change, Outcome, Rule, Severity, Status, Target
+from batchpol.model import Action, Change, Outcome, Status, Target
 from batchpol.readback import ReadBack
 from batchpol.reads import Ownership, Reads, owners, tell_gate
 from batchpol.ses import EXPIRED, IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses
@@ -49,15 +50,6 @@ there, and whoever uses the quota will be done some time."""
 MOST_POLICIES = 20
 """Policies one identity can have (SES Developer Guide, Policy anatomy)."""
 
-UNVERIFIED = Rule(
-    "identity-unverified",
-    Severity.WARNING,
-    "The identity is not verified in this account and Region",
-    "SES API Reference, PutIdentityPolicy: an error if the identity is not verified; seen to be taken all the same",
-    "Looked up with GetIdentityVerificationAttributes; --require-verified sends no such record.",
-    bad="example.org, never verified",
-    good="example.com, verified",
-)
 _UNVERIFIED = UNVERIFIED.at("identity", "the identity is not verified in this account and Region")
 UNVERIFIED_REFUSED = PolicyRefused(_UNVERIFIED.message, code=UNVERIFIED.code)
 

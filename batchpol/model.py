@@ -58,6 +58,11 @@ class Finding:
     message: str
     hint: str = ""
 
+    @property
+    def text(self) -> str:
+        """The message, with the mend behind it where there is one."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -140,7 +145,10 @@ class Change:
 
 def if_match_of(extra: Mapping[str, str]) -> str:
     """What a record's column ``if_match`` says, however its name is spelled: overlooked, it would be overridden."""
-    return next((cell.strip() for name, cell in extra.items() if name.strip().casefold() == "if_match"), "")
+    for name, cell in extra.items():
+        if name.strip().casefold() == "if_match":
+            return cell.strip()
+    return ""
 
 
 @dataclass(slots=True)

@@ -45,6 +45,7 @@ from batchpol.preflight import check_certain, prunable, unverified
 from batchpol.reads import Ownership, Reads, patient, tell_gate
 from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses, in_the_clear
+from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import Template
 from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
@@ -61,6 +62,12 @@ READING = 0.5
 ENTER_AT_ONCE = 32
 """Lanes that open their client and assume their role at the same time: the first ones send while the last ones are
 still at it, and STS is not asked hundreds of times at once."""
+
+ENTER_EVERY = 0.005
+"""Seconds from one lane's entering to the next one's at least. Assuming a role costs more processor time than sending,
+and hundreds that enter at once leave none to the lanes that send already: the first requests of these came a second
+apart from their turn. One at a time it goes slower by itself where the processor is busy, and the lanes' requests
+are spread over the period."""
 
 FAILURES_COUNT_FROM = 20
 """Records that must have been attempted before a failure threshold in per cent says anything."""
@@ -429,6 +436,7 @@ class Batch:
             select=options.select,
             ignore=options.ignore,
             warnings_as_errors=options.warnings_as_errors,
+            also=SOURCE_RULES,
         )
 
     def _intake(self, checker: Checker, journal: Journal, history: History, target: Target) -> Intake:
@@ -577,6 +585,9 @@ class Batch:
                 async with anyio.create_task_group() as lanes:
                     for target, queue in queues.items():
                         lanes.start_soon(self._lane, aws, target, queue, commit, history, caller)
+                        if self._stopped is not None:
+                            break
+                        await anyio.sleep(ENTER_EVERY)
                 timer.cancel()
         except* JournalError as errors:
             self._failure = _first(errors)

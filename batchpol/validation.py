@@ -7,21 +7,35 @@ it can ever report.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
 from batchpol import grammar, identity, policy
+from batchpol.comparison import ABSENT, well_formed
 from batchpol.errors import UsageError
 from batchpol.grammar import MAX_BYTES
 from batchpol.identity import Identity, Owner
-from batchpol.index import Fate, Ledger, Noted, place_of
-from batchpol.model import Action, Change, Finding, Record, Rule, Severity, Target, did_you_mean, placed, shown
+from batchpol.index import NEW, Fate, Ledger, Noted, place_of
+from batchpol.model import (
+    Action,
+    Change,
+    Finding,
+    Record,
+    Rule,
+    Severity,
+    Target,
+    did_you_mean,
+    if_match_of,
+    placed,
+    shown,
+)
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _MAX_PLACES = 1024
+_SURELY_FITS = MAX_BYTES // 4
 _API = "SES API Reference, PutIdentityPolicy"
 _BATCHPOL = "batchpol"
 _LIMITS = "SES Developer Guide, Policy anatomy: up to 20 policies an identity"
@@ -145,6 +159,16 @@ LIMIT_LIKELY = Rule(
     bad=_records(*(_put(f"name-{number}", arn=False) for number in range(21))),
     good=_records(*(_put(f"name-{number}", arn=False) for number in range(20))),
 )
+IF_MATCH = Rule(
+    "record-if-match",
+    _ERROR,
+    "if_match is nothing that could ever be there",
+    _BATCHPOL,
+    "The column if_match says what must be there for the record to be sent: absent, or digests as batchpol undo "
+    "writes them. Anything else matches nothing, so the record would fail each time it is sent.",
+    bad=_records(_DELETE + ', "if_match": "yesterday"'),
+    good=_records(_DELETE + ', "if_match": "absent"'),
+)
 CAPPED = Rule(
     "record-findings",
     _WARNING,
@@ -201,18 +225,18 @@ class Checked:
     amends: tuple[Amendment, ...] = ()
 
 
-def codes_of(prefixes: Sequence[str]) -> frozenset[str]:
-    """The codes that ``--select`` or ``--ignore`` mean: whole codes, or their first words (``risk``, ``json-``).
+def codes_of(prefixes: Sequence[str], rules: Mapping[str, Rule] = RULES) -> frozenset[str]:
+    """The codes of ``rules`` that ``--select`` or ``--ignore`` mean: whole ones, or first words (``risk``, ``json-``).
 
     Raises UsageError for one that means none.
     """
     meant: set[str] = set()
     for prefix in prefixes:
         start = prefix.strip().lower().rstrip("-*")
-        codes = {code for code in RULES if code == start or code.startswith(start + "-")}
+        codes = {code for code in rules if code == start or code.startswith(start + "-")}
         if not codes:
-            areas = {code.partition("-")[0] for code in RULES}
-            hint = did_you_mean(start, RULES.keys() | areas) or f"codes begin with {', '.join(sorted(areas))}"
+            areas = {code.partition("-")[0] for code in rules}
+            hint = did_you_mean(start, rules.keys() | areas) or f"codes begin with {', '.join(sorted(areas))}"
             raise UsageError(f"There is no finding code {shown(prefix)}", hint=hint)
         meant |= codes
     return frozenset(meant)
@@ -222,12 +246,13 @@ class Checker:
     """Checks the records of one batch in their order.
 
     ``target`` is the run's account and Region, as far as known ("" for not); records may name others by their ARN
-    or columns unless ``fixed_target``. With ``require_target`` the Region of each record must be known, with
-    ``require_account`` its account; with ``regions`` it must be one of them. ``select`` and ``ignore`` are finding
-    codes or their first words: findings that are not selected, or ignored, are not reported and reject nothing,
-    except those without which no request could be formed (``Rule.always``). With ``warnings_as_errors`` warnings
-    reject too. Without ``digest`` the changes' ``sha256`` stays empty, for those who only want the verdicts: it
-    takes a tenth of the time.
+    or columns. With ``require_target`` the Region of each record must be known, with ``require_account`` its
+    account; with ``regions`` it must be one of them. ``select`` and ``ignore`` are finding codes or their first
+    words: findings that are not selected, or ignored, are not reported and reject nothing, except those without
+    which no request could be formed (``Rule.always``). With ``warnings_as_errors`` warnings reject too. Without
+    ``changes`` nothing is made to be sent, for those who only want the verdicts: it takes a fifth of the time.
+    ``also`` are the rules behind the problems that records bring along from where they were read; ``select`` and
+    ``ignore`` are for their codes, too.
 
     Raises UsageError for codes that do not exist; checking never raises.
     """
@@ -239,62 +264,87 @@ class Checker:
         select: Sequence[str] = (),
         ignore: Sequence[str] = (),
         warnings_as_errors: bool = False,
-        fixed_target: bool = False,
         require_target: bool = False,
         require_account: bool = False,
         regions: frozenset[str] = frozenset(),
-        digest: bool = True,
+        changes: bool = True,
+        also: Iterable[Rule] = (),
     ) -> None:
         self._target = target or Target("", "")
-        wanted = (codes_of(select) if select else frozenset(RULES)) - codes_of(ignore)
-        self._unwanted = frozenset(code for code, rule in RULES.items() if code not in wanted and not rule.always)
+        rules = RULES | {rule.code: rule for rule in also}
+        wanted = (codes_of(select, rules) if select else rules.keys()) - codes_of(ignore, rules)
+        self._unwanted = frozenset(code for code, rule in rules.items() if code not in wanted and not rule.always)
+        self._limit = MAX_NAMES if LIMIT.code not in self._unwanted else None
         self._warnings_as_errors = warnings_as_errors
-        self._fixed_target = fixed_target
         self._require_target = require_target
         self._require_account = require_account
         self._regions = regions
-        self._digest = digest
-        self._ledger = Ledger()
+        self._changes = changes
+        self._note = Ledger().note
         self._shapes = policy.Shapes()
-        self._places: dict[str, int] = {}
+        self._alike = self._shapes.match
+        self._places: dict[tuple[str | None, str | None, str, bool], tuple[Target, int]] = {}
         self._count = 0
 
     def check(self, record: Record) -> Checked:
         """The verdict on the next record of the batch."""
         number = self._count
-        self._count += 1
-        if record.problems and any(problem.severity is _ERROR for problem in record.problems):
-            return Checked(number, record, Verdict.REJECTED, None, self._capped(list(record.problems)))
-        findings = list(record.problems) if record.problems else []
+        self._count = number + 1
+        text = record.policy
+        alike = self._alike(text)
+        if alike is None or (known := self._known(record, alike[0])) is None:
+            return self._examined(number, record, alike)
+        target, place, key = known
+        findings: Sequence[Finding] = alike[1]
+        if findings or len(text) > _SURELY_FITS:
+            text, findings = self._fitted(text, True, findings)
+            findings = self._sifted(findings)
+            if has_error(findings):
+                return Checked(number, record, Verdict.REJECTED, None, _capped(findings))
+        return self._entered(number, record, target, place, record.identity, key, Action.PUT, text, findings)
+
+    def _known(self, record: Record, arn: str) -> tuple[Target, int, str] | None:
+        """Target, place and bare identity of a record whose document has a known shape, with ``arn`` as its own.
+
+        None unless nothing can be wrong with the record: its identity and name are plain, and an earlier record
+        with the same region, account and beginning of the ARN was right. ``_examined`` comes to the same verdict.
+        """
+        text = record.identity
+        is_arn = text == arn
+        bare = arn[arn.rfind("/") + 1 :] if is_arn else text
+        known = self._places.get((record.region, record.account, arn[: -len(bare)], is_arn))
+        # Cut and compared, not only cut: an ARN that ends before the name is no known beginning with that name.
+        if known is None or not arn.endswith(bare) or not identity.is_plain(bare):
+            return None
+        if identity.check_name(record.policy_name) or record.problems or record.action != "put":
+            return None
+        if record.extra and if_match_of(record.extra):
+            return None
+        return known[0], known[1], bare
+
+    # One record
+
+    def _examined(self, number: int, record: Record, alike: policy.Alike | None) -> Checked:
+        """The verdict on a record about which anything may be new; ``alike`` is what its document's shape says."""
+        findings = [*self._sifted(record.problems)]
+        if has_error(findings):
+            return Checked(number, record, Verdict.REJECTED, None, _capped(findings))
         named, faults = identity.read_identity(record.identity)
-        if faults:
-            findings += faults
-        if faults := identity.check_name(record.policy_name):
-            findings += faults
+        findings += faults
+        findings += identity.check_name(record.policy_name)
+        if record.extra and (expected := if_match_of(record.extra)) and not well_formed(expected):
+            hint = f"leave it empty, or as batchpol undo writes it: {ABSENT}, or digests of 64 hexadecimal digits"
+            findings.append(IF_MATCH.at("if_match", f"{shown(expected)} can never be there", hint))
         target = self._target_of(record, named, findings)
         action = Action.PUT if record.action == "put" else self._action_of(record, findings)
         if action is Action.DELETE:
             document, place = "", _place_of(target)
         else:
-            document, place = self._document_of(record.policy, named, target, findings)
-        if findings:
-            findings = self._sifted(findings)
-            if any(it.severity is _ERROR for it in findings):
-                return Checked(number, record, Verdict.REJECTED, None, self._capped(findings))
-        change = Change(
-            number,
-            record.line,
-            target,
-            named.text,
-            named.name,
-            record.policy_name,
-            action,
-            document,
-            sha256(document.encode()).hexdigest() if self._digest else "",
-        )
-        return self._entered(record, change, place, findings)
-
-    # One record
+            document, place = self._document_of(record, named, target, alike, findings)
+        sifted = self._sifted(findings)
+        if has_error(sifted):
+            return Checked(number, record, Verdict.REJECTED, None, _capped(sifted))
+        return self._entered(number, record, target, place, named.text, named.name, action, document, sifted)
 
     def _target_of(self, record: Record, named: Identity, findings: list[Finding]) -> Target:
         run = self._target
@@ -307,8 +357,6 @@ class Checker:
                 target = run
             else:
                 target = Target(account or run.account, region or run.region)
-                if self._fixed_target:
-                    self._check_fixed(target, findings)
         if self._require_target and not target.region:
             findings.append(TARGET_UNKNOWN.at("region", "Neither the record nor the run says the Region"))
         elif self._regions and target.region not in self._regions:
@@ -330,15 +378,6 @@ class Checker:
             findings.append(TARGET_CONFLICT.at(where, message))
         return of_arn or value
 
-    def _check_fixed(self, target: Target, findings: list[Finding]) -> None:
-        for where, value, ours in (
-            ("region", target.region, self._target.region),
-            ("account", target.account, self._target.account),
-        ):
-            if ours and value != ours:
-                message = f"The record is for {where} {shown(value)}, the run for {shown(ours)} only"
-                findings.append(TARGET_OTHER.at(where, message))
-
     def _action_of(self, record: Record, findings: list[Finding]) -> Action:
         word = record.action.strip().lower()
         if word == "delete":
@@ -350,54 +389,51 @@ class Checker:
             findings.append(ACTION.at("action", f"{shown(record.action)} is neither put nor delete", hint))
         return Action.PUT
 
-    def _document_of(self, text: str, named: Identity, target: Target, findings: list[Finding]) -> tuple[str, int]:
+    def _document_of(
+        self, record: Record, named: Identity, target: Target, alike: policy.Alike | None, findings: list[Finding]
+    ) -> tuple[str, int]:
         """The document as it will be sent, and where it belongs."""
-        alike = self._shapes.match(text)
-        if alike and not findings and target is self._target:
-            place = self._places.get(alike[0].removesuffix(named.name))
-            if place is not None:
-                findings += alike[1]
-                return self._fitted(text, True, findings), place
-        owner = Owner(None if self._has_error(findings, "identity") else named, target)
+        text = record.policy
+        owner = Owner(None if self._is_faulty(findings) else named, target)
         is_json = True
         if not text or text.isspace():
             findings.append(POLICY_MISSING.at("policy", "The policy is empty"))
         elif alike and owner.name and not owner.check(alike[0]):
+            if not findings:
+                self._keep_place(record, alike[0], owner, target)
             findings += alike[1]
-            self._keep_place(alike[0], owner, target)
         else:
-            found, is_json = _examined(text, owner)
+            found, is_json = _looked_into(text, owner)
             self._shapes.learn(text, owner.arn or owner.accepted, found)
             findings += found
-        return self._fitted(text, is_json, findings), _place_of(target, *owner.places)
+        text, findings[:] = self._fitted(text, is_json, findings)
+        return text, _place_of(target, *owner.places)
 
-    def _keep_place(self, arn: str, owner: Owner, target: Target) -> None:
-        """Remember where identities belong whose ARN begins like this one, which was right for its owner."""
-        if target is self._target and owner.name and arn.endswith(f":identity/{owner.name}"):
+    def _keep_place(self, record: Record, arn: str, owner: Owner, target: Target) -> None:
+        """Remember where such records belong: with nothing wrong but, at most, in the document."""
+        name, is_arn = str(owner.name), record.identity == arn
+        if arn.endswith(f":identity/{name}") and (is_arn or record.identity == name):
             if len(self._places) >= _MAX_PLACES:
                 self._places.clear()
-            self._places[arn.removesuffix(owner.name)] = _place_of(target, *owner.places)
+            key = (record.region, record.account, arn.removesuffix(name), is_arn)
+            self._places[key] = target, _place_of(target, *owner.places)
 
-    def _fitted(self, text: str, is_json: bool, findings: list[Finding]) -> str:
-        # No text of so few characters can be too long.
-        if 4 * len(text) <= MAX_BYTES:
-            return text
-        written = grammar.size(text)
+    def _fitted(self, text: str, is_json: bool, findings: Sequence[Finding]) -> tuple[str, list[Finding]]:
+        """The document as it will be sent, and its findings with what is to be said of its size."""
+        written = grammar.size(text) if len(text) > _SURELY_FITS else 0
         if written <= MAX_BYTES:
-            return text
+            return text, [*findings]
         small = grammar.minify(text) if is_json else ""
         least = grammar.size(small) if is_json else written - sum(map(text.count, " \t\r\n"))
         if least > MAX_BYTES:
             message = f"The document has {least} bytes without blanks, more than {MAX_BYTES}"
-            findings.append(grammar.TOO_LONG.at("policy", message))
-            return text
+            return text, [*findings, grammar.TOO_LONG.at("policy", message)]
         message = f"The document has {written} bytes, more than {MAX_BYTES}; without blanks {least}"
-        findings.append(grammar.MINIFIED.at("policy", message, "it is sent without its blanks"))
-        return small or text
+        return small or text, [*findings, grammar.MINIFIED.at("policy", message, "it is sent without its blanks")]
 
     # Findings
 
-    def _sifted(self, findings: list[Finding]) -> list[Finding]:
+    def _sifted(self, findings: Sequence[Finding]) -> Sequence[Finding]:
         """Without what was ignored; warnings made errors where that was asked."""
         if self._unwanted:
             findings = [it for it in findings if it.code not in self._unwanted]
@@ -405,43 +441,41 @@ class Checker:
             findings = [Finding(_ERROR, it.code, it.where, it.message, it.hint) for it in findings]
         return findings
 
-    def _has_error(self, findings: list[Finding], where: str) -> bool:
-        return bool(findings) and any(
-            it.where == where and it.severity is _ERROR and it.code not in self._unwanted for it in findings
+    def _is_faulty(self, findings: list[Finding]) -> bool:
+        """Whether the identity's own text has an error that counts."""
+        return any(
+            it.where == "identity" and it.severity is _ERROR and it.code not in self._unwanted for it in findings
         )
-
-    def _capped(self, findings: list[Finding]) -> tuple[Finding, ...]:
-        if len(findings) <= MAX_FINDINGS:
-            return tuple(findings)
-        findings.sort(key=lambda it: it.severity is not _ERROR)
-        message = f"{len(findings) - MAX_FINDINGS} more findings are not listed"
-        return (*findings[:MAX_FINDINGS], CAPPED.at("record", message))
 
     # The batch
 
-    def _entered(self, record: Record, change: Change, place: int, findings: list[Finding]) -> Checked:
+    def _entered(
+        self,
+        number: int,
+        record: Record,
+        target: Target,
+        place: int,
+        sent_as: str,
+        key: str,
+        action: Action,
+        document: str,
+        findings: Sequence[Finding],
+    ) -> Checked:
         """The verdict on a record that is right by itself, beside the earlier ones."""
-        target = change.target
-        is_put = change.action is Action.PUT
-        is_placed = bool(target.account and target.region)
-        noted = self._ledger.note(
-            change.number,
-            record.line,
-            change.key_identity,
-            change.policy_name,
-            change.document,
-            place,
-            is_put,
-            MAX_NAMES if is_placed and LIMIT.code not in self._unwanted else None,
-        )
-        if noted.fate is Fate.NEW and (noted.names <= MAX_NAMES or not is_put):
-            return Checked(change.number, record, Verdict.VALID, change, self._capped(findings))
-        return self._met(record, change, noted, findings)
+        is_put = action is Action.PUT
+        limit = self._limit if target.account and target.region else None
+        noted = self._note(number, record.line, key, record.policy_name, document, place, is_put, limit)
+        change = None
+        if self._changes:
+            digest = sha256(document.encode()).hexdigest()
+            change = Change(number, record.line, target, sent_as, key, record.policy_name, action, document, digest)
+        if noted is not NEW and (noted.fate is not Fate.NEW or (is_put and noted.names > MAX_NAMES)):
+            return self._met(record, key, noted, Checked(number, record, Verdict.VALID, change), findings)
+        return Checked(number, record, Verdict.VALID, change, _capped(findings) if findings else ())
 
-    def _met(self, record: Record, change: Change, noted: Noted, findings: list[Finding]) -> Checked:
+    def _met(self, record: Record, key: str, noted: Noted, checked: Checked, findings: Sequence[Finding]) -> Checked:
         """The verdict on a record that meets an earlier one, or comes as one too many."""
-        checked = Checked(change.number, record, Verdict.VALID)
-        what = f"policy {shown(change.policy_name)} of {shown(change.key_identity)}"
+        what = f"policy {shown(record.policy_name)} of {shown(key)}"
         if noted.fate is Fate.DUPLICATE:
             new = DUPLICATE.at("record", f"The same as line {noted.line}; sent once, for that line")
             checked.duplicate_of = noted.number
@@ -452,19 +486,30 @@ class Checker:
             checked.amends = tuple(Amendment(it, Verdict.REJECTED, other) for it in noted.amends)
         else:
             rule = LIMIT if noted.fate is Fate.OVERFULL else LIMIT_LIKELY
-            new = rule.at(
-                "record", f"Policy number {noted.names} of {shown(change.key_identity)}, more than {MAX_NAMES}"
-            )
+            new = rule.at("record", f"Policy number {noted.names} of {shown(key)}, more than {MAX_NAMES}")
         findings = [*findings, *self._sifted([new])]
-        if any(it.severity is _ERROR for it in findings):
+        if has_error(findings):
             checked.status = Verdict.REJECTED
-        elif checked.status is Verdict.VALID:
-            checked.change = change
-        checked.findings = self._capped(findings)
+        if checked.status is not Verdict.VALID:
+            checked.change = None
+        checked.findings = _capped(findings)
         return checked
 
 
-def _examined(text: str, owner: Owner) -> tuple[list[Finding], bool]:
+def has_error(findings: Iterable[Finding]) -> bool:
+    """Whether one of them rejects its record."""
+    return any(it.severity is _ERROR for it in findings)
+
+
+def _capped(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    if len(findings) <= MAX_FINDINGS:
+        return tuple(findings)
+    worst_first = sorted(findings, key=lambda it: it.severity is not _ERROR)
+    message = f"{len(findings) - MAX_FINDINGS} more findings are not listed"
+    return (*worst_first[:MAX_FINDINGS], CAPPED.at("record", message))
+
+
+def _looked_into(text: str, owner: Owner) -> tuple[list[Finding], bool]:
     """What is wrong with a document, and whether its text is JSON at all."""
     parsed = grammar.parse(text)
     found = list(parsed.findings)
@@ -478,8 +523,3 @@ def _place_of(target: Target, *said: tuple[str, str]) -> int:
     stated = (target.account, target.region)
     account, region = said[0] if len(said) == 1 else ("", "")
     return place_of(stated, (target.account or account, target.region or region))
-
-
-def check_all(records: Iterable[Record], checker: Checker) -> Iterator[Checked]:
-    """The verdicts on ``records``, in their order."""
-    return map(checker.check, records)

@@ -52,6 +52,7 @@ def validate(
         raise UsageError("there is no INPUT", hint="name a file, or - for standard input")
     from batchpol.check import check_input
     from batchpol.model import Target
+    from batchpol.source import RULES as SOURCE_RULES
     from batchpol.validation import Checker
 
     if output not in ("text", "json"):
@@ -62,6 +63,8 @@ def validate(
         select=tuple(select or ()),
         ignore=tuple(ignore or ()),
         warnings_as_errors=warnings_as_errors,
+        changes=False,
+        also=SOURCE_RULES,
     )
     tally = check_input(
         input,
@@ -83,8 +86,7 @@ def validate(
 def _show(output: str, record: Record, finding: Finding) -> None:
     """One finding as a line, as linters print them; beside a JSON summary on standard error."""
     where = f"{record.file or 'input'}:{record.line}"
-    hint = f" ({finding.hint})" if finding.hint else ""
-    text = f"{where}: {finding.severity}: {finding.message}{hint} [{finding.code} at {finding.where}]"
+    text = f"{where}: {finding.severity}: {finding.text} [{finding.code} at {finding.where}]"
     (tell if output == "json" else write)(visible(text))
 
 

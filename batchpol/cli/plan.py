@@ -156,7 +156,7 @@ def _shown(tally: Tally, *, diff: bool) -> Observer:
             tell(f"{preview.to_send:,} changes to compare, {preview.rejected:,} records rejected")
             for checked in preview.first_rejected[:SHOWN]:
                 first = next(it for it in checked.findings if it.severity is Severity.ERROR)
-                tell(f"  line {checked.record.line}: rejected: {visible(first.message)} [{first.code}]")
+                tell(f"  line {checked.record.line}: rejected: {visible(first.text)} [{first.code}]")
             if preview.rejected > SHOWN:
                 tell(f"  ... and {preview.rejected - SHOWN:,} more; a --report has them all")
             return True

@@ -48,6 +48,7 @@ def render(
 ) -> None:
     """Write the records that apply would send, as JSON Lines, for review; nothing is sent."""
     from batchpol.model import Target
+    from batchpol.source import RULES as SOURCE_RULES
     from batchpol.validation import Checker
 
     template = options.template_of(policy_template, policy_name)
@@ -57,7 +58,7 @@ def render(
         select=tuple(select or ()),
         ignore=tuple(ignore or ()),
         warnings_as_errors=warnings_as_errors,
-        digest=False,
+        also=SOURCE_RULES,
     )
     change = template.filler(target) if template else _as_it_is
     _rewrite(input, format, template, change, checker, output, quiet=quiet)
@@ -94,7 +95,7 @@ def retarget(
         placed = replace(record, account=record.account or account, region=record.region or region)
         return _moved(move, placed, quiet=quiet)
 
-    _rewrite(input, format, None, change, Checker(digest=False), output, quiet=quiet)
+    _rewrite(input, format, None, change, Checker(), output, quiet=quiet)
 
 
 def _rewrite(

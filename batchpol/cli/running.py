@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 GRACE = 0.2
 """Seconds that a thread is given to end before the process ends without it."""
 
+OPEN_FILES = 8192
+"""Files that a process may want to have open: two connections of each of thousands of lanes."""
+
 _ENDINGS = {
     signal.SIGINT: ("interrupted", 130),
     signal.SIGTERM: ("terminated", 143),
@@ -57,6 +60,7 @@ def run_batch(
     """
     import anyio
 
+    _allow_open_files()
     backend = {"use_uvloop": _has_uvloop()}
     return anyio.run(_run, source, options, observer, beside, backend_options=backend)
 
@@ -142,6 +146,17 @@ def leave(code: int) -> NoReturn:
     if any(thread.is_alive() for thread in others):
         os._exit(code)
     sys.exit(code)
+
+
+def _allow_open_files() -> None:
+    """Let the process have as many files open as it may: each lane has two connections, and 1,024 are few for that."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has a bound of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _has_uvloop() -> bool:

@@ -141,7 +141,7 @@ def _plan(preview: Preview) -> list[str]:
         )
     for checked in preview.first_rejected[:SHOWN]:
         first = next(finding for finding in checked.findings if finding.severity is Severity.ERROR)
-        lines.append(f"  line {checked.record.line}: rejected: {visible(first.message)} [{first.code}]")
+        lines.append(f"  line {checked.record.line}: rejected: {visible(first.text)} [{first.code}]")
     if rejected > SHOWN:
         lines.append(f"  ... and {rejected - SHOWN:,} more; the report has them all")
     if preview.pruned:

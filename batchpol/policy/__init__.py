@@ -7,9 +7,9 @@ the document's text or of the identity: whether a Resource is the identity's own
 from __future__ import annotations
 
 from batchpol.policy import action, condition, principal, resource, statement
-from batchpol.policy.shape import Shapes
+from batchpol.policy.shape import Alike, Shapes
 from batchpol.policy.statement import check_policy
 
 RULES = (*statement.RULES, *principal.RULES, *action.RULES, *resource.RULES, *condition.RULES)
 
-__all__ = ["RULES", "Shapes", "check_policy"]
+__all__ = ["RULES", "Alike", "Shapes", "check_policy"]

@@ -11,6 +11,7 @@ Only texts without backslashes have shapes: there, every quotation mark begins o
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from batchpol.model import Finding
 from batchpol.policy.condition import OPERATORS
@@ -47,25 +48,30 @@ _MAX_STRIDE = 64
 _WORTH_LEARNING = 8
 
 
+Alike = tuple[str, tuple[Finding, ...]]
+"""The ARN that a document takes for its identity's own, and what was found in others of its shape."""
+
+
 class Shapes:
     """The commonest shapes in which nothing was wrong, with what was merely risky about them."""
 
     def __init__(self) -> None:
-        self._shapes: list[tuple[re.Pattern[str], tuple[Finding, ...]]] = []
+        self._shapes: list[tuple[Callable[[str], re.Match[str] | None], tuple[Finding, ...]]] = []
         self._counts: dict[str, int] = {}
         self._heard = 0
         self._stride = 1
 
-    def match(self, text: str) -> tuple[str, tuple[Finding, ...]] | None:
-        """The identity's ARN that the document takes for its own, and what was found in others of its shape.
+    def match(self, text: str) -> Alike | None:
+        """What is known of a document by its shape.
 
         None if no known shape fits. Otherwise nothing is wrong with the document if that ARN is right.
         """
-        for place, (shape, findings) in enumerate(self._shapes):
-            if found := shape.fullmatch(text):
-                if place:
-                    self._shapes.insert(0, self._shapes.pop(place))
-                return found[1], findings
+        for shape in self._shapes:
+            if found := shape[0](text):
+                if shape is not self._shapes[0]:
+                    self._shapes.remove(shape)
+                    self._shapes.insert(0, shape)
+                return found[1], shape[1]
         return None
 
     def learn(self, text: str, own_arn: str, findings: list[Finding]) -> None:
@@ -94,7 +100,7 @@ class Shapes:
             self._stride = min(2 * self._stride, _MAX_STRIDE)
         count = self._counts[key] = self._counts.get(key, 0) + 1
         if count == _WORTH_LEARNING:
-            self._shapes.append((_compiled(pieces), tuple(findings)))
+            self._shapes.append((_compiled(pieces).fullmatch, tuple(findings)))
             self._stride = 1
 
 

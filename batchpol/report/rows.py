@@ -73,10 +73,10 @@ def values(outcome: Outcome) -> dict[str, Value]:
 
 
 def reason(outcome: Outcome) -> tuple[str, str]:
-    """Code and message of a row: of a rejected one the first error's code and all the errors' messages."""
+    """Code and message of a row: of a rejected one the first error's code and what all the errors say."""
     errors = [finding for finding in outcome.findings if finding.severity is Severity.ERROR]
     if outcome.status is Status.REJECTED and errors:
-        return errors[0].code, "; ".join(finding.message for finding in errors)
+        return errors[0].code, "; ".join(finding.text for finding in errors)
     if outcome.status is Status.DUPLICATE and outcome.findings and not outcome.message:
         return outcome.findings[-1].code, outcome.findings[-1].message
     return outcome.error_code, outcome.message

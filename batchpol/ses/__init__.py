@@ -6,6 +6,7 @@ business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neigh
 
 - :mod:`batchpol.ses.translation`: what botocore raises and AWS answers, as errors of ours.
 - :mod:`batchpol.ses.calls`: SES of one target, one attempt a call, and where the gate takes part.
+- :mod:`batchpol.ses.exchange`: one exchange with SES put together from botocore's parts, at half a client's cost.
 - :mod:`batchpol.ses.aws`: sessions, clients, credentials and roles of one run.
 - :mod:`batchpol.ses.discretion`: no credentials in anybody's log.
 """

@@ -7,6 +7,7 @@ import ssl
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,11 +25,14 @@ from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
 from batchpol.ses import discretion
 from batchpol.ses.calls import Ses, hook, sign_with
+from batchpol.ses.exchange import USER_AGENT, Exchange
 from batchpol.ses.translation import plain, translate
-from batchpol.version import __version__
 
 KEEP_WARM = 75.0
 """Seconds an idle connection is kept: longer than the widest period of a gate."""
+
+MOST_CONNECTIONS = 10_000
+"""Connections of one client: the gates bound what is under way, and a request must not wait once it has departed."""
 
 STS_ATTEMPTS = 3
 """How often botocore tries one call of STS, whose quota no gate of ours guards: a run of hundreds of roles starts
@@ -113,7 +117,8 @@ class Aws:
         self._http = _http_session(connection.endpoint_url)
         self._source: Any = None
         self._roles: dict[str, _Role] = {}
-        self._sts: dict[str, Any] = {}
+        self._open_clients: dict[tuple[str, str], Any] = {}
+        self._exchanges: dict[str, Exchange] = {}
         self._clients = AsyncExitStack()
         self._opening = anyio.Lock()
         self._renewing = anyio.Lock()
@@ -145,7 +150,7 @@ class Aws:
                 role = await self._role(Target(account, region))
                 if role is not None:
                     return await role.caller()
-                answer = await (await self._sts_client(region)).get_caller_identity()
+                answer = await (await self._client("sts", region)).get_caller_identity()
                 return Caller(account=str(answer["Account"]), arn=str(answer["Arn"]))
         except BatchpolError:
             raise
@@ -164,7 +169,7 @@ class Aws:
     async def ses(self, target: Target) -> Ses:
         """SES of one target, open until this object is closed."""
         try:
-            return await self._signed(target, hook(await self._open("ses", target.region)))
+            return await self._signed(target, await self._client("ses", target.region))
         except BatchpolError:
             raise
         except Exception as error:
@@ -197,16 +202,16 @@ class Aws:
             return False
         self._source = found
         self._roles.clear()
-        for client in self._sts.values():
+        for client in self._open_clients.values():
             sign_with(client, found)
         return True
 
     async def _signed(self, target: Target, client: Any) -> Ses:
-        """SES through ``client``, which signs with what the target's records need from now on."""
+        """SES through ``client``, signed for with what the target's records need."""
         role = await self._role(target)
         source = await self._credentials()
-        sign_with(client, source if role is None else role.credentials)
-        return Ses(client, self.connection.call_timeout, source)
+        signs = role.credentials if role is not None else None
+        return Ses(client, self.connection.call_timeout, source, signs, await self._exchange(client, target.region))
 
     async def _credentials(self) -> Any:
         """What every client signs with, or assumes its role with."""
@@ -225,16 +230,25 @@ class Aws:
         if connection.role_arn is None or not target.account:
             return None
         if target.account not in self._roles:
-            sts = await self._sts_client(target.region)
+            sts = await self._client("sts", target.region)
             arn = connection.role_arn.replace("{account}", target.account)
             self._roles[target.account] = _Role(sts, arn, connection.external_id)
         return self._roles[target.account]
 
-    async def _sts_client(self, region: str) -> Any:
+    async def _client(self, service: str, region: str) -> Any:
+        """The one client of a service in a Region; what differs between accounts is only what signs."""
+        key = service, region
         async with self._opening:
-            if region not in self._sts:
-                self._sts[region] = await self._open("sts", region)
-        return self._sts[region]
+            if key not in self._open_clients:
+                client = await self._open(service, region)
+                self._open_clients[key] = hook(client) if service == "ses" and not self._own_session else client
+        return self._open_clients[key]
+
+    async def _exchange(self, client: Any, region: str) -> Exchange | None:
+        """How requests are made: not through the client where nobody but us can have registered anything on it."""
+        if self._own_session and region not in self._exchanges:
+            self._exchanges[region] = await Exchange.of(client)
+        return self._exchanges.get(region)
 
     async def _open(self, service: str, region: str) -> Any:
         connection = self.connection
@@ -261,7 +275,8 @@ class _Role:
         self._request = {"RoleArn": arn, "RoleSessionName": "batchpol"}
         if external_id:
             self._request["ExternalId"] = external_id
-        self.credentials = AioDeferredRefreshableCredentials(self._assume, "assume-role")
+        # The clock is said, too: botocore's reads the time zone anew, twice for each request.
+        self.credentials = AioDeferredRefreshableCredentials(self._assume, "assume-role", _utc_now)
 
     async def caller(self) -> Caller:
         """Who one is in this role (``arn:aws:sts::111122223333:assumed-role/Name/batchpol``)."""
@@ -283,6 +298,10 @@ class _Role:
             "token": given["SessionToken"],
             "expiry_time": given["Expiration"].isoformat(),
         }
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _keys(credentials: Any) -> Any:
@@ -369,7 +388,9 @@ def _config(connection: Connection, service: str, http: type) -> AioConfig:
         # The mode is said, too: AWS_RETRY_MODE=adaptive would wait between the gate and the wire.
         retries={"total_max_attempts": attempts, "mode": "standard"},
         parameter_validation=False,  # everything was checked; SES's own words are better than botocore's
-        user_agent_extra=f"batchpol/{__version__}",
+        # Said in full, since botocore would put it together anew for each request, an eighth of its time.
+        user_agent=USER_AGENT,
+        max_pool_connections=MOST_CONNECTIONS,
         connector_args={"keepalive_timeout": KEEP_WARM},
         http_session_cls=http,
         **embedded,

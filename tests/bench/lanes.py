@@ -3,7 +3,8 @@
 The installed command applies one file, sorted by target, to that many accounts (a role in each), against a server in
 a process of its own. Client and server are pinned to one processor core each. What the server saw is read from its
 log of arrivals; processor time of the client while it ran is read from the system, ten times a second. The exit code
-is 1 when a threshold is missed. ``--profile`` shows where the client's time goes instead (times are inflated then).
+is 1 when a threshold is missed. ``--profile`` shows where the client's time goes instead (times are inflated then);
+``--without-uvloop`` runs the client on asyncio's own event loop.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ THRESHOLDS = {300: (0.97, 0.01), 600: (0.93, 0.02)}
 
 HELP_WITHIN, FIRST_REQUEST_WITHIN = 0.3, 2.0
 """Seconds in which ``batchpol --help`` must be over, and the first request on the wire after the command's start."""
+
+WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from batchpol.cli import main; main()"
+"""The command on a machine where uvloop is not installed."""
 
 SAMPLE = 0.1
 """Seconds between two readings of the client's processor time."""
@@ -93,7 +97,7 @@ def write_records(path: Path, targets: int, records: int) -> dict[tuple[str, str
     return digests
 
 
-def run(targets: int, records: int, profile: Path | None = None) -> Row:
+def run(targets: int, records: int, profile: Path | None = None, *, uvloop: bool = True) -> Row:
     """The command on that many targets, from its start to its end; ``profile`` gets cProfile's data."""
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="batchpol-bench-") as name:
@@ -103,7 +107,7 @@ def run(targets: int, records: int, profile: Path | None = None) -> Row:
             with (folder / "output").open("w") as output:
                 began = time.monotonic()
                 process = subprocess.Popen(
-                    _command(server.url, profile),
+                    _command(server.url, profile, uvloop=uvloop),
                     cwd=folder,
                     env=server.environment(),
                     stdout=output,
@@ -134,11 +138,14 @@ def run(targets: int, records: int, profile: Path | None = None) -> Row:
     )
 
 
-def _command(url: str, profile: Path | None) -> list[str]:
-    installed = str(Path(sys.executable).with_name("batchpol"))
-    profiled = [sys.executable, "-m", "cProfile", "-o", str(profile), installed]
+def _command(url: str, profile: Path | None, *, uvloop: bool) -> list[str]:
+    command = [str(Path(sys.executable).with_name("batchpol"))]
+    if profile:
+        command = [sys.executable, "-m", "cProfile", "-o", str(profile), *command]
+    elif not uvloop:
+        command = [sys.executable, "-c", WITHOUT_UVLOOP]
     return [
-        *(profiled if profile else [installed]),
+        *command,
         *("apply", "records.csv", "--endpoint-url", url, "--region", REGION),
         *("--role-arn", "arn:aws:iam::{account}:role/Bench", "--yes", "--blind"),
     ]
@@ -232,7 +239,7 @@ def main() -> None:
     parser.add_argument("--targets", default="1,30,100,300,600", help="comma-separated: %(default)s")
     parser.add_argument("--records", type=int, default=20, help="of each target")
     parser.add_argument("--profile", action="store_true", help="profile the client instead")
-    parser.add_argument("--json", action="store_true", help="also print each row with every lane, as JSON")
+    parser.add_argument("--without-uvloop", action="store_true", help="run the client on asyncio's own event loop")
     given = parser.parse_args()
     counts = [int(text) for text in given.targets.split(",")]
     if given.profile:
@@ -240,8 +247,9 @@ def main() -> None:
             show_profile(count, given.records)
         return
     began = help_seconds()
-    rows = [run(count, given.records) for count in counts]
-    print(f"{given.records} records a target, {LATENCY:g} ms; {machine.describe()}\n")
+    rows = [run(count, given.records, uvloop=not given.without_uvloop) for count in counts]
+    loop = "asyncio's own event loop; " if given.without_uvloop else ""
+    print(f"{given.records} records a target, {LATENCY:g} ms; {loop}{machine.describe()}\n")
     print("\n".join(table(rows)))
     late = began > HELP_WITHIN
     print(f"\n`batchpol --help`: {began:.2f} s (≤ {HELP_WITHIN:g}): {'**missed**' if late else 'met'}")

@@ -96,7 +96,7 @@ def run_validate(path: Path) -> int:
     from batchpol.source import open_source
     from batchpol.validation import Checker, Verdict
 
-    check = Checker(digest=False).check
+    check = Checker(changes=False).check
     with open_source(path, digest=False) as source:
         return sum(1 for record in source if check(record).status is Verdict.VALID)
 

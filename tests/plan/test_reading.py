@@ -12,8 +12,9 @@ import pytest
 from batchpol.comparison import ABSENT, meaning_digest
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused
 from batchpol.gate import Gates
+from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before, Intent
-from batchpol.lane import UNVERIFIED, Conduct, Persistence
+from batchpol.lane import Conduct, Persistence
 from batchpol.model import Action, Status
 from tests.lanes.conftest import change
 from tests.lanes.simulated import DELETE, LIST, LOOK_UP, PUT, READ, Server, SimulatedSes

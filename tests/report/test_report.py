@@ -84,7 +84,7 @@ def test_csv_columns_and_cells(tmp_path: Path) -> None:
         "policy_sha256": "ab" * 32,
         "tenant": "Zoë, Ltd",
     }
-    assert (second["error_code"], second["message"]) == ("name-syntax", 'bad name "a b"; 5,000 bytes')
+    assert (second["error_code"], second["message"]) == ("name-syntax", 'bad name "a b" (use a-b); 5,000 bytes')
     assert (second["attempts"], second["duration_ms"], second["tenant"]) == ("0", "", "")
     assert b"\r" not in path.read_bytes()
 

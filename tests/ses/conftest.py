@@ -96,10 +96,14 @@ SESSION = AioSession()
 
 
 @asynccontextmanager
-async def opened(connection: Connection) -> AsyncIterator[Ses]:
-    """SES of the tests' target for as long as the block lasts."""
-    async with Aws(connection, SESSION) as aws:
-        yield await aws.ses(TARGET)
+async def opened(connection: Connection, *, callers: bool = False) -> AsyncIterator[Ses]:
+    """SES of the tests' target for as long as the block lasts, from a session of ours or from a caller's own."""
+    aws = Aws(connection, SESSION)
+    aws._own_session = not callers
+    async with aws:
+        ses = await aws.ses(TARGET)
+        assert (ses.exchange is None) == callers
+        yield ses
 
 
 async def settle() -> None:

@@ -12,6 +12,7 @@ import botocore.auth
 import pytest
 from aiobotocore.credentials import AioCredentials
 
+import batchpol.ses.exchange
 from batchpol.errors import BatchpolError, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses import Attempt, Aws, Connection, Ses
 from batchpol.ses.calls import sign_with
@@ -19,6 +20,9 @@ from batchpol.testing import FAULTS, Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, SESSION, TARGET, opened, settle
 
 pytestmark = pytest.mark.every_loop
+
+both_ways = pytest.mark.parametrize("callers", [False, True], ids=["session of ours", "session of the caller's"])
+"""Requests are put together by us, or made through a client on which others may have registered something."""
 
 CALLS: dict[str, Callable[[Ses, Attempt | None], Awaitable[object]]] = {
     "PutIdentityPolicy": lambda ses, attempt: ses.put(IDENTITY, "name", DOCUMENT, attempt),
@@ -47,8 +51,11 @@ async def failure(call: Awaitable[object]) -> SesError:
     return caught.value
 
 
-async def test_what_is_put_is_there_and_can_be_deleted(sandbox: Sandbox, embedded: Callable[..., Connection]) -> None:
-    async with opened(embedded()) as ses:
+@both_ways
+async def test_what_is_put_is_there_and_can_be_deleted(
+    sandbox: Sandbox, embedded: Callable[..., Connection], callers: bool
+) -> None:
+    async with opened(embedded(), callers=callers) as ses:
         request_id = await ses.put(IDENTITY, "name", DOCUMENT, None)
         assert request_id == sandbox.arrivals[-1].request_id != ""
         assert await ses.policies(IDENTITY, ["name", "other"], None) == {"name": DOCUMENT}
@@ -63,13 +70,14 @@ async def test_what_is_put_is_there_and_can_be_deleted(sandbox: Sandbox, embedde
 SOME_FAULTS = ["reset_before", "reset_after", "drop_after", "server_error", "unavailable", "stall_before", "throttle"]
 
 
+@both_ways
 @pytest.mark.parametrize("operation", sorted(CALLS))
 async def test_one_call_is_one_attempt_whatever_comes_back(
-    operation: str, sandbox: Sandbox, embedded: Callable[..., Connection]
+    operation: str, sandbox: Sandbox, embedded: Callable[..., Connection], callers: bool
 ) -> None:
     """Neither aiohttp nor botocore sends anything again, on a fresh connection or on a used one."""
     sandbox.change(stall_seconds=0.01)
-    async with opened(embedded()) as ses:
+    async with opened(embedded(), callers=callers) as ses:
         told, attempt = gate()
         faults = list(FAULTS) if operation == "PutIdentityPolicy" else SOME_FAULTS
         for made, fault in enumerate(faults, start=1):
@@ -92,12 +100,13 @@ KINDS = {
 }
 
 
+@both_ways
 @pytest.mark.parametrize("fault", sorted(KINDS))
 async def test_a_write_that_may_have_taken_effect_is_no_answer(
-    fault: str, sandbox: Sandbox, embedded: Callable[..., Connection]
+    fault: str, sandbox: Sandbox, embedded: Callable[..., Connection], callers: bool
 ) -> None:
     sandbox.change(faults={fault: 1.0})
-    async with opened(embedded(**({"read_timeout": 0.02} if "stall" in fault else {}))) as ses:
+    async with opened(embedded(**({"read_timeout": 0.02} if "stall" in fault else {})), callers=callers) as ses:
         error = await failure(put(ses, None))
     assert (type(error), error.code) == (NoAnswer, KINDS[fault])
     assert sandbox.arrivals[-1].applied == FAULTS[fault].applied
@@ -161,10 +170,11 @@ async def test_connecting_has_a_bound_of_its_own() -> None:
     assert (type(error), error.code) == (Unreachable, "ConnectFailed")
 
 
+@both_ways
 async def test_answers_are_sorted_by_what_the_caller_can_do(
-    sandbox: Sandbox, embedded: Callable[..., Connection]
+    sandbox: Sandbox, embedded: Callable[..., Connection], callers: bool
 ) -> None:
-    async with opened(embedded()) as ses:
+    async with opened(embedded(), callers=callers) as ses:
         refused = await failure(ses.put(IDENTITY, "name", "{}", None))
         assert (type(refused), refused.code, refused.http_status) == (PolicyRefused, "InvalidPolicy", 400)
         assert refused.request_id == sandbox.arrivals[-1].request_id
@@ -177,20 +187,21 @@ async def test_answers_are_sorted_by_what_the_caller_can_do(
 # --- the gate
 
 
+@both_ways
 async def test_the_gate_is_passed_before_the_signature_and_told_before_the_wire(
-    sandbox: Sandbox, embedded: Callable[..., Connection], monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, embedded: Callable[..., Connection], monkeypatch: pytest.MonkeyPatch, callers: bool
 ) -> None:
     """The signature is of the time of departure: what waited at the gate for an hour is not refused as too old."""
     queued = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
     clock = [queued]
     signed: list[str] = []
     order: list[str] = []
-    sign = botocore.auth.SigV4Auth.add_auth
+    text_of = botocore.auth.SigV4Auth.string_to_sign
 
-    def add_auth(self: object, request: object) -> None:
+    def string_to_sign(self: object, request: object, canonical: str) -> str:
         order.append("sign")
-        sign(self, request)
         signed.append(request.context["timestamp"])  # type: ignore[attr-defined]
+        return text_of(self, request, canonical)  # type: ignore[no-any-return]
 
     async def admit() -> None:
         order.append(f"admit after {len(sandbox.arrivals)} arrivals")
@@ -199,17 +210,19 @@ async def test_the_gate_is_passed_before_the_signature_and_told_before_the_wire(
     def departed() -> None:
         order.append(f"departed after {len(sandbox.arrivals)} arrivals")
 
-    monkeypatch.setattr(botocore.auth.SigV4Auth, "add_auth", add_auth)
+    monkeypatch.setattr(botocore.auth.SigV4Auth, "string_to_sign", string_to_sign)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: clock[0])
-    async with opened(embedded()) as ses:
+    monkeypatch.setattr(batchpol.ses.exchange, "gmtime", lambda: clock[0].utctimetuple())
+    async with opened(embedded(), callers=callers) as ses:
         await put(ses, Attempt(admit, departed))
     assert order == ["admit after 0 arrivals", "sign", "departed after 0 arrivals"]
     assert signed == ["20260101T130000Z"]
     assert len(sandbox.arrivals) == 1
 
 
+@both_ways
 async def test_an_attempt_that_the_gate_turns_away_is_not_made(
-    sandbox: Sandbox, embedded: Callable[..., Connection]
+    sandbox: Sandbox, embedded: Callable[..., Connection], callers: bool
 ) -> None:
     class Closed(BatchpolError):
         pass
@@ -218,7 +231,7 @@ async def test_an_attempt_that_the_gate_turns_away_is_not_made(
         raise Closed("for today")
 
     told, attempt = gate()
-    async with opened(embedded()) as ses:
+    async with opened(embedded(), callers=callers) as ses:
         with pytest.raises(Closed):
             await put(ses, Attempt(admit, attempt.departed))
         assert (told, len(sandbox.arrivals)) == ([], 0)
@@ -226,12 +239,13 @@ async def test_an_attempt_that_the_gate_turns_away_is_not_made(
     assert told == ["admit", "departed"]
 
 
+@both_ways
 async def test_calls_at_the_same_time_each_have_their_own_gate(
-    sandbox: Sandbox, embedded: Callable[..., Connection]
+    sandbox: Sandbox, embedded: Callable[..., Connection], callers: bool
 ) -> None:
     sandbox.change(latency_ms=5)
     gates = [gate() for _ in range(6)]
-    async with opened(embedded()) as ses, anyio.create_task_group() as tasks:
+    async with opened(embedded(), callers=callers) as ses, anyio.create_task_group() as tasks:
         for _, attempt in gates:
             tasks.start_soon(put, ses, attempt)
     assert [told for told, _ in gates] == [["admit", "departed"]] * 6
@@ -285,11 +299,12 @@ async def test_an_answer_that_never_comes_ends_with_the_call_timeout(
     assert len(sandbox.arrivals) == 3
 
 
-async def test_signing_has_a_bound_too(sandbox: Sandbox, embedded: Callable[..., Connection]) -> None:
+@both_ways
+async def test_signing_has_a_bound_too(sandbox: Sandbox, embedded: Callable[..., Connection], callers: bool) -> None:
     """Credentials that are refreshed while signing may wait for STS; nothing has been sent then."""
     sandbox.change(faults={"stall_before@AssumeRole": 1.0})
     role = f"arn:aws:iam::{ACCOUNT}:role/Writer"
-    async with opened(embedded(role_arn=role)) as ses:
+    async with opened(embedded(role_arn=role), callers=callers) as ses:
         ses.call_timeout = 0.05
         told, attempt = gate()
         error = await failure(put(ses, attempt))
@@ -299,15 +314,19 @@ async def test_signing_has_a_bound_too(sandbox: Sandbox, embedded: Callable[...,
     assert {arrival.operation for arrival in sandbox.arrivals} == {"AssumeRole"}
 
 
-async def test_the_time_that_signing_took_is_not_taken_from_the_request(embedded: Callable[..., Connection]) -> None:
+@both_ways
+async def test_the_time_that_signing_took_is_not_taken_from_the_request(
+    embedded: Callable[..., Connection], callers: bool
+) -> None:
     ends: list[float] = []
 
     class Slow(AioCredentials):
         async def get_frozen_credentials(self) -> object:
             ends.append(anyio.current_effective_deadline())
+            await anyio.sleep(0.002)  # uvloop's clock goes by the millisecond
             return await super().get_frozen_credentials()
 
-    async with opened(embedded()) as ses:
+    async with opened(embedded(), callers=callers) as ses:
         sign_with(ses.client, Slow(KEY, SECRET))
         _, attempt = gate()
         attempt.departed = lambda: ends.append(anyio.current_effective_deadline())

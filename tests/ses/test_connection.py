@@ -132,7 +132,8 @@ async def test_an_adaptive_retry_mode_of_the_environment_does_not_wait_behind_th
 async def where(aws: Aws) -> tuple[str, str]:
     """The endpoints of SES and STS, as the clients have them."""
     ses = await aws.ses(TARGET)
-    return ses.client.meta.endpoint_url, (await aws._sts_client("us-east-1")).meta.endpoint_url
+    assert ses.exchange is not None and ses.exchange.url == ses.client.meta.endpoint_url + "/"
+    return ses.client.meta.endpoint_url, (await aws._client("sts", "us-east-1")).meta.endpoint_url
 
 
 SES, STS = "https://email.us-east-1.amazonaws.com", "https://sts.us-east-1.amazonaws.com"

@@ -39,7 +39,8 @@ def rows(lines: str) -> list[Record]:
         row = json.loads(line)
         if isinstance(row.get("policy"), dict):
             row["policy"] = json.dumps(row["policy"])
-        found.append(Record(**{"policy": "", "action": "put", **row}, line=number))
+        extra = {"if_match": row.pop("if_match")} if "if_match" in row else {}
+        found.append(Record(**{"policy": "", "action": "put", **row}, line=number, extra=extra))
     return found
 
 

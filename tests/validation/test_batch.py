@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from batchpol.check import RULES as ALL_RULES
+from batchpol.cli import app
 from batchpol.errors import UsageError
 from batchpol.grammar import minify
-from batchpol.model import Action, Finding, Record, Severity, Target
-from batchpol.validation import Checked, Checker, Verdict, check_all, codes_of
+from batchpol.model import Action, Finding, Record, Rule, Severity, Target
+from batchpol.validation import Checked, Checker, Verdict, codes_of
 
 from .checks import GOOD, OWN_ARN, TARGET, codes, errors, example, of_text, put
 
@@ -25,7 +29,7 @@ def delete(identity: str = "example.com", name: str = "sending", **fields: Any) 
 def check(*records: Record, **options: Any) -> list[Checked]:
     for line, record in enumerate(records, 2):
         record.line = line
-    return list(check_all(records, Checker(**options)))
+    return [*map(Checker(**options).check, records)]
 
 
 def fates(*records: Record, **options: Any) -> list[str]:
@@ -43,7 +47,7 @@ def fates(*records: Record, **options: Any) -> list[str]:
 
 def test_a_valid_record_becomes_a_change() -> None:
     record = put("Example.COM", policy=GOOD, line=7)
-    (checked,) = check_all([record], Checker(target=TARGET))
+    checked = Checker(target=TARGET).check(record)
     change = checked.change
     assert change is not None
     assert (change.number, change.line, change.target) == (0, 7, TARGET)
@@ -146,15 +150,6 @@ def test_disagreements_are_errors(record: Record, expected: tuple[str, str]) -> 
     (checked,) = check(record)
     assert expected in [(it.code, it.where) for it in checked.findings]
     assert checked.status is Verdict.REJECTED
-
-
-def test_another_target_than_the_run_s_can_be_forbidden() -> None:
-    there = delete(EU_ARN)
-    assert fates(there, target=TARGET) == ["v"]
-    (checked,) = check(there, target=TARGET, fixed_target=True)
-    assert errors(checked) == {"target-other"}
-    assert fates(delete(OWN_ARN), target=TARGET, fixed_target=True) == ["v"]
-    assert fates(there, target=Target("111122223333", ""), fixed_target=True) == ["v"]
 
 
 def test_a_target_can_be_required() -> None:
@@ -313,6 +308,14 @@ def test_what_no_request_can_be_formed_without_cannot_be_ignored() -> None:
     assert fates(put(), put(policy=OTHER), ignore=["batch"]) == ["r", "r"]
 
 
+def test_if_match_must_be_able_to_match() -> None:
+    digest = "ab" * 32
+    for said, fate in (("absent", "v"), (digest, "v"), (f"{digest},absent", "v"), (" ", "v"), ("abc", "r"), ("*", "r")):
+        for record in (put(extra={"If_Match": said}), delete(extra={" if_match": said})):
+            assert fates(record) == [fate], said
+    assert fates(put(extra={"if_match": "abc"}), ignore=["record-if-match"]) == ["v"]
+
+
 def test_warnings_can_be_errors() -> None:
     (checked,) = check(put(policy=example(Principal="*")), warnings_as_errors=True)
     assert (checked.status, errors(checked)) == (Verdict.REJECTED, {"risk-public"})
@@ -335,6 +338,30 @@ def test_codes_are_meant_by_their_first_words() -> None:
     assert caught.value.hint == "did you mean risk-public?"
     with pytest.raises(UsageError):
         Checker(select=["re"])
+
+
+def test_the_reader_s_codes_can_be_chosen_too() -> None:
+    made = {"severity": Severity.ERROR, "title": "", "source": "", "why": "", "bad": "", "good": ""}
+    held = Rule("cell-broken", **made, always=True)
+    free = Rule("cell-odd", **made)
+    broken, odd = (put(problems=(rule.at("record", "said"),)) for rule in (held, free))
+    for choice in ({"ignore": ["cell"]}, {"select": ["risk"]}, {"ignore": ["cell-odd"]}):
+        assert fates(broken, odd, also=(held, free), **choice) == ["r", "v"]
+    assert fates(broken, odd, also=(held, free), select=["cell-odd"]) == ["r", "r"]
+    with pytest.raises(UsageError, match='no finding code "cell-odd"'):
+        Checker(ignore=["cell-odd"])
+
+
+def test_every_code_the_reader_has_is_known_to_the_command(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("identity,policy_name,policy\nexample.com,a\nexample.com,b,file://../b.json\n")
+    for rule in ALL_RULES.values():
+        explained = CliRunner().invoke(app, ["validate", "--explain", rule.code])
+        assert (explained.exit_code, explained.stdout.split()[0]) == (0, rule.code)
+    for option in ("--select", "--ignore"):
+        ran = CliRunner().invoke(app, ["validate", str(bad), option, "record", option, "policy-file"])
+        assert ran.exit_code == 1
+        assert {"[record-columns", "[policy-file-outside"} <= set(ran.stdout.split())
 
 
 def test_with_several_regions_each_record_must_name_one_of_them() -> None:

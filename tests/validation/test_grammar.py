@@ -85,7 +85,7 @@ def test_a_fault_has_its_place(text: str, code: str, place: tuple[int, int], rea
     parsed = parse(text)
     first = parsed.findings[0]
     assert first.code == code
-    assert first.message.startswith(f"line {place[0]}, column {place[1]}: ")
+    assert first.message.startswith(f"line {place[0]}, column {place[1]} of the document: ")
     assert first.hint == hint
     assert (parsed.value is not None) == readable
     assert parsed.is_json == (code in ("json-duplicate-key", "json-surrogate"))

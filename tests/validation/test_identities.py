@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain, product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -252,10 +254,35 @@ LABELS = st.text("ab1-_. Xé", max_size=8)
 @given(st.lists(LABELS, max_size=4).map(".".join), st.lists(LABELS, max_size=2).map(".".join))
 def test_the_quick_look_and_the_long_one_agree(domain: str, local: str) -> None:
     """What one pattern finds plain has no fault when it is taken apart."""
-    from batchpol.identity import _PLAIN_LOCAL, _faults_of_domain, _faults_of_local, _is_plain
+    from batchpol.identity import _PLAIN_LOCAL, _faults_of_domain, _faults_of_local, _is_plain_domain
 
-    assert not (_is_plain(domain.lower()) and _faults_of_domain(domain.lower()))
+    assert not (_is_plain_domain(domain.lower()) and _faults_of_domain(domain.lower()))
     assert not (_PLAIN_LOCAL.fullmatch(local) and _faults_of_local(local, f"{local}@example.com"))
+
+
+def test_what_is_usual_is_right() -> None:
+    """Every short text of characters near the edges of the two quickest tests, against the rules proper."""
+    from batchpol.identity import _NAME, _faults_of_domain, _is_usual_domain, _is_usual_name
+
+    usual = 0
+    for text in map("".join, chain.from_iterable(product("a1.-_Aé\n", repeat=size) for size in range(6))):
+        usual += _is_usual_domain(text)
+        assert not (_is_usual_domain(text) and _faults_of_domain(text)), text
+        assert not (_is_usual_name(text) and not _NAME.fullmatch(text)), text
+    assert usual == 46
+    for text in (
+        "a" * 62 + ".c",
+        "a" * 61 + ".c",
+        "xn--a.com",
+        "axn--b.com",
+        "a" * 64,
+        "a" * 65,
+        "\u0660",
+        "\u00b2",
+        "Ⅷ",
+    ):
+        assert not (_is_usual_domain(text) and _faults_of_domain(text)), text
+        assert not (_is_usual_name(text) and not _NAME.fullmatch(text)), text
 
 
 @given(st.text(max_size=300))

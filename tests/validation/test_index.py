@@ -37,22 +37,23 @@ def test_an_index_is_a_dictionary(steps: list[tuple[str, int, int]], expected: i
     assert all(index.get(key) == value for key, value in plain.items())
 
 
-def test_an_entry_never_weighs_more_than_36_bytes() -> None:
-    """Right after its table was doubled, that is; 24 at a million."""
+def test_an_entry_never_weighs_more_than_48_bytes() -> None:
+    """Right after its slots were made anew, that is; 30 at a million."""
     index = KeyIndex()
-    for number in range(100_000):
+    for number in range(1 << 17):
         index.setdefault(key_of("tenant", str(number)), number)
-    weight = sum(sys.getsizeof(part) for part in (*index._keys, *index._values))
-    assert len(index) == 100_000
-    assert weight / 100_000 < 37
+    weight = sum(map(sys.getsizeof, (index._keys, index._values, index._slots)))
+    assert len(index) == 1 << 17
+    assert len(index._slots) == 8 << 17
+    assert weight >> 17 < 48
 
 
 def test_an_index_that_was_told_what_comes_never_grows() -> None:
     index = KeyIndex(expected=10_000)
-    tables = list(index._keys)
-    for number in range(9_000):  # segments do not fill evenly
+    slots = index._slots
+    for number in range(10_000):
         index.setdefault(key_of("tenant", str(number)), number)
-    assert all(there is before for there, before in zip(index._keys, tables, strict=True))
+    assert index._slots is slots
 
 
 def test_keys_tell_their_parts_apart() -> None:

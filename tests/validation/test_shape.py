@@ -159,6 +159,59 @@ def test_another_identity(target: Target | None) -> None:
                 assert [it for it in together.findings if not it.code.startswith("batch-")] == list(expected.findings)
 
 
+def test_a_resource_that_ends_before_the_name() -> None:
+    checker = Checker(target=TARGET)
+
+    def text(named: str) -> str:
+        return example(Resource=OWN_ARN.replace("example.com", named))
+
+    for n in range(12):
+        assert checker.check(put(f"t{n}.com", policy=text(f"t{n}.com"))).findings == ()
+    for named in ("", "t99", "t99.co", ".com", "99.com"):
+        assert checker.check(put("t99.com", named.strip(".") or "none", text(named))).status is Verdict.REJECTED
+
+
+def without_shapes(target: Target) -> Checker:
+    checker = Checker(target=target)
+    checker._alike = lambda text: None  # type: ignore[method-assign, assignment]
+    return checker
+
+
+@pytest.mark.parametrize("target", [Target("", ""), TARGET])
+def test_a_record_of_which_nothing_is_new(target: Target) -> None:
+    """Records around the edges of what is known, after many like them: verdict and change as looked into alone."""
+    checker = Checker(target=target)
+    fields: dict[str, list[Any]] = {
+        "identity": [*IDENTITIES, "t1.com", OWN_ARN, OWN_ARN.replace("us-east", "eu-west"), " t1.com", "T1.com", ""],
+        "name": ["a", "-", "", "a b", "n" * 64, "n" * 65, "Ⅷ"],
+        "region": [None, "us-east-1", " us-east-1", "eu-west-1", "useast1"],
+        "account": [None, "111122223333", "444455556666", "x"],
+        "action": ["put", "PUT", "delete", "remove"],
+        "extra": [{}, {"tenant": "1"}, {"If_Match": "absent"}],
+        "policy": ["", "{}", " " * 2000 + example(), example() + " " * 4096, *(
+            example(Resource=OWN_ARN.replace("example.com", named)) for named in ("example.com", "", "t1.com", "com")
+        ), example(Resource=OWN_ARN.replace("us-east", "eu-west")), example(Action="ses:*")],
+    }  # fmt: skip
+    usual = {"identity": "example.com", "name": "a", "policy": example()}
+    arns = {"identity": OWN_ARN, "region": None, "account": None}
+    bases = [usual, usual | arns, usual | {"region": "us-east-1"}, usual | {"account": "111122223333"}]
+    for base in bases:
+        for n in range(12):
+            checker.check(put(**base | {"name": f"n{n}"}))
+    for base in bases:
+        for field in fields:
+            for value in fields[field]:
+                record = put(**base | {field: value})
+                checker._note = Checker()._note  # a batch of its own each
+                known, alone_ = checker.check(record), without_shapes(target).check(record)
+                assert (known.status, known.findings) == (alone_.status, alone_.findings), (base, field, value)
+                if known.change and alone_.change:
+                    known.change.number = alone_.change.number
+                assert known.change == alone_.change, (base, field, value)
+    assert checker._known(put(**usual), OWN_ARN) is not None
+    assert checker._known(put(**usual | arns), OWN_ARN) is not None
+
+
 def test_equal_sids_are_found_in_a_known_shape() -> None:
     def two(first: str, second: str) -> str:
         statement = json.loads(example())["Statement"]

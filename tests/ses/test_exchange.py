@@ -1,0 +1,107 @@
+"""Requests that we put together ourselves: what leaves is what botocore's client would send, and its owner's hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.auth
+import pytest
+from aiobotocore.session import AioSession
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
+
+import batchpol.ses.exchange
+from batchpol.errors import PolicyRefused
+from batchpol.ses import Aws, Connection, Ses
+from batchpol.ses.exchange import Signer
+from batchpol.testing import Sandbox
+from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, opened
+from tests.ses.test_attempts import CALLS
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/Writer"
+
+MORE_CALLS: dict[str, Callable[[Ses], Awaitable[object]]] = {
+    "a document with everything in it": lambda ses: ses.put(
+        "a+b@tenant.example", "n_-1", DOCUMENT.replace("}", '," ~%&=+*\\u20ac":"ä€\U0001f600 \\n"}', 1), None
+    ),
+    "many names": lambda ses: ses.policies(IDENTITY, [f"name-{number}" for number in range(20)], None),
+    "no names": lambda ses: ses.policies(IDENTITY, [], None),
+}
+
+
+def read_by_ses(request: Any) -> dict[str, str]:
+    """What SES reads of a request, but for its date and signature; which headers are signed is the signer's choice."""
+    texts = {"method": request.method, "url": request.url, "body": request.body}
+    texts |= {name: request.headers[name] for name in ("Content-Type", "X-Amz-Security-Token")}
+    return {name: text.decode() if isinstance(text, bytes) else text for name, text in texts.items()}
+
+
+@pytest.mark.parametrize("token", [None, "", "IQoJb3JpZ2luX2VjEXAMPLE//" * 30 + "=="])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://email.us-east-1.amazonaws.com/",
+        "https://email.us-east-1.amazonaws.com:443/",
+        "http://127.0.0.1:8000/",
+        "http://[::1]:8000/a%20path/~x/../y/?b=2&a=1",
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"Action=PutIdentityPolicy&Policy=%7B%22%E2%82%AC%22%7D+x"])
+def test_a_signature_is_botocores(url: str, token: str | None, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: now)
+    monkeypatch.setattr(batchpol.ses.exchange, "gmtime", now.utctimetuple)
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "User-Agent": "me", "X-Own": "a  b"}
+    keys = ReadOnlyCredentials(KEY, SECRET, token)
+    expected = AWSRequest("POST", url, headers=headers, data=body)
+    SigV4Auth(keys, "ses", "us-east-1").add_auth(expected)
+    signer = Signer(url, headers, "ses", "us-east-1")
+    for _ in range(2):
+        assert headers | signer.sign(keys, body) == dict(expected.headers)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/ses", "/ses/"])
+async def test_an_endpoint_may_have_a_path(path: str, sandbox: Sandbox, embedded: Callable[..., Connection]) -> None:
+    async with opened(embedded(endpoint_url=f"http://localhost:1{path}")) as ses:
+        assert ses.exchange is not None
+        assert ses.exchange.url == f"http://localhost:1{path or '/'}"
+
+
+@pytest.mark.parametrize("call", [*CALLS, *MORE_CALLS])
+async def test_what_leaves_is_what_the_client_itself_would_send(
+    call: str, sandbox: Sandbox, embedded: Callable[..., Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[Any] = []
+    make = MORE_CALLS.get(call) or (lambda ses: CALLS[call](ses, None))
+    for callers in (False, True):
+        async with opened(embedded(role_arn=ROLE), callers=callers) as ses:
+            http = ses.client._endpoint.http_session
+
+            async def watched(request: Any, send: Callable[[Any], Awaitable[Any]] = http.send) -> Any:
+                requests.append(request)
+                return await send(request)
+
+            monkeypatch.setattr(http, "send", watched)
+            with suppress(PolicyRefused):  # not what is asked here
+                await make(ses)
+    ours, botocores = map(read_by_ses, requests)
+    token = ours.pop("X-Amz-Security-Token")  # of another session each time
+    assert token and token != botocores.pop("X-Amz-Security-Token")
+    assert ours == botocores
+
+
+async def test_what_is_registered_on_a_callers_session_takes_part(
+    sandbox: Sandbox, embedded: Callable[..., Connection]
+) -> None:
+    told: list[str] = []
+    session = AioSession()
+    session.register("before-call.ses.PutIdentityPolicy", lambda **_: told.append("before-call"))
+    session.register("after-call.ses.PutIdentityPolicy", lambda **_: told.append("after-call"))
+    async with Aws(embedded(), session) as aws:
+        await (await aws.ses(TARGET)).put(IDENTITY, "name", DOCUMENT, None)
+    assert told == ["before-call", "after-call"]
+    assert len(sandbox.arrivals) == 1

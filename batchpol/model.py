@@ -216,7 +216,7 @@ def did_you_mean(word: str, known: Iterable[str], *, before: str = "", cutoff: f
 
     by_lower = {it.lower(): it for it in sorted(known)}
     low = word[:80].lower()
-    swapped = [it for it in by_lower if sorted(it) == sorted(low)]
+    swapped = [it for it in by_lower if it[:1] == low[:1] and sorted(it) == sorted(low)]
     near = swapped or get_close_matches(low, by_lower, n=1, cutoff=cutoff)
     right = by_lower[near[0]] if near else word
     return f"did you mean {before}{right}?" if before + right != word and near else ""

@@ -35,6 +35,9 @@ MARGIN = 8
 IN_HAND = 16
 """Least width of the column that names the record in hand; without room for it there is none."""
 
+COMFORT = 28
+"""Width of the gap and the column of the record in hand that is worth a column with nothing in it."""
+
 GAP = "  "
 HEADS = {"in hand": "in hand (line: record)"}
 _PLAIN, _DIM, _GREEN, _RED = (Style.parse(it) for it in ("none", "dim", "green", "red"))
@@ -201,8 +204,11 @@ def _widths(cells: list[dict[str, str]], width: int) -> dict[str, int]:
     """The columns there is room for, and how wide they are; the record in hand has what is left."""
     sizes = {name: max(len(name), *(len(cell[name]) for cell in cells)) for name in cells[0] if name != "in hand"}
     empty = [name for name in _GIVEN_UP if all(cell[name] == "0" for cell in cells)]
-    for name in dict.fromkeys([*(["unknown"] if "unknown" in empty else []), *empty, *_GIVEN_UP]):
-        if name in sizes and (_taken(sizes) > width or (name == "unknown" and name in empty)):
+    if "unknown" in empty:  # hardly ever there is one
+        del sizes["unknown"]
+    for name in [*empty, *_GIVEN_UP]:
+        wanted = COMFORT if name in empty else 0
+        if name in sizes and _taken(sizes) + wanted > width:
             del sizes[name]
     if (rest := width - _taken(sizes) - len(GAP)) >= IN_HAND:
         sizes["in hand"] = rest

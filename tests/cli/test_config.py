@@ -51,7 +51,7 @@ def test_options_of_one_command_and_of_all_that_have_them(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("[tool.batchpol]\nregionn = 'x'", 'no option "regionn"', "did you mean region?"),
+        ("[tool.batchpol]\nregoin = 'x'", 'no option "regoin"', "did you mean region?"),
         ("[tool.batchpol.apply]\nprogess = true", 'no option "apply.progess"', "did you mean progress?"),
         ("[tool.batchpol.aply]\nlimit = 1", 'no option "aply"', "did you mean apply?"),
         ("[tool.batchpol.undo]\nlimit = 1", 'no option "undo.limit"', ""),

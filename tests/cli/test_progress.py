@@ -81,6 +81,21 @@ def test_time_left_is_of_the_gates_pace() -> None:
     assert of.seconds_left == 100
 
 
+def test_a_narrow_terminal_shows_the_record_in_hand_rather_than_zeros() -> None:
+    of = standing([Target("1" * 12, "us-east-1")], 12)
+    row = of.rows[Target("1" * 12, "us-east-1")]
+    row.counts = Counter({Status.APPLIED: 4})
+    row.in_hand = "5: calderstone.example / x"
+    head, only, _ = lines(of, width=80)
+    assert "throttled" not in head
+    assert "calderstone" in only
+    row.lane.throttled = 1
+    assert "throttled" in lines(of, width=80)[0]
+    assert "unknown" not in head
+    row.counts[Status.UNKNOWN] = 1
+    assert "unknown" in lines(of, width=80)[0]
+
+
 def test_one_lane_has_no_totals_of_its_own() -> None:
     shown = lines(standing([Target("1" * 12, "us-east-1")]))
     assert len(shown) == 3

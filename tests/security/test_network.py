@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,6 +24,10 @@ Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a session, and nothing else of this machine's configuration."""
+    for name in os.environ:
+        if name.upper().startswith("AWS_") or name.upper().endswith(("_PROXY", "_CA_BUNDLE")):
+            monkeypatch.delenv(name)
     keys = {"AWS_ACCESS_KEY_ID": "ASIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": TOKEN}
     for name, value in (keys | {"AWS_CONFIG_FILE": "/not/there", "AWS_SHARED_CREDENTIALS_FILE": "/not/there"}).items():
         monkeypatch.setenv(name, value)

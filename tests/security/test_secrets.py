@@ -14,7 +14,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from aiobotocore.session import AioSession
 
+import batchpol
 from batchpol.sandbox import operations
 from batchpol.sandbox.sessions import Credentials, credentials_of, open_session
 from batchpol.testing import Sandbox, SandboxOptions
@@ -66,16 +68,21 @@ def logging_all(folder: Path, given: Credentials, **more: str) -> dict[str, str]
     return keys | {"PYTHONPATH": str(folder)} | more
 
 
+def needles(secrets: list[Credentials]) -> list[str]:
+    """Everything that must not be anywhere."""
+    found = [EXTERNAL_ID, PORTAL_TOKEN, "AWS4-HMAC-SHA256 Credential", "SecretAccessKey>"]
+    for given in secrets:
+        found += [given.secret_key, given.token.rstrip("="), given.token[20:60]]
+    return found
+
+
 def search(folder: Path, ended: subprocess.CompletedProcess[str] | None, secrets: list[Credentials]) -> set[str]:
     """Every file in the folder and everything said, for everything that must not be there; gives their names."""
-    needles = [EXTERNAL_ID, PORTAL_TOKEN, "AWS4-HMAC-SHA256 Credential", "SecretAccessKey>"]
-    for given in secrets:
-        needles += [given.secret_key, given.token.rstrip("="), given.token[20:60]]
     places = {file.name: file.read_text() for file in folder.iterdir() if file.is_file() and file.name != "credentials"}
     if ended is not None:
         places |= {"stdout": ended.stdout, "stderr": ended.stderr}
     for name, text in places.items():
-        assert [needle for needle in needles if needle in text] == [], name
+        assert [needle for needle in needles(secrets) if needle in text] == [], name
     return set(places)
 
 
@@ -97,6 +104,29 @@ async def test_a_run_with_a_role_and_failures_of_every_kind(
     assert "botocore.endpoint Sending http request: (not shown: it may hold credentials)" in logged
     found = search(tmp_path, ended, handed_out)
     assert {"in.journal.jsonl", "r.csv", "r.jsonl", "arrivals.jsonl"} <= found
+
+
+async def test_a_program_that_logs_everything_gets_its_own_and_none_of_ours(
+    sandbox: Sandbox,
+    handed_out: list[Credentials],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name, value in environment(sandbox, tmp_path, **logging_all(tmp_path, handed_out[0])).items():
+        monkeypatch.setenv(name, value)
+    sandbox.change(external_id=EXTERNAL_ID, faults_at={"malformed": {1}, "reset_after": {2}})
+    role = {"role_arn": "arn:aws:iam::{account}:role/Tenant", "external_id": EXTERNAL_ID}
+    caplog.set_level(1)
+    result = await batchpol.apply([row(number) for number in range(2)], region=REGION, compare=False, period=0.02, **role)
+    assert result.exit_code == 0
+    assert len(handed_out) == 2
+    assert "botocore.endpoint" in {record.name for record in caplog.records}
+    assert [needle for needle in needles(handed_out) if needle in caplog.text] == []
+    caplog.clear()
+    async with AioSession().create_client("sts", region_name=REGION) as own:
+        await own.get_caller_identity()
+    assert "Sending http request: <AWSPreparedRequest" in caplog.text, "what the program itself does is its own affair"
 
 
 class Portal(BaseHTTPRequestHandler):

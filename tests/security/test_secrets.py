@@ -118,7 +118,8 @@ async def test_a_program_that_logs_everything_gets_its_own_and_none_of_ours(
     sandbox.change(external_id=EXTERNAL_ID, faults_at={"malformed": {1}, "reset_after": {2}})
     role = {"role_arn": "arn:aws:iam::{account}:role/Tenant", "external_id": EXTERNAL_ID}
     caplog.set_level(1)
-    result = await batchpol.apply([row(number) for number in range(2)], region=REGION, compare=False, period=0.02, **role)
+    how = {"region": REGION, "compare": False, "period": 0.02}
+    result = await batchpol.apply([row(number) for number in range(2)], **how, **role)
     assert result.exit_code == 0
     assert len(handed_out) == 2
     assert "botocore.endpoint" in {record.name for record in caplog.records}

@@ -134,7 +134,8 @@ class Ses:
     Every method raises a :class:`~batchpol.errors.SesError` and nothing else of AWS's. ``attempt`` is how the
     gate takes part; ``None`` only where no quota is concerned. ``call_timeout`` is in seconds; ``source`` are the
     credentials that all others come from, for whoever renews them. ``credentials`` sign instead of the client's own:
-    one client serves every account in a Region, since a client costs 5 ms of processor time and 0.2 MB.
+    one client serves every account in a Region, since a client costs 5 ms of processor time and 0.2 MB. With
+    ``exchange`` requests are put together by it; without, made through the client and all that is registered on it.
     """
 
     client: Any

@@ -250,7 +250,7 @@ class Checker:
     account; with ``regions`` it must be one of them. ``select`` and ``ignore`` are finding codes or their first
     words: findings that are not selected, or ignored, are not reported and reject nothing, except those without
     which no request could be formed (``Rule.always``). With ``warnings_as_errors`` warnings reject too. Without
-    ``changes`` nothing is made to be sent, for those who only want the verdicts: it takes a fifth of the time.
+    ``changes`` nothing is made to be sent, for those who only want the verdicts.
     ``also`` are the rules behind the problems that records bring along from where they were read; ``select`` and
     ``ignore`` are for their codes, too.
 

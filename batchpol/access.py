@@ -84,11 +84,3 @@ async def enter(aws: Aws, target: Target, caller: Caller, *, assumes: bool) -> S
             hint="use credentials of that account, or --role-arn with {account} in it",
         )
     return await aws.ses(target)
-
-
-def _hint_of_place(error: SesError, region: str) -> str:
-    """What to look at where AWS cannot be asked at all: a misspelt Region makes a host name that does not exist."""
-    found = check_region(region)
-    if found:
-        return f"check the Region {region}" + (f": {found[0].hint}" if found[0].hint else "")
-    return "check the network, --endpoint-url and --region" if error.http_status == 0 else ""

@@ -1,4 +1,4 @@
-"""The words of the project as types: record, finding, target, change, outcome (floor 0: standard library only).
+"""The words of the project as types: record, finding, target, change, outcome (floor 0: standard library and msgspec).
 
 Nothing here knows files, clocks, AWS or asyncio. Every other module speaks in these types.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 
 class Severity(StrEnum):
@@ -88,9 +90,10 @@ class Rule:
         return Finding(self.severity, self.code, where, _printable(message), _printable(hint))
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct, gc=False):
     """One row or line of input as read, before any check.
+
+    (A Struct of msgspec's, since a dataclass takes a microsecond longer to make, a twentieth of a validation.)
 
     ``policy`` is the document's text exactly as it was written (empty for a delete). ``region`` and ``account``
     are the optional columns. ``line`` is the 1-based line of ``file`` on which the record begins. ``problems``
@@ -106,7 +109,7 @@ class Record:
     account: str | None = None
     line: int = 0
     file: str = ""
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, str] = {}
     problems: tuple[Finding, ...] = ()
 
 

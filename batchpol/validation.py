@@ -8,10 +8,11 @@ it can ever report.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
+
+import msgspec
 
 from batchpol import grammar, identity, policy
 from batchpol.comparison import ABSENT, well_formed
@@ -208,8 +209,7 @@ class Amendment(NamedTuple):
     finding: Finding
 
 
-@dataclass(slots=True)
-class Checked:
+class Checked(msgspec.Struct, gc=False):
     """A record and the verdict on it.
 
     ``change`` is what to send, only where ``status`` is valid. ``duplicate_of`` is the number of the earlier record

@@ -11,6 +11,7 @@ import typer
 
 from batchpol.cli import options
 from batchpol.cli.running import importing, run_batch
+from batchpol.cli.terminal import reserve_output
 from batchpol.errors import UsageError
 
 EPILOG = (
@@ -79,7 +80,7 @@ def apply(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Send again what SES refused.")] = False,
     report: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="*.csv, *.jsonl or *.html, may be repeated. Default: stem + .report.csv."),
+        typer.Option(metavar="FILE", help="*.csv, *.jsonl, *.html or -, may be repeated. Default: stem + .report.csv."),
     ] = None,
     output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
     progress: Annotated[
@@ -106,6 +107,7 @@ def apply(
         hint = "leave --blind out: then what is deleted is in the journal, and undo brings it back"
         raise UsageError("--prune deletes what is there, and with --blind no copy of it would be kept", hint=hint)
     stem = _stem(input)
+    reserve_output(report or ())
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = options.template_of(policy_template, policy_name)
     with open_source(input, format=format, template=template) as source:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from batchpol.cli.terminal import duration, tell, visible, write
+from batchpol.cli.terminal import duration, reserve_output, tell, visible, write
 from batchpol.errors import UsageError
 from batchpol.model import Status, did_you_mean
 
@@ -63,6 +63,7 @@ def report(
         if path.resolve() == journal.resolve():
             raise UsageError(f"{path} is the journal itself", hint="name another file with --report")
         check_report(path)
+    reserve_output(report)
     section = _section(journal)
     for note in section.notes:
         tell(f"note: {visible(note)}")

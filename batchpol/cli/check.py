@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchpol.cli import options
-from batchpol.cli.terminal import tell, visible, write
+from batchpol.cli.terminal import reserve_output, tell, visible, write
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def validate(
 
     if output not in ("text", "json"):
         raise UsageError(f"--output is text or json, not {output!r}")
+    reserve_output([report] if report else [])
     target = Target(account or "", region or "")
     checker = Checker(
         target=target,

@@ -13,7 +13,7 @@ from batchpol.cli import options
 from batchpol.cli.apply import pruned_names
 from batchpol.cli.output import Output, check_output, write_lines
 from batchpol.cli.running import importing, run_batch
-from batchpol.cli.terminal import duration, tell, visible, write
+from batchpol.cli.terminal import duration, reserve_output, tell, visible, write
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ def plan(
     debug: options.Debug = False,
 ) -> None:
     """Show what apply would do to what is there: create, update, unchanged, delete. Never writes."""
+    from batchpol.report import is_json_lines
     from batchpol.source import open_source
 
-    if report is not None and report.suffix.lower() != ".jsonl":
+    if report is not None and not is_json_lines(report):
         raise UsageError(f"a plan's report is JSON Lines: {report}", hint="let its name end in .jsonl")
+    reserve_output([report] if report else [])
     period, pruned = options.period_of(rate, higher_quota), pruned_names(prune, prune_prefix)
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = options.template_of(policy_template, policy_name)

@@ -84,7 +84,7 @@ def retarget(
     debug: options.Debug = False,
 ) -> None:
     """Move records to another account or Region: Resource becomes the identity's ARN there, all else stays as it is."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from batchpol.retarget import Move
     from batchpol.validation import Checker

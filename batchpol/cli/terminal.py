@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -42,8 +43,22 @@ def tell(text: str) -> None:
         log.put(text)
 
 
+class _Output:
+    """Of this process: whether standard output belongs to a report."""
+
+    is_reserved = False
+
+
+def reserve_output(reports: Iterable[Path]) -> None:
+    """Leave standard output to the report that goes there (``-``), if one does; our own lines go beside it."""
+    _Output.is_reserved = Path("-") in reports
+
+
 def write(text: str) -> None:
     """Lines on standard output; a reader that went away changes nothing about what is done."""
+    if _Output.is_reserved:
+        tell(text)
+        return
     try:
         typer.echo(text)
     except OSError as error:

@@ -21,7 +21,7 @@ from batchpol.report.findings import FindingsReport
 from batchpol.report.planned import write_plan
 from batchpol.report.rows import COLUMNS
 from batchpol.report.summary import Cause, Example, Summary, summary_json, summary_text
-from batchpol.report.write import check_report, check_suffix, render, write_report
+from batchpol.report.write import check_report, check_suffix, is_json_lines, render, write_report
 
 __all__ = [
     "COLUMNS",
@@ -32,6 +32,7 @@ __all__ = [
     "Summary",
     "check_report",
     "check_suffix",
+    "is_json_lines",
     "render",
     "summary_json",
     "summary_text",

@@ -14,7 +14,7 @@ from batchpol.errors import UsageError
 from batchpol.model import Finding
 from batchpol.report.files import Replacement
 from batchpol.report.rows import finding_object
-from batchpol.report.write import json_line
+from batchpol.report.write import is_json_lines, json_line
 
 
 class FindingsReport:
@@ -30,7 +30,7 @@ class FindingsReport:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        if Path(path).suffix.lower() != ".jsonl":
+        if not is_json_lines(path):
             raise UsageError(f"the report of a validation is JSON Lines: {path}", hint="let its name end in .jsonl")
         self._rows = Replacement(Path(path))
         self._amended: dict[int, tuple[str, list[Finding]]] = {}

@@ -13,7 +13,7 @@ import msgspec
 
 from batchpol.errors import UsageError
 from batchpol.model import Outcome, Status
-from batchpol.report.files import Replacement, check_place
+from batchpol.report.files import STANDARD_OUTPUT, Replacement, check_place
 from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, extra_name, finding_object, neutral, values
 
 Sent = tuple[str, str, str, int]
@@ -22,13 +22,18 @@ Sent = tuple[str, str, str, int]
 _encode = msgspec.json.Encoder().encode
 
 
+def is_json_lines(path: str | os.PathLike[str]) -> bool:
+    """Whether JSON Lines are what this name, or standard output, asks for."""
+    return Path(path) == STANDARD_OUTPUT or Path(path).suffix.lower() == ".jsonl"
+
+
 def check_suffix(path: str | os.PathLike[str]) -> str:
     """The format that a report's name asks for, as its suffix in lower case.
 
     Raises:
         UsageError: there is no such format; the message names those there are.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = ".jsonl" if is_json_lines(path) else Path(path).suffix.lower()
     if suffix not in RENDERINGS:
         *others, last = RENDERINGS
         known = f"{', '.join(others)} or {last}"

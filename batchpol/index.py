@@ -133,6 +133,7 @@ class Ledger:
         self._setdefault = self._index.setdefault
         self._rows = array("q")
         """Four words a row: number and line, name, digest, place."""
+        self._add_row = self._rows.frombytes
         self._name_counts = bytearray()
         self._flags = bytearray()
         self._conflicts: set[int] = set()
@@ -159,12 +160,12 @@ class Ledger:
         whose = hash(identity) & _WORD or 1
         first = self._setdefault(whose, row)
         digest = hash(document) if is_put else ~hash(document)
-        words = (number << 32 | line & _HALF, hash(name), digest, place)
         if first == row:
-            self._rows.frombytes(_row(*words))
+            self._add_row(_row(number << 32 | line & _HALF, hash(name), digest, place))
             flags.append(is_put)
             self._name_counts.append(is_put)
             return NEW
+        words = (number << 32 | line & _HALF, hash(name), digest, place)
         if not flags[first] & _INDEXED:
             flags[first] |= _INDEXED
             for key in _keys(whose, self._rows[4 * first + 1], self._rows[4 * first + 3]):

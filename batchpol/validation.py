@@ -201,6 +201,9 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"
 
 
+_VALID = Verdict.VALID
+
+
 class Amendment(NamedTuple):
     """An earlier record (by number) whose verdict a later one changed, and the finding that says why."""
 
@@ -465,13 +468,15 @@ class Checker:
         is_put = action is Action.PUT
         limit = self._limit if target.account and target.region else None
         noted = self._note(number, record.line, key, record.policy_name, document, place, is_put, limit)
+        if noted is NEW and not self._changes:
+            return Checked(number, record, _VALID, None, _capped(findings) if findings else ())
         change = None
         if self._changes:
             digest = sha256(document.encode()).hexdigest()
             change = Change(number, record.line, target, sent_as, key, record.policy_name, action, document, digest)
         if noted is not NEW and (noted.fate is not Fate.NEW or (is_put and noted.names > MAX_NAMES)):
-            return self._met(record, key, noted, Checked(number, record, Verdict.VALID, change), findings)
-        return Checked(number, record, Verdict.VALID, change, _capped(findings) if findings else ())
+            return self._met(record, key, noted, Checked(number, record, _VALID, change), findings)
+        return Checked(number, record, _VALID, change, _capped(findings) if findings else ())
 
     def _met(self, record: Record, key: str, noted: Noted, checked: Checked, findings: Sequence[Finding]) -> Checked:
         """The verdict on a record that meets an earlier one, or comes as one too many."""

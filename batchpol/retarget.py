@@ -87,7 +87,9 @@ class Move:
                     f"--map takes old=new, two accounts, two Regions or two identities, not {shown(pair)}",
                     hint="for instance --map 111122223333=444455556666 or --map old.example=new.example",
                 )
-            maps[kind][identity.canonical_name(old) if kind == "identities" else old] = new
+            key = identity.canonical_name(old) if kind == "identities" else old
+            if maps[kind].setdefault(key, new) != new:
+                raise UsageError(f"--map says two things of {shown(key)}: {shown(maps[kind][key])} and {shown(new)}")
         if not (account or region or any(maps.values())):
             raise UsageError("nothing says where the records go", hint="give --to-account, --to-region or --map")
         return cls(account, region, **maps, principals=principals, conditions=conditions)
@@ -117,11 +119,11 @@ def _is_region(text: str) -> bool:
 
 
 class _Step:
-    """One record on its way."""
+    """One record on its way. An account id may stand in a document as a number; where it moves it becomes text."""
 
     def __init__(self, move: Move, record: Record, named: Identity) -> None:
         self._move, self._record, self._named = move, record, named
-        self._texts = list(strings(record.policy)) if _is_object(record.policy) else []
+        self._texts = list(strings(record.policy, numbers=True)) if _is_object(record.policy) else []
         resources = [identity.read_arn(text.value) for text in self._texts if _part(text) == "Resource"]
         owned = next((it for it, faults in resources if not _is_wrong(faults)), None)
         self._account = named.account or (record.account or "").strip() or (owned.account if owned else "")

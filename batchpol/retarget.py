@@ -97,7 +97,7 @@ class Move:
     def record(self, record: Record) -> tuple[Record, list[Moved]]:
         """The record in its new place, and what was changed; what cannot be placed becomes a problem of it."""
         named, faults = identity.read_identity(record.identity)
-        if _is_wrong(faults) or any(problem.severity is Severity.ERROR for problem in record.problems):
+        if _is_wrong((*faults, *record.problems)) or _disagrees(record, named):
             return record, []  # rejected for that, whatever else it says
         return _Step(self, record, named).taken()
 
@@ -230,6 +230,12 @@ class _Step:
 
 def _is_wrong(faults: Iterable[Finding]) -> bool:
     return any(fault.severity is Severity.ERROR for fault in faults)
+
+
+def _disagrees(record: Record, named: Identity) -> bool:
+    """Whether the columns name another place than the identity's ARN: where it is now, nobody knows."""
+    said = ((record.account or "").strip(), named.account), ((record.region or "").strip(), named.region)
+    return any(column and of_arn and column != of_arn for column, of_arn in said)
 
 
 def _is_object(text: str) -> bool:

@@ -192,3 +192,12 @@ def test_an_account_id_that_is_a_number_moves_as_one_that_is_text() -> None:
     moved, _ = Move.of(NEW, "", (), principals=True, conditions=True).record(record(document))
     assert statement_of(moved)["Principal"] == {"AWS": NEW}
     assert statement_of(moved)["Condition"] == {"StringEquals": {"aws:SourceAccount": [NEW, 5]}}
+
+
+@pytest.mark.parametrize("columns", [{"account": OTHER}, {"region": "eu-west-3"}])
+def test_a_record_that_contradicts_itself_is_rejected_as_before(columns: dict[str, str]) -> None:
+    """Moved, its columns and its ARN would agree, and nobody would be told."""
+    moved, changes = MOVE.record(record("", ARN, **columns))
+    assert (moved, changes) == (record("", ARN, **columns), [])
+    checked = Checker().check(moved)
+    assert checked.status is Verdict.REJECTED and "target-conflict" in {found.code for found in checked.findings}

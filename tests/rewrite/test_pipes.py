@@ -86,3 +86,9 @@ def test_no_room_for_what_waits_for_the_last_record(place: Place, monkeypatch: p
     monkeypatch.setattr("batchpol.rewrite.SpooledTemporaryFile", lambda _: Full())
     ended = place.run("retarget", "in.jsonl", "--to-region", "eu-west-1", "-q", code=2)
     assert "a temporary file cannot be written: No space left on device" in ended.err and not ended.out
+
+
+def test_a_column_called_origin_is_kept(place: Place) -> None:
+    place.save("in.jsonl", [record("a.example") | {"origin": "the shop"}])
+    place.run("retarget", "in.jsonl", "--to-region", "eu-west-1", "-o", "out.jsonl")
+    assert [row["origin"] for row in place.report("out.jsonl")] == ["the shop"]

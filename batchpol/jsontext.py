@@ -32,11 +32,14 @@ class Text(NamedTuple):
         return pointer(*self.path)
 
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|-?[0-9][0-9.eE+-]*', re.DOTALL)
 
 
-def strings(text: str) -> Iterator[Text]:
-    """Every string of ``text``, keys and values, in their order; ``text`` must be JSON."""
+def strings(text: str, *, numbers: bool = False) -> Iterator[Text]:
+    """Every string of ``text``, keys and values, in their order, and ``numbers``, if asked, as they are written.
+
+    ``text`` must be JSON.
+    """
     path: list[str | int | None] = []  # the member being read of each open object (None: before its key) and list
     is_key = False
     for token in _TOKEN.finditer(text):
@@ -55,6 +58,9 @@ def strings(text: str) -> Iterator[Text]:
             last = path[-1]
             is_key = not isinstance(last, int)
             path[-1] = last + 1 if isinstance(last, int) else None
+        elif mark[0] != '"':
+            if numbers:
+                yield Text(token.start(), token.end(), mark, tuple(it for it in path if it is not None), False)
         else:
             value = json.loads(mark, strict=False)
             if is_key:

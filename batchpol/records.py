@@ -12,7 +12,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def record_line(record: Record, change: Change) -> bytes:
-    """One line: what is to be sent, the record's extra columns, and the file and line it came from."""
+    """One line: what is to be sent, the record's extra columns, and the file and line it came from.
+
+    A column of the user's that has the name of that last one is the user's.
+    """
     fields: dict[str, object] = {"identity": change.identity, "policy_name": change.policy_name}
     if change.action is Action.DELETE:
         fields["action"] = change.action.value
@@ -21,7 +24,7 @@ def record_line(record: Record, change: Change) -> bytes:
     target = {"account": change.target.account, "region": change.target.region}
     fields |= {name: value for name, value in target.items() if value}
     fields |= record.extra
-    if record.line:
+    if record.line and ORIGIN not in record.extra:
         fields[ORIGIN] = {"file": record.file, "line": record.line}
     return _encode(fields) + b"\n"
 

@@ -87,7 +87,9 @@ class Move:
                     f"--map takes old=new, two accounts, two Regions or two identities, not {shown(pair)}",
                     hint="for instance --map 111122223333=444455556666 or --map old.example=new.example",
                 )
-            maps[kind][identity.canonical_name(old) if kind == "identities" else old] = new
+            key = identity.canonical_name(old) if kind == "identities" else old
+            if maps[kind].setdefault(key, new) != new:
+                raise UsageError(f"--map says two things of {shown(key)}: {shown(maps[kind][key])} and {shown(new)}")
         if not (account or region or any(maps.values())):
             raise UsageError("nothing says where the records go", hint="give --to-account, --to-region or --map")
         return cls(account, region, **maps, principals=principals, conditions=conditions)
@@ -95,7 +97,7 @@ class Move:
     def record(self, record: Record) -> tuple[Record, list[Moved]]:
         """The record in its new place, and what was changed; what cannot be placed becomes a problem of it."""
         named, faults = identity.read_identity(record.identity)
-        if _is_wrong(faults) or any(problem.severity is Severity.ERROR for problem in record.problems):
+        if _is_wrong((*faults, *record.problems)) or _disagrees(record, named):
             return record, []  # rejected for that, whatever else it says
         return _Step(self, record, named).taken()
 
@@ -117,11 +119,11 @@ def _is_region(text: str) -> bool:
 
 
 class _Step:
-    """One record on its way."""
+    """One record on its way. An account id may stand in a document as a number; where it moves it becomes text."""
 
     def __init__(self, move: Move, record: Record, named: Identity) -> None:
         self._move, self._record, self._named = move, record, named
-        self._texts = list(strings(record.policy)) if _is_object(record.policy) else []
+        self._texts = list(strings(record.policy, numbers=True)) if _is_object(record.policy) else []
         resources = [identity.read_arn(text.value) for text in self._texts if _part(text) == "Resource"]
         owned = next((it for it, faults in resources if not _is_wrong(faults)), None)
         self._account = named.account or (record.account or "").strip() or (owned.account if owned else "")
@@ -228,6 +230,12 @@ class _Step:
 
 def _is_wrong(faults: Iterable[Finding]) -> bool:
     return any(fault.severity is Severity.ERROR for fault in faults)
+
+
+def _disagrees(record: Record, named: Identity) -> bool:
+    """Whether the columns name another place than the identity's ARN: where it is now, nobody knows."""
+    said = ((record.account or "").strip(), named.account), ((record.region or "").strip(), named.region)
+    return any(column and of_arn and column != of_arn for column, of_arn in said)
 
 
 def _is_object(text: str) -> bool:

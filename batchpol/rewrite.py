@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from tempfile import SpooledTemporaryFile
 
+from batchpol.errors import BatchpolError
 from batchpol.model import Finding, Record
 from batchpol.records import record_line
 from batchpol.validation import Checker, Verdict
@@ -34,6 +35,7 @@ def rewrite(
 
     Raises:
         InputError: the input as a whole is unusable.
+        BatchpolError: there is no room for what waits for the last record.
     """
     verdicts: list[Verdict] = []
     with SpooledTemporaryFile(IN_MEMORY) as spool:
@@ -43,7 +45,7 @@ def rewrite(
             for finding in checked.findings:
                 found(checked.record, finding)
             if checked.change is not None:
-                spool.write(b"%d " % checked.number + record_line(checked.record, checked.change))
+                _keep(spool, b"%d " % checked.number + record_line(checked.record, checked.change))
             for number, status, _ in checked.amends:
                 verdicts[number] = status
         counts.update(verdicts)
@@ -52,3 +54,12 @@ def rewrite(
             place, _, rest = line.partition(b" ")
             if verdicts[int(place)] is Verdict.VALID:
                 yield rest
+
+
+def _keep(spool: SpooledTemporaryFile[bytes], line: bytes) -> None:
+    try:
+        spool.write(line)
+    except OSError as error:
+        raise BatchpolError(
+            f"a temporary file cannot be written: {error.strerror}", hint="set TMPDIR to a folder with more room"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -125,7 +126,7 @@ def _end(choices: Options, result: Result, quiet: bool) -> None:
         tell(f"the export ended early: {visible(result.reason)}")
         tell(f"read: {found}")
     if result.unreadable:
-        named = " ".join(f"--identity {name}" for _, name in result.unreadable[:5])
+        named = " ".join(f"--identity {shlex.quote(name)}" for _, name in result.unreadable[:5])
         more = " ..." if len(result.unreadable) > 5 else ""
         tell(f"{len(result.unreadable):,} identities could not be read; for those alone: {visible(named)}{more}")
     if result.kept:

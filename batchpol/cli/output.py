@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from batchpol.cli.terminal import write_bytes
+from batchpol.cli.terminal import print_lines
 from batchpol.errors import UsageError
 
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines; - is stdout.")]
@@ -32,12 +32,12 @@ def write_lines(lines: Iterable[bytes], output: str) -> None:
     """Write to standard output, or to a file that is whole or not there at all.
 
     Raises:
-        UsageError, BatchpolError: the file cannot be written.
+        UsageError, BatchpolError: it cannot be written.
     """
     from batchpol.report import Replacement
 
     if output == "-":
-        write_bytes(lines)
+        print_lines(lines)
     else:
         with Replacement(Path(output)) as target:
             target.file.writelines(lines)

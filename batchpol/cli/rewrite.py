@@ -92,8 +92,9 @@ def retarget(
     move = Move.of(to_account, to_region, pairs or (), principals=principals, conditions=conditions)
 
     def change(record: Record) -> Record:
-        placed = replace(record, account=record.account or account, region=record.region or region)
-        return _moved(move, placed, quiet=quiet)
+        if not record.identity.strip().startswith("arn:"):  # which names both
+            record = replace(record, account=record.account or account, region=record.region or region)
+        return _moved(move, record, quiet=quiet)
 
     _rewrite(input, format, None, change, Checker(), output, quiet=quiet)
 

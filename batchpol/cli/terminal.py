@@ -76,6 +76,23 @@ def write_bytes(lines: Iterable[bytes]) -> bool:
     return True
 
 
+def print_lines(lines: Iterable[bytes]) -> None:
+    """All lines on standard output, as they are; a reader that goes away has what it wanted.
+
+    Raises:
+        BatchpolError: they cannot be written, and nobody should believe that they were.
+    """
+    try:
+        sys.stdout.buffer.writelines(lines)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        _close_output()
+        if not isinstance(error, BrokenPipeError):
+            raise BatchpolError(
+                f"standard output cannot be written: {error.strerror}", hint="mend that, and run the command again"
+            ) from error
+
+
 def flush() -> None:
     """Hand over what is still in the buffers, so that nothing fails when the process ends."""
     try:
@@ -98,6 +115,10 @@ def open_standard_streams() -> None:
 def _give_up_output(error: OSError) -> None:
     if not isinstance(error, BrokenPipeError):
         tell(f"standard output cannot be written: {error.strerror}")
+    _close_output()
+
+
+def _close_output() -> None:
     # The buffer keeps what it could not write and would fail again at the end of the process.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -125,8 +125,8 @@ def check_place(path: Path, option: str = "--report") -> None:
 
 
 def unwritable(path: Path, error: OSError) -> BatchpolError:
-    """The error for a report that the system does not let us write; the journal still has everything."""
+    """The error for a file that the system does not let us write; of a run, the journal still has everything."""
     return BatchpolError(
         f"{'standard output' if path == STANDARD_OUTPUT else path} cannot be written: {error.strerror or error}",
-        hint="mend that; batchpol report renders it again from the journal",
+        hint="mend that; batchpol report writes a run's report again from its journal, any other command is run again",
     )

@@ -121,12 +121,17 @@ class Template:
             )
 
     def doubts(self, table: Layout) -> list[str]:
-        """A note where a table has a column of its own for what the template makes."""
+        """A note where a table has a column of its own for what the template makes, or is taken to mean."""
         made = {"policy": self.document is not None, "policy_name": self.name is not None}
+        meant = {name.casefold() for name in self.names} & set(OF_THE_RECORD)
+        hidden = [name for name, _ in table.extra if name.casefold() in meant]
         return [
             f"the input has a column {known}: where it is filled, it counts instead of the template"
             for known, is_made in made.items()
             if is_made and getattr(table, known) >= 0
+        ] + [
+            f"{{{{{name}}}}} is the record's own, not what the column {name} says; to mean that, rename the column"
+            for name in hidden
         ]
 
     def filler(self, run: Target) -> Callable[[Record], Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import stat
 from collections import Counter
 from itertools import pairwise
@@ -208,6 +209,12 @@ def test_an_identity_that_cannot_be_read_is_named_and_the_others_are_exported(pl
     assert f"1 identities could not be read; for those alone: --identity {bad}" in ended.err
     assert {name for name, _ in rows(Path(PATH).read_text())} == set(names) - {bad}
     assert not PARTIAL.exists()
+
+
+def test_the_command_for_what_cannot_be_read_is_quoted_for_the_shell(place: Place) -> None:
+    place.sandbox.change(faults_at={f"invalid_principal@{LIST}": {1}})
+    ended = place.run("export", "--identity", "o'hara@t.example", code=1)
+    assert shlex.split(ended.err.split("for those alone: ")[1]) == ["--identity", "o'hara@t.example"]
 
 
 def interrupted(place: Place, *arguments: str) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import subprocess
 from typing import Any
 
-from tests.e2e.command import COMMAND, REGION, environment, record
+import pytest
+
+from tests.e2e.command import COMMAND, REGION, environment, finish, record, start
 from tests.plan.place import Place
 
 BAD = {"identity": "not an identity", "policy_name": "p", "policy": "{}"}
@@ -46,7 +50,7 @@ def test_what_failed_is_mended_and_goes_on_through_pipes(place: Place) -> None:
     out = place.run("report", "in.journal.jsonl", "--only", "rejected", "--report", "-").out
     (place.folder / "mended.jsonl").write_text(out.replace("not an identity", "b.example"))
     ended = place.run("validate", "mended.jsonl", code=1)
-    assert "policy" in ended.out and "b.example" not in place.there
+    assert "policy" in ended.out and "b.example" not in {identity for identity, _ in place.there}
 
 
 def test_a_reader_that_goes_away_ends_nothing(place: Place) -> None:
@@ -62,3 +66,29 @@ def test_a_reader_that_goes_away_ends_nothing(place: Place) -> None:
     )
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
     assert "3,000 valid" in ended.stderr
+
+
+def test_what_cannot_be_written_is_not_said_to_be(place: Place) -> None:
+    """A pipeline goes by exit codes; what it takes for an empty list of records must not come from a full disk."""
+    place.save("in.jsonl", [record("a.example")])
+    with open("/dev/full", "wb") as full:
+        ended = finish(start("retarget", "in.jsonl", "--to-region", "eu-west-1", cwd=place.folder, stdout=full))
+    assert ended.code == 2 and "records written" not in ended.err
+    assert "error: standard output cannot be written: No space left on device" in ended.err
+
+
+def test_no_room_for_what_waits_for_the_last_record(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, line: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    place.save("in.jsonl", [record("a.example")])
+    monkeypatch.setattr("batchpol.rewrite.SpooledTemporaryFile", lambda _: Full())
+    ended = place.run("retarget", "in.jsonl", "--to-region", "eu-west-1", "-q", code=2)
+    assert "a temporary file cannot be written: No space left on device" in ended.err and not ended.out
+
+
+def test_a_column_called_origin_is_kept(place: Place) -> None:
+    place.save("in.jsonl", [record("a.example") | {"origin": "the shop"}])
+    place.run("retarget", "in.jsonl", "--to-region", "eu-west-1", "-o", "out.jsonl")
+    assert [row["origin"] for row in place.report("out.jsonl")] == ["the shop"]

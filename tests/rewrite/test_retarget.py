@@ -174,8 +174,30 @@ def test_a_delete_moves_too() -> None:
         ("", "", ["old.example="], "old=new"),
         ("", "", ["=new.example"], "old=new"),
         ("", "", ["not an identity=new.example"], "old=new"),
+        ("", "", ["old.example=a.example", "OLD.example=b.example"], "two things"),
     ],
 )
 def test_moves_that_are_none(account: str, region: str, pairs: list[str], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         Move.of(account, region, pairs)
+
+
+def test_an_account_id_that_is_a_number_moves_as_one_that_is_text() -> None:
+    """Overlooked, the old account would keep its grant without a word of it."""
+    number, condition = int(OLD), {"StringEquals": {"aws:SourceAccount": [int(OLD), 5]}}
+    document = policy(Principal={"AWS": number}, Condition=condition)
+    kept, changes = MOVE.record(record(document))
+    assert Moved("/Statement/0/Principal/AWS", OLD, NEW, asked=False) in changes
+    assert statement_of(kept)["Principal"] == {"AWS": number}
+    moved, _ = Move.of(NEW, "", (), principals=True, conditions=True).record(record(document))
+    assert statement_of(moved)["Principal"] == {"AWS": NEW}
+    assert statement_of(moved)["Condition"] == {"StringEquals": {"aws:SourceAccount": [NEW, 5]}}
+
+
+@pytest.mark.parametrize("columns", [{"account": OTHER}, {"region": "eu-west-3"}])
+def test_a_record_that_contradicts_itself_is_rejected_as_before(columns: dict[str, str]) -> None:
+    """Moved, its columns and its ARN would agree, and nobody would be told."""
+    moved, changes = MOVE.record(record("", ARN, **columns))
+    assert (moved, changes) == (record("", ARN, **columns), [])
+    checked = Checker().check(moved)
+    assert checked.status is Verdict.REJECTED and "target-conflict" in {found.code for found in checked.findings}

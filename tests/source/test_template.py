@@ -171,6 +171,15 @@ def test_a_column_that_the_template_would_make_is_noted(tmp_path: Path) -> None:
         ]
 
 
+def test_a_column_that_a_placeholder_does_not_mean_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("identity,policy_name,Domain,partition\nme@a.test,1,b.test,x\n")
+    with open_source(path, template=template({"Id": "{{domain}}"})) as source:
+        assert [note.split(";")[0] for note in source.notes] == [
+            "{{Domain}} is the record's own, not what the column Domain says"
+        ]
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -205,25 +205,36 @@ class _Outcomes(Observer):
         self.found = await anyio.to_thread.run_sync(lambda: list(self.journal()))
 
 
-async def validate(records: Input, *, account: str = "", region: str = "", **choice: Unpack[Choice]) -> list[Checked]:
+async def validate(
+    records: Input,
+    *,
+    account: str = "",
+    region: str = "",
+    policy_template: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    policy_name: str | None = None,
+    **choice: Unpack[Choice],
+) -> list[Checked]:
     """Check a batch offline: one :class:`Checked` a record, in input order, with everything that was found.
 
     Args:
         account, region: of the records that do not name their own; empty for not known.
+        policy_template, policy_name: make what a record does not have, as in :func:`apply`.
         choice: ``select``, ``ignore`` and ``warnings_as_errors``, as linters have them.
 
     Raises:
         InputError: the input as a whole is unusable.
     """
     chosen = {name: _choice(value) for name, value in choice.items()}
-    checker = Checker(target=Target(account, region), also=SOURCE_RULES, **chosen)
+    target, template = Target(account, region), Template.of(policy_template, policy_name)
+    checker = Checker(target=target, also=SOURCE_RULES, **chosen)
+    fill = template.filler(target) if template else lambda record: record
     found: list[Checked] = []
-    async with _opened(records) as (items, _):
+    async with _opened(records, template) as (items, _):
         if isinstance(items, AsyncIterable):
             async for record in items:
-                found.append(checker.check(record))
+                found.append(checker.check(fill(record)))
         else:
-            found.extend(await asyncio.to_thread(lambda: [checker.check(record) for record in items]))
+            found.extend(await asyncio.to_thread(lambda: [checker.check(fill(record)) for record in items]))
     for amendment in (amendment for checked in found for amendment in checked.amends):
         earlier = found[amendment.number]
         earlier.status, earlier.change = amendment.status, None

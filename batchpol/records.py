@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from batchpol.grammar import minify
 from batchpol.model import Action, Change, Record
 from batchpol.source import ORIGIN
 
@@ -30,12 +29,11 @@ def record_line(record: Record, change: Change) -> bytes:
 
 
 def embedded(document: str) -> msgspec.Raw | str:
-    """A document as the value of a line: an object with its bytes as they are but for line breaks, which no line
-    can have; as text where it is no JSON."""
-    one_line = minify(document) if "\n" in document or "\r" in document else document
+    """A document as the value of a line: an object with its bytes as they are; as text where it has line breaks,
+    which no line can have, or is no JSON."""
     try:
-        if isinstance(msgspec.json.decode(one_line), dict):
-            return msgspec.Raw(one_line.encode())
+        if "\n" not in document and "\r" not in document and isinstance(msgspec.json.decode(document), dict):
+            return msgspec.Raw(document.encode())
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         pass
     return document

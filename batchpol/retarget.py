@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from batchpol import grammar, identity
+from batchpol.comparison import ABSENT
 from batchpol.errors import UsageError
 from batchpol.identity import Identity
 from batchpol.jsontext import Text, replaced, strings
-from batchpol.model import Finding, Record, Rule, Severity, shown
+from batchpol.model import Finding, Record, Rule, Severity, if_match_of, shown
 
 PLACE = Rule(
     "retarget-place",
@@ -31,7 +32,18 @@ PLACE = Rule(
     '"arn:aws:ses:us-east-1:111122223333:identity/example.com" …}}',
     always=True,
 )
-RULES = (PLACE,)
+IF_MATCH = Rule(
+    "retarget-if-match",
+    Severity.ERROR,
+    "A moved record expects what is in the old place",
+    "batchpol",
+    "The digests that batchpol undo writes into if_match are of documents in the old account and Region. None can be "
+    "there in the new one, so the record would always fail.",
+    '{"identity": "example.com", "policy_name": "a", "action": "delete", "if_match": "0123… (64 digits)"}',
+    '{"identity": "example.com", "policy_name": "a", "action": "delete"}',
+    always=True,
+)
+RULES = (PLACE, IF_MATCH)
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
@@ -134,6 +146,10 @@ class _Step:
         self._to_partition = identity.partition_of(self._to_region) or self._partition
         self._moved: list[Moved] = []
         self._problems: list[Finding] = []
+        expected = if_match_of(record.extra)
+        if expected and expected != ABSENT:
+            hint = "leave if_match out, or run batchpol undo in the new place"
+            self._problems.append(IF_MATCH.at("if_match", f"{shown(expected)} is of the old place", hint))
 
     def taken(self) -> tuple[Record, list[Moved]]:
         record = self._record

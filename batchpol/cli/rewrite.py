@@ -32,6 +32,9 @@ RETARGET_EPILOG = (
 )
 
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors and the summary only.")]
+
+
 def render(
     input: options.Input,
     format: options.Format = None,
@@ -43,7 +46,7 @@ def render(
     ignore: options.Ignore = None,
     warnings_as_errors: options.WarningsAsErrors = False,
     output: Output = "-",
-    quiet: options.Quiet = False,
+    quiet: Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Write the records that apply would send, as JSON Lines, for review; nothing is sent."""
@@ -80,7 +83,7 @@ def retarget(
     region: options.DefaultRegion = None,
     account: options.DefaultAccount = None,
     output: Output = "-",
-    quiet: options.Quiet = False,
+    quiet: Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Move records to another account or Region: Resource becomes the identity's ARN there, all else stays as it is."""
@@ -120,7 +123,7 @@ def _rewrite(
     with open_source(input, format=format, template=template, digest=False) as source:
         for note in source.notes:
             tell(f"note: {visible(note)}")
-        lines = rewrite(source, change, checker, found=_ignored if quiet else _tell, counts=counts)
+        lines = rewrite(source, change, checker, found=_tell_errors if quiet else _tell, counts=counts)
         write_lines(lines, output)
     left_out = {word: counts[word] for word in (Verdict.REJECTED, Verdict.DUPLICATE) if counts[word]}
     what = "".join(f", {count:,} {word.value} and left out" for word, count in left_out.items())
@@ -132,8 +135,12 @@ def _as_it_is(record: Record) -> Record:
     return record
 
 
-def _ignored(record: Record, finding: Finding) -> None:
-    """With --quiet."""
+def _tell_errors(record: Record, finding: Finding) -> None:
+    """With --quiet, which hides no error."""
+    from batchpol.model import Severity
+
+    if finding.severity is Severity.ERROR:
+        _tell(record, finding)
 
 
 def _tell(record: Record, finding: Finding) -> None:

@@ -110,7 +110,8 @@ def test_retarget_says_what_changed_and_what_was_left(place: Place) -> None:
     assert only["policy"]["Statement"][0]["Resource"] == "arn:aws:ses:eu-west-1:444455556666:identity/a.example"
     assert "1 valid, 0 rejected" in place.run("validate", "new.jsonl").out
     quiet = place.run("retarget", "old.jsonl", *HERE, *to, "-q", "--conditions", code=1)
-    assert quiet.err.splitlines() == ["1 records written, 1 rejected and left out"]
+    assert len(quiet.err.splitlines()) == 2 and "retarget-place" in quiet.err
+    assert "1 records written, 1 rejected and left out" in quiet.err
     assert ACCOUNT not in quiet.out
 
 
@@ -148,3 +149,27 @@ async def test_a_service_gives_a_template_too(place: Place, as_file: bool) -> No
     )
     assert result.exit_code == 0
     assert place.there["new.example", "sending-7"]["Statement"][0]["Sid"] == "Tenant7"
+
+
+def test_a_document_with_line_breaks_comes_out_as_it_was(place: Place) -> None:
+    text = json.dumps(policy("a.example"), indent=2)
+    place.save("in.jsonl", [{"identity": "a.example", "policy_name": "p", "policy": text}])
+    place.run("render", "in.jsonl", "-o", "out.jsonl")
+    assert place.report("out.jsonl")[0]["policy"] == text
+
+
+async def test_a_service_checks_what_its_template_makes(place: Place) -> None:
+    tenant = {
+        "identity": "new.example",
+        "tenant_id": "7",
+        "sender_account": "444455556666",
+        "ses_actions": "ses:Nonsense",
+    }
+    (checked,) = await batchpol.validate(
+        [tenant],
+        account=ACCOUNT,
+        region=REGION,
+        policy_template=SAMPLES / "policy-template.json",
+        policy_name="sending-{{tenant_id}}",
+    )
+    assert [finding.code for finding in checked.findings] == ["action-useless"]

@@ -201,3 +201,9 @@ def test_a_record_that_contradicts_itself_is_rejected_as_before(columns: dict[st
     assert (moved, changes) == (record("", ARN, **columns), [])
     checked = Checker().check(moved)
     assert checked.status is Verdict.REJECTED and "target-conflict" in {found.code for found in checked.findings}
+
+
+@pytest.mark.parametrize(("expected", "code"), [("0" * 64, "retarget-if-match"), ("absent", None)])
+def test_what_expects_something_in_the_old_place_cannot_be_moved(expected: str, code: str | None) -> None:
+    moved, _ = MOVE.record(record(extra={"if_match": expected}))
+    assert [problem.code for problem in moved.problems] == ([code] if code else [])

@@ -4,8 +4,9 @@ For each policy that the journal's runs wrote, the earliest before-image is what
 have left is what must still be there for it (``if_match``): what somebody changed since is left alone. After a write
 without an answer that is its document, or what an earlier write left.
 
-The records stand in the opposite order of the journal's, so that an identity never has more policies on the way back
-than it had on the way there: an identity has at most 20.
+The records stand in the opposite order of what took effect, so that an identity never has more policies on the way
+back than it had on the way there: an identity has at most 20. (What is pruned of a full one was written down last, and
+went first.)
 """
 
 from __future__ import annotations
@@ -30,13 +31,16 @@ _SENT = (Status.APPLIED, Status.UNKNOWN)
 class _Written:
     """By policy: where its first before-image and its last record sent stand, and whether that took effect.
 
-    ``earlier`` has, only where it did not for certain, the records before it whose document may still be there.
+    ``turn`` counts what took effect, up to the policy's last write. ``earlier`` has, only where it did not for certain,
+    the records before it whose document may still be there.
     """
 
     index: KeyIndex = field(default_factory=KeyIndex)
     before: array[int] = field(default_factory=lambda: array("Q"))
     record: array[int] = field(default_factory=lambda: array("Q"))
     unknown: bytearray = field(default_factory=bytearray)
+    turn: array[int] = field(default_factory=lambda: array("Q"))
+    effects: int = 0
     earlier: dict[int, list[int]] = field(default_factory=dict)
     # By record number of the section being read:
     slots: array[int] = field(default_factory=lambda: array("L"))
@@ -80,6 +84,7 @@ class _Written:
             self.before.append(_NOTHING)
             self.record.append(_NOTHING)
             self.unknown.append(False)
+            self.turn.append(0)
         return slot
 
     def _took_effect(self, number: int, image: int, *, unknown: bool) -> None:
@@ -93,6 +98,8 @@ class _Written:
             self.earlier.pop(slot, None)
         self.record[slot] = self.records[number]
         self.unknown[slot] = unknown
+        self.effects += 1
+        self.turn[slot] = self.effects
 
 
 @dataclass(slots=True)
@@ -121,7 +128,7 @@ def undo_records(path: str | os.PathLike[str], tally: Undone, *, last: bool = Fa
     written.close_section()
     written = written if written.anything else before
     with Path(path).open("rb") as file:
-        for slot in reversed(range(len(written.record))):
+        for slot in sorted(range(len(written.record)), key=written.turn.__getitem__, reverse=True):
             if not written.record[slot]:
                 continue
             if not written.before[slot]:

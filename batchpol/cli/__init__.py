@@ -30,6 +30,7 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -107,4 +108,8 @@ def main() -> None:
 
 
 def _asks_for_json(arguments: list[str]) -> bool:
-    return "--log-format=json" in arguments or "--log-format json" in " ".join(arguments)
+    """Whether errors are to be JSON, by the command line or else by the variable of its command."""
+    words = " ".join(arguments).replace("--log-format=", "--log-format ")
+    if "--log-format " in words:
+        return "--log-format json" in words
+    return os.environ.get(f"BATCHPOL_{arguments[0].upper()}_LOG_FORMAT" if arguments else "") == "json"

@@ -118,10 +118,15 @@ def _hide_variables(params: Iterable[Any]) -> None:
 
 
 def _name_variable(param: Any, command: str) -> None:
-    """Have an option read from the variable of its own name, where the parameter behind it has another."""
+    """Have an option read from the variable of its own name, where the parameter behind it has another.
+
+    Several values of it are separated by blanks.
+    """
     long = next((it for it in param.opts if it.startswith("--")), "")[2:].replace("-", "_")
     if long and long != param.name and param.envvar is None:
         param.envvar = f"BATCHPOL_{command}_{long}".upper()
+    if getattr(param, "multiple", False):  # also where they are paths: Typer would look for colons
+        param.value_from_envvar = lambda ctx: (param.resolve_envvar_value(ctx) or "").split() or None
 
 
 def _grouped(params: Iterable[Any], ctx: Any) -> dict[str, list[tuple[str, str]]]:

@@ -39,21 +39,16 @@ def sandbox(
         for name, known in FAULTS.items():
             typer.echo(f"{name:20} {known.title}")
         raise typer.Exit
-    try:
-        options = SandboxOptions(
-            rate=rate,
-            burst=burst,
-            shared_quota=shared_quota,
-            latency_ms=latency,
-            jitter_ms=jitter,
-            faults=_probabilities(fault or []),
-            seed=seed,
-            log=log,
-        )
-    except ValueError as error:
-        raise UsageError(
-            f"the sandbox cannot be run like that: {error}", hint="see batchpol sandbox --faults"
-        ) from error
+    options = SandboxOptions(
+        rate=rate,
+        burst=burst,
+        shared_quota=shared_quota,
+        latency_ms=latency,
+        jitter_ms=jitter,
+        faults=_probabilities(fault or []),
+        seed=seed,
+        log=log,
+    )
     _serve(options, port)
 
 
@@ -69,7 +64,13 @@ def _serve(options: object, port: int) -> None:
 
     try:
         anyio.run(run)
+    except ValueError as error:
+        hint = "see batchpol sandbox --faults"
+        raise UsageError(f"the sandbox cannot be run like that: {error}", hint=hint) from error
     except OSError as error:
+        if error.filename is not None:
+            hint = "name another file with --log"
+            raise UsageError(f"{error.filename} cannot be written: {error.strerror}", hint=hint) from error
         raise UsageError(f"port {port} cannot be used: {error.strerror}", hint="give another --port") from error
     except KeyboardInterrupt:
         tell("stopped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -211,4 +212,5 @@ def undo(
     if tally.without_image:
         tell(f"{tally.without_image:,} writes cannot be taken back: nothing was read before them (--blind)")
     if tally.restores and output != "-":
-        tell(f"to carry that out: batchpol apply {visible(output)}; it leaves alone what somebody changed since")
+        command = visible(shlex.join(["batchpol", "apply", output]))
+        tell(f"to carry that out: {command}; it leaves alone what somebody changed since")

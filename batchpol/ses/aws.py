@@ -114,7 +114,7 @@ class Aws:
         self._own_session = session is None
         self._session = session or _session(connection)
         _check(self._session, connection)
-        self._http = _http_session(connection.endpoint_url)
+        self._http = _http_session(*(_endpoint(connection, service) for service in ("ses", "sts")))
         self._source: Any = None
         self._roles: dict[str, _Role] = {}
         self._open_clients: dict[tuple[str, str], Any] = {}
@@ -397,15 +397,15 @@ def _config(connection: Connection, service: str, http: type) -> AioConfig:
     )
 
 
-def _http_session(endpoint_url: str | None) -> type:
+def _http_session(*urls: str | None) -> type:
     """An HTTP session class whose instances share their TLS contexts.
 
     Reading the certificate authorities takes 20 to 100 ms and 0.7 MB, more than all else of a client, and each
-    client would do it for itself. Where the endpoint is plain HTTP none are read.
+    client would do it for itself. Where all endpoints (``urls``) are plain HTTP none are read.
     """
     built: dict[str, Any] = {}
     lock = threading.Lock()
-    plain_http = urlsplit(endpoint_url or "").scheme == "http"
+    plain_http = all(urlsplit(url or "").scheme == "http" for url in urls)
 
     class SharedTls(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is untyped
         def __init__(self, *args: Any, **options: Any) -> None:

@@ -56,7 +56,8 @@ class Signer:
         headers = {"X-Amz-Date": stamp}
         if keys.token:
             headers["X-Amz-Security-Token"] = keys.token
-            text = text.replace(_TOKEN, keys.token, 1)
+            # As every header is signed: blanks around it do not count, and several in a row are one.
+            text = text.replace(_TOKEN, " ".join(keys.token.split()), 1)
         auth = SigV4Auth(keys, *self._scope)
         signature = auth.signature(auth.string_to_sign(self._request, text), self._request)
         headers["Authorization"] = (

@@ -94,3 +94,11 @@ def test_no_file_is_read_unasked(folder: Path, command: Command) -> None:
     (folder / "pyproject.toml").write_text("[tool.batchpol]\nnonsense = 1\n")
     assert command("validate", "--explain", "json-comma").code == 0
     assert command("validate", "--explain", "json-comma", "--config", "pyproject.toml").code == 2
+
+
+def test_several_values_of_a_variable_are_separated_by_blanks(folder: Path, command: Command) -> None:
+    save_table(folder / "good.csv", tenants(1))
+    reports = {"BATCHPOL_APPLY_REPORT": "a.csv b.jsonl"}
+    ended = command("apply", "good.csv", "--sandbox", **reports)
+    assert ended.code == 0, ended.err
+    assert {"a.csv", "b.jsonl"} <= {path.name for path in folder.iterdir()}

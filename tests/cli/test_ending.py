@@ -102,3 +102,5 @@ def test_the_commands_are_those_to_type(folder: Path, command: Command, ses_sand
     assert "all went well" in done.err
     undo = shlex.split(done.err.splitlines()[-1].removeprefix("to take it back: "))
     assert command(*undo[1:]).code == 0
+    undone = command(*undo[1:-1], "a b/it's undone.jsonl").err.splitlines()[-1]
+    assert shlex.split(undone.removeprefix("to carry that out: ").partition(";")[0])[2:] == ["a b/it's undone.jsonl"]

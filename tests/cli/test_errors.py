@@ -171,3 +171,19 @@ def test_an_error_is_an_event_too(command: Command) -> None:
         assert (ended.code, event["event"], event["level"]) == (2, "error", "error")
         assert event["message"]
         assert event["hint"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--fault", "thortle=0.1", ("unknown fault 'thortle'", "batchpol sandbox --faults")),
+        ("--fault", "throttle=2", ("between 0 and 1", "batchpol sandbox --faults")),
+        ("--fault", "throttle=often", ("NAME=PROBABILITY",)),
+        ("--log", "none/log.jsonl", ("none/log.jsonl cannot be written: No such file", "--log")),
+    ],
+)
+def test_an_embedded_ses_that_cannot_be_run(command: Command, option: str, value: str, said: tuple[str, ...]) -> None:
+    ended = command("sandbox", option, value)
+    assert ended.code == 2
+    for text in said:
+        assert text in ended.err

@@ -122,3 +122,10 @@ def test_other_commands_write_events_too(folder: Path, command: Command) -> None
     ended = command("plan", "excel.csv", "--sandbox", "--log-format", "json")
     assert ended.code == 0, ended.err
     assert {json.loads(line)["event"] for line in ended.err.splitlines()} == {"message"}
+
+
+def test_misuse_is_an_event_also_where_a_variable_asks_for_json(folder: Path, command: Command) -> None:
+    ended = command("validate", "--nonsense", BATCHPOL_VALIDATE_LOG_FORMAT="json")
+    assert (ended.code, json.loads(ended.err)["event"]) == (2, "error")
+    ended = command("validate", "--nonsense", "--log-format", "text", BATCHPOL_VALIDATE_LOG_FORMAT="json")
+    assert ended.err.startswith("error: no such option")

@@ -50,6 +50,9 @@ def test_of_a_full_identity_what_is_pruned_goes_first(place: Place) -> None:
     place.run("apply", "a.jsonl", "--prune", "--report", "report.jsonl")
     assert names(place, "full.example") == {f"new-{number}" for number in range(20)}
     assert place.statuses("report.jsonl") == {"applied": 40}
+    place.run("undo", "a.journal.jsonl", "-o", "undo.jsonl")
+    place.run("apply", "undo.jsonl")
+    assert names(place, "full.example") == {f"old-{number}" for number in range(20)}
 
 
 def test_of_any_other_what_takes_its_place_is_there_before_it_goes(place: Place) -> None:

@@ -69,15 +69,20 @@ def test_creates_are_deleted_updates_put_back_deletes_put_again(tmp_path: Path) 
     assert (tally.restores, tally.without_image) == (3, 0)
 
 
-def test_the_opposite_order_leaves_an_identity_no_fuller_than_it_was(tmp_path: Path) -> None:
-    """On an identity with 20 policies, one was deleted and then another put: the way back begins with the delete."""
+@pytest.mark.parametrize("pruned", [0, 1])
+def test_the_opposite_order_leaves_an_identity_no_fuller_than_it_was(pruned: int, tmp_path: Path) -> None:
+    """On an identity with 20 policies, one was deleted and then another put: the way back begins with the delete.
+
+    Also where the one that went first was written down last.
+    """
+    records = [("", "delete", "old"), (B, "put", "new")]
+    records = records if pruned == 0 else records[::-1]
     entries = [
         run(),
-        record(0, "a.example", document="", action="delete", policy_name="old"),
-        record(1, "a.example", document=B, policy_name="new"),
+        *(record(n, "a.example", document=it, action=do, policy_name=name) for n, (it, do, name) in enumerate(records)),
         planned(2, 2),
-        *applied(0, A),
-        *applied(1, None),
+        *applied(pruned, A),
+        *applied(1 - pruned, None),
     ]
     path = write(tmp_path / "a.journal.jsonl", entries)
     assert [it["policy_name"] for it in undo_records(path, Undone())] == ["new", "old"]

@@ -40,7 +40,7 @@ def read_by_ses(request: Any) -> dict[str, str]:
     return {name: text.decode() if isinstance(text, bytes) else text for name, text in texts.items()}
 
 
-@pytest.mark.parametrize("token", [None, "", "IQoJb3JpZ2luX2VjEXAMPLE//" * 30 + "=="])
+@pytest.mark.parametrize("token", [None, "", "IQoJb3JpZ2luX2VjEXAMPLE//" * 30 + "==", " of  a variable "])
 @pytest.mark.parametrize(
     "url",
     [

@@ -134,6 +134,18 @@ async def test_ones_own_authorities_can_be_named(
     assert len(sandbox.arrivals) == 1
 
 
+async def test_sts_has_the_authorities_also_where_ses_is_asked_in_the_clear(
+    environment: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    environment.setenv("AWS_CA_BUNDLE", str(LOCALHOST))
+    async with tls_server(sandbox) as url:
+        environment.setenv("AWS_ENDPOINT_URL_STS", url)
+        async with Aws(Connection(endpoint_url=sandbox.url)) as aws:
+            assert (await aws.caller("us-east-1")).account == ACCOUNT
+            assert await (await aws.ses(TARGET)).put(IDENTITY, "name", DOCUMENT, None)
+        await settle()
+
+
 @pytest.mark.every_loop
 async def test_a_trusted_certificate_of_another_host_is_refused(
     environment: pytest.MonkeyPatch, sandbox: Sandbox

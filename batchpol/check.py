@@ -57,8 +57,9 @@ def check_input(
         source = stack.enter_context(open_source(path, format=format, template=template, digest=False))
         records = map(template.filler(target or Target("", "")), source) if template else source
         rows = stack.enter_context(FindingsReport(report)) if report else None
+        check = checker.check
         for record in records:
-            checked = checker.check(record)
+            checked = check(record)
             states.append(_VERDICTS.index(checked.status))
             if checked.findings:
                 tally.warned += any(finding.severity is Severity.WARNING for finding in checked.findings)

@@ -387,14 +387,14 @@ def check_account(account: str) -> Findings:
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def _is_usual_name(name: str) -> bool:
+def is_usual_name(name: str) -> bool:
     """Whether this is surely a valid policy name; of those that are not, some are valid all the same (``-``)."""
     return len(name) <= 64 and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
 
 
 def check_name(name: str) -> Findings:
     """A policy name, exactly as it is: 1 to 64 of ``A-Z a-z 0-9 _ -``."""
-    if _is_usual_name(name) or _NAME.fullmatch(name):
+    if is_usual_name(name) or _NAME.fullmatch(name):
         return ()
     if not name.strip():
         return (NAME_MISSING.at("policy_name", "The policy name is empty"),)
@@ -419,7 +419,7 @@ _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}").fullmatch
 _USUAL_DOMAIN = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z]").fullmatch
 
 
-def _is_usual_domain(domain: str) -> bool:
+def is_usual_domain(domain: str) -> bool:
     """Whether this is surely a plain domain; of those that are not, some are plain all the same.
 
     Worth having because nearly all domains are of this form, every record has one, and the full pattern costs more.
@@ -594,7 +594,7 @@ def _read_head(head: str) -> _Head | None:
 def is_plain(name: str) -> bool:
     """Whether a bare identity stands in its canonical form, and nothing at all is wrong with it."""
     return (
-        _is_usual_domain(name)
+        is_usual_domain(name)
         or _is_plain_domain(name)
         or ("@" in name and name[:4].lower() != "arn:" and not check_bare(name))
     )
@@ -602,7 +602,7 @@ def is_plain(name: str) -> bool:
 
 def read_identity(text: str) -> tuple[Identity, Findings]:
     """An identity in any of its three spellings, and everything wrong with it (``where`` is ``identity``)."""
-    if _is_usual_domain(text) or _is_plain_domain(text):
+    if is_usual_domain(text) or _is_plain_domain(text):
         return Identity(text, text), ()
     trimmed = text.strip()
     if not trimmed:

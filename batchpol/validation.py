@@ -18,7 +18,7 @@ from batchpol import grammar, identity, policy
 from batchpol.comparison import ABSENT, well_formed
 from batchpol.errors import UsageError
 from batchpol.grammar import MAX_BYTES
-from batchpol.identity import Identity, Owner
+from batchpol.identity import Identity, Owner, is_usual_domain, is_usual_name
 from batchpol.index import NEW, Fate, Ledger, Noted, place_of
 from batchpol.model import (
     Action,
@@ -286,7 +286,7 @@ class Checker:
         self._note = Ledger().note
         self._shapes = policy.Shapes()
         self._alike = self._shapes.match
-        self._places: dict[tuple[str | None, str | None, str, bool], tuple[Target, int]] = {}
+        self._places: dict[tuple[str | None, str | None, str, bool], tuple[Target, int, int | None]] = {}
         self._count = 0
 
     def check(self, record: Record) -> Checked:
@@ -297,33 +297,37 @@ class Checker:
         alike = self._alike(text)
         if alike is None or (known := self._known(record, alike[0])) is None:
             return self._examined(number, record, alike)
-        target, place, key = known
+        target, place, limit, key = known
         findings: Sequence[Finding] = alike[1]
         if findings or len(text) > _SURELY_FITS:
             text, findings = self._fitted(text, True, findings)
             findings = self._sifted(findings)
             if has_error(findings):
                 return Checked(number, record, Verdict.REJECTED, None, _capped(findings))
-        return self._entered(number, record, target, place, record.identity, key, Action.PUT, text, findings)
+        if self._changes or findings:
+            return self._entered(number, record, target, place, record.identity, key, Action.PUT, text, findings)
+        noted = self._note(number, record.line, key, record.policy_name, text, place, True, limit)
+        checked = Checked(number, record, _VALID)
+        return checked if noted is NEW else self._judged(record, key, noted, checked, True, findings)
 
-    def _known(self, record: Record, arn: str) -> tuple[Target, int, str] | None:
-        """Target, place and bare identity of a record whose document has a known shape, with ``arn`` as its own.
+    def _known(self, record: Record, arn: str) -> tuple[Target, int, int | None, str] | None:
+        """Target, place, limit and bare identity of a record whose document has a known shape, with ``arn`` its own.
 
         None unless nothing can be wrong with the record: its identity and name are plain, and an earlier record
         with the same region, account and beginning of the ARN was right. ``_examined`` comes to the same verdict.
         """
-        text = record.identity
+        text, name = record.identity, record.policy_name
         is_arn = text == arn
         bare = arn[arn.rfind("/") + 1 :] if is_arn else text
         known = self._places.get((record.region, record.account, arn[: -len(bare)], is_arn))
         # Cut and compared, not only cut: an ARN that ends before the name is no known beginning with that name.
-        if known is None or not arn.endswith(bare) or not identity.is_plain(bare):
+        if known is None or not arn.endswith(bare) or not (is_usual_domain(bare) or identity.is_plain(bare)):
             return None
-        if identity.check_name(record.policy_name) or record.problems or record.action != "put":
+        if not is_usual_name(name) and identity.check_name(name):
             return None
-        if record.extra and if_match_of(record.extra):
+        if record.problems or record.action != "put" or (record.extra and if_match_of(record.extra)):
             return None
-        return known[0], known[1], bare
+        return *known, bare
 
     # One record
 
@@ -419,7 +423,7 @@ class Checker:
             if len(self._places) >= _MAX_PLACES:
                 self._places.clear()
             key = (record.region, record.account, arn.removesuffix(name), is_arn)
-            self._places[key] = target, _place_of(target, *owner.places)
+            self._places[key] = target, _place_of(target, *owner.places), self._limit_of(target)
 
     def _fitted(self, text: str, is_json: bool, findings: Sequence[Finding]) -> tuple[str, list[Finding]]:
         """The document as it will be sent, and its findings with what is to be said of its size."""
@@ -466,17 +470,27 @@ class Checker:
     ) -> Checked:
         """The verdict on a record that is right by itself, beside the earlier ones."""
         is_put = action is Action.PUT
-        limit = self._limit if target.account and target.region else None
+        limit = self._limit_of(target)
         noted = self._note(number, record.line, key, record.policy_name, document, place, is_put, limit)
-        if noted is NEW and not self._changes:
-            return Checked(number, record, _VALID, None, _capped(findings) if findings else ())
         change = None
         if self._changes:
             digest = sha256(document.encode()).hexdigest()
             change = Change(number, record.line, target, sent_as, key, record.policy_name, action, document, digest)
-        if noted is not NEW and (noted.fate is not Fate.NEW or (is_put and noted.names > MAX_NAMES)):
-            return self._met(record, key, noted, Checked(number, record, _VALID, change), findings)
-        return Checked(number, record, _VALID, change, _capped(findings) if findings else ())
+        checked = Checked(number, record, _VALID, change, _capped(findings) if findings else ())
+        return checked if noted is NEW else self._judged(record, key, noted, checked, is_put, findings)
+
+    def _limit_of(self, target: Target) -> int | None:
+        """Names that an identity may have in a place that is known."""
+        return self._limit if target.account and target.region else None
+
+    def _judged(
+        self, record: Record, key: str, noted: Noted, checked: Checked, is_put: bool, findings: Sequence[Finding]
+    ) -> Checked:
+        """The verdict on a record of an identity that was there before."""
+        if noted.fate is not Fate.NEW or (is_put and noted.names > MAX_NAMES):
+            checked.findings = ()
+            return self._met(record, key, noted, checked, findings)
+        return checked
 
     def _met(self, record: Record, key: str, noted: Noted, checked: Checked, findings: Sequence[Finding]) -> Checked:
         """The verdict on a record that meets an earlier one, or comes as one too many."""

@@ -262,13 +262,13 @@ def test_the_quick_look_and_the_long_one_agree(domain: str, local: str) -> None:
 
 def test_what_is_usual_is_right() -> None:
     """Every short text of characters near the edges of the two quickest tests, against the rules proper."""
-    from batchpol.identity import _NAME, _faults_of_domain, _is_usual_domain, _is_usual_name
+    from batchpol.identity import _NAME, _faults_of_domain, is_usual_domain, is_usual_name
 
     usual = 0
     for text in map("".join, chain.from_iterable(product("a1.-_Aé\n", repeat=size) for size in range(6))):
-        usual += _is_usual_domain(text)
-        assert not (_is_usual_domain(text) and _faults_of_domain(text)), text
-        assert not (_is_usual_name(text) and not _NAME.fullmatch(text)), text
+        usual += is_usual_domain(text)
+        assert not (is_usual_domain(text) and _faults_of_domain(text)), text
+        assert not (is_usual_name(text) and not _NAME.fullmatch(text)), text
     assert usual == 46
     for text in (
         "a" * 62 + ".c",
@@ -281,8 +281,8 @@ def test_what_is_usual_is_right() -> None:
         "\u00b2",
         "Ⅷ",
     ):
-        assert not (_is_usual_domain(text) and _faults_of_domain(text)), text
-        assert not (_is_usual_name(text) and not _NAME.fullmatch(text)), text
+        assert not (is_usual_domain(text) and _faults_of_domain(text)), text
+        assert not (is_usual_name(text) and not _NAME.fullmatch(text)), text
 
 
 @given(st.text(max_size=300))

@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +44,7 @@ from batchpol.report import Summary, check_report, write_plan, write_report
 from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import Template
+from batchpol.stopping import Stoppable
 from batchpol.validation import Checked, Checker, Verdict
 from batchpol.version import __version__
 
@@ -205,7 +205,7 @@ class Result:
 Records = Iterable[Record] | AsyncIterable[Record]
 
 
-class Batch:
+class Batch(Stoppable):
     """One run of one batch; :meth:`run` once, :meth:`stop` from anywhere on its loop.
 
     Args:
@@ -231,6 +231,7 @@ class Batch:
         aws: Callable[[Connection], Aws] = Aws,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        super().__init__()
         self._records, self.options, self._observer = records, options, observer or Observer()
         self._name, self._columns, self._digest = name, columns, digest
         self._make_aws, self._wall = aws, wall
@@ -241,10 +242,8 @@ class Batch:
         self._ownership: dict[Target, Ownership] = {}
         self._entered: dict[Target, Ses] = {}
         self._sent: Counter[Status] = Counter()
-        self._stopped: tuple[str, int] | None = None
         self._lanes_stopped: list[str] = []
         self._failure: JournalError | None = None
-        self._scope, self._patience = anyio.CancelScope(), 0.0
         self._notes: list[str] = []
         self._begun = time.monotonic()
         self._run_id = uuid.uuid4().hex
@@ -291,26 +290,9 @@ class Batch:
                 await self._observer.ended()
                 return result
 
-    def stop(self, reason: str, exit_code: int) -> None:
-        """Ask for the end: what is under way is finished within :attr:`Options.drain` seconds. Idempotent."""
-        if self._stopped is None:
-            self._stopped = (reason, exit_code)
-            self._scope.deadline = anyio.current_time() + self._patience
-            for lane in self._lanes.values():
-                lane.stop()
-
-    def abandon(self) -> None:
-        """End now: what is under way stays without an answer (``unknown``); the journal still holds."""
-        self._scope.cancel()
-
-    @contextmanager
-    def _stoppable(self, patience: float) -> Iterator[None]:
-        """What :meth:`stop` cuts short after ``patience`` seconds, and :meth:`abandon` at once."""
-        with anyio.CancelScope() as self._scope:
-            self._patience = patience
-            if self._stopped is not None:
-                self._scope.deadline = anyio.current_time() + patience
-            yield
+    def _halt(self) -> None:
+        for lane in self._lanes.values():
+            lane.stop()
 
     def _never_begun(self) -> Result:
         """The result of a run that was stopped before it read anything."""

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "batchpol"
 
 FLOORS = {
     "version": 0, "model": 0, "errors": 0,
-    "index": 1, "identity": 1, "policy": 1, "grammar": 1, "comparison": 1, "jsontext": 1,
+    "index": 1, "identity": 1, "policy": 1, "grammar": 1, "comparison": 1, "jsontext": 1, "stopping": 1,
     "source": 2, "validation": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2, "retarget": 2,
     "access": 3, "reads": 3, "readback": 3, "intake": 3, "undo": 3, "records": 3,
     "lane": 4, "preflight": 4,

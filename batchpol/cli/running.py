@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from batchpol.cli.terminal import flush, tell
 from batchpol.errors import BatchpolError
@@ -19,6 +19,7 @@ from batchpol.errors import BatchpolError
 if TYPE_CHECKING:
     from batchpol.run import Observer, Options, Result
     from batchpol.source import Source
+    from batchpol.stopping import Stoppable
 
 Ended = TypeVar("Ended")
 
@@ -89,16 +90,6 @@ async def _run(
             digest=lambda: source.sha256,
         )
         return await attended(batch, batch.run, beside)
-
-
-class Stoppable(Protocol):
-    """What signals stop: a batch, or an export."""
-
-    def stop(self, reason: str, exit_code: int) -> None:
-        """Finish what is under way."""
-
-    def abandon(self) -> None:
-        """End now."""
 
 
 async def attended(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from batchpol.model import Severity, Target
 from batchpol.report import Replacement
 from batchpol.report.files import check_place
 from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.stopping import Stoppable
 
 FINISHED = "finished"
 
@@ -101,7 +101,7 @@ class Observer(Watch):
         """A target can be read no further, and why."""
 
 
-class Export:
+class Export(Stoppable):
     """One export; :meth:`run` once, :meth:`stop` from anywhere on its loop.
 
     Args:
@@ -123,13 +123,12 @@ class Export:
         deliver: Callable[[list[bytes]], Awaitable[None]] | None = None,
         aws: Callable[[Connection], Aws] = Aws,
     ) -> None:
+        super().__init__()
         self.options, self._observer, self._deliver, self._make_aws = options, observer or Observer(), deliver, aws
         self._identities = [_named(text) for text in options.scope.identities]
         self._lanes: dict[Target, _Lane] = {}
         self._regions: dict[str, Gates] = {}
         self._entering = anyio.Semaphore(ENTER_AT_ONCE)
-        self._stopped: tuple[str, int] | None = None
-        self._scope, self._patience = anyio.CancelScope(), 0.0
         self._synced = time.monotonic()
         self._delivered = deliver is None
         self._failure: JournalError | None = None
@@ -162,27 +161,10 @@ class Export:
         self._result.seconds = time.monotonic() - begun
         return self._result
 
-    def stop(self, reason: str, exit_code: int) -> None:
-        """Ask for the end: identities begun are finished within :attr:`Options.drain` seconds. Idempotent."""
-        if self._stopped is None:
-            self._stopped = reason, exit_code
-            self._scope.deadline = anyio.current_time() + self._patience
-            for lane in self._lanes.values():
-                if lane.reader is not None:
-                    lane.reader.halt()
-
-    def abandon(self) -> None:
-        """End now; what was read is kept all the same."""
-        self._scope.cancel()
-
-    @contextmanager
-    def _stoppable(self, patience: float) -> Iterator[None]:
-        """What :meth:`stop` cuts short after ``patience`` seconds, and :meth:`abandon` at once."""
-        with anyio.CancelScope() as self._scope:
-            self._patience = patience
-            if self._stopped is not None:
-                self._scope.deadline = anyio.current_time() + patience
-            yield
+    def _halt(self) -> None:
+        for lane in self._lanes.values():
+            if lane.reader is not None:
+                lane.reader.halt()
 
     # -- what to read ------------------------------------------------------------------------------------------
 

@@ -488,7 +488,6 @@ class Checker:
     ) -> Checked:
         """The verdict on a record of an identity that was there before."""
         if noted.fate is not Fate.NEW or (is_put and noted.names > MAX_NAMES):
-            checked.findings = ()
             return self._met(record, key, noted, checked, findings)
         return checked
 

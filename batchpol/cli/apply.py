@@ -92,20 +92,14 @@ def apply(
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
     from batchpol.source import open_source
 
-    if output not in ("text", "json"):
-        raise UsageError(f"--output is text or json, not {output!r}")
-    if sandbox and (endpoint_url or profile):
-        raise UsageError("--sandbox brings its own SES and account", hint="leave out --endpoint-url and --profile")
-    if expect_account is not None and not re.fullmatch(r"[0-9]{12}", expect_account):
-        raise UsageError(f"--expect-account is an account id of 12 digits, not {expect_account!r}")
+    _check_together(
+        output, expect_account, sandbox=sandbox, elsewhere=bool(endpoint_url or profile), blind=blind, prune=prune
+    )
     if not (yes or sandbox or dry_run):
         _check_can_ask(input)
     period, seconds = options.period_of(rate, higher_quota), _seconds(max_duration)
     most, share = _failures(max_failures)
     pruned = pruned_names(prune, prune_prefix)
-    if prune and blind:
-        hint = "leave --blind out: then what is deleted is in the journal, and undo brings it back"
-        raise UsageError("--prune deletes what is there, and with --blind no copy of it would be kept", hint=hint)
     stem = _stem(input)
     reserve_output(report or ())
     # Arguments and input first: AWS's libraries take most of a second to import.
@@ -155,6 +149,21 @@ def apply(
         result = run_batch(source, choices, screen, beside=screen.show_progress)
     print_result(result, output, screen.run)
     raise typer.Exit(result.exit_code)
+
+
+def _check_together(
+    output: str, expect_account: str | None, *, sandbox: bool, elsewhere: bool, blind: bool, prune: bool
+) -> None:
+    """Refuse options that mean nothing, or nothing good, beside each other."""
+    if output not in ("text", "json"):
+        raise UsageError(f"--output is text or json, not {output!r}")
+    if sandbox and elsewhere:
+        raise UsageError("--sandbox brings its own SES and account", hint="leave out --endpoint-url and --profile")
+    if expect_account is not None and not re.fullmatch(r"[0-9]{12}", expect_account):
+        raise UsageError(f"--expect-account is an account id of 12 digits, not {expect_account!r}")
+    if prune and blind:
+        hint = "leave --blind out: then what is deleted is in the journal, and undo brings it back"
+        raise UsageError("--prune deletes what is there, and with --blind no copy of it would be kept", hint=hint)
 
 
 def _harmless(arguments: list[str]) -> list[str]:

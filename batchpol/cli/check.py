@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchpol.cli import options
-from batchpol.cli.terminal import reserve_output, tell, visible, write
+from batchpol.cli.terminal import finding_line, reserve_output, tell, visible, write
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ EPILOG = (
 
 def validate(
     input: Annotated[
-        str | None, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin.")
+        str | None,
+        typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin (JSON Lines)."),
     ] = None,
     format: options.Format = None,
     policy_template: options.PolicyTemplate = None,
@@ -52,21 +53,12 @@ def validate(
         raise UsageError("there is no INPUT", hint="name a file, or - for standard input")
     from batchpol.check import check_input
     from batchpol.model import Target
-    from batchpol.source import RULES as SOURCE_RULES
-    from batchpol.validation import Checker
 
     if output not in ("text", "json"):
         raise UsageError(f"--output is text or json, not {output!r}")
     reserve_output([report] if report else [])
     target = Target(account or "", region or "")
-    checker = Checker(
-        target=target,
-        select=tuple(select or ()),
-        ignore=tuple(ignore or ()),
-        warnings_as_errors=warnings_as_errors,
-        changes=False,
-        also=SOURCE_RULES,
-    )
+    checker = options.checker_of(target, select, ignore, warnings_as_errors, changes=False)
     tally = check_input(
         input,
         checker,
@@ -85,10 +77,8 @@ def validate(
 
 
 def _show(output: str, record: Record, finding: Finding) -> None:
-    """One finding as a line, as linters print them; beside a JSON summary on standard error."""
-    where = f"{record.file or 'input'}:{record.line}"
-    text = f"{where}: {finding.severity}: {finding.text} [{finding.code} at {finding.where}]"
-    (tell if output == "json" else write)(visible(text))
+    """One finding; beside a JSON summary on standard error."""
+    (tell if output == "json" else write)(finding_line(record, finding))
 
 
 def _explain(code: str) -> None:

@@ -10,8 +10,10 @@ import typer
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
+    from batchpol.model import Target
     from batchpol.ses import Connection
     from batchpol.source import Template
+    from batchpol.validation import Checker
 
 Input = Annotated[
     str, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin (JSON Lines).")
@@ -82,6 +84,28 @@ def template_of(policy_template: Path | None, policy_name: str | None) -> Templa
     from batchpol.source import Template
 
     return Template.of(policy_template, policy_name)
+
+
+def checker_of(
+    target: Target,
+    select: list[str] | None,
+    ignore: list[str] | None,
+    warnings_as_errors: bool,
+    *,
+    changes: bool = True,
+) -> Checker:
+    """The rules of an offline command, by the options above; ``changes`` False for those who want verdicts only."""
+    from batchpol.source import RULES
+    from batchpol.validation import Checker
+
+    return Checker(
+        target=target,
+        select=tuple(select or ()),
+        ignore=tuple(ignore or ()),
+        warnings_as_errors=warnings_as_errors,
+        changes=changes,
+        also=RULES,
+    )
 
 
 def period_of(rate: float | None, higher_quota: bool) -> float:

@@ -10,7 +10,7 @@ import typer
 
 from batchpol.cli import options
 from batchpol.cli.output import Output, check_output, write_lines
-from batchpol.cli.terminal import tell, visible
+from batchpol.cli.terminal import finding_line, tell, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batchpol.model import Finding, Record
     from batchpol.retarget import Move
     from batchpol.source import Template
+    from batchpol.validation import Checker
 
 RENDER_EPILOG = (
     "Example:\n"
@@ -51,18 +52,10 @@ def render(
 ) -> None:
     """Write the records that apply would send, as JSON Lines, for review; nothing is sent."""
     from batchpol.model import Target
-    from batchpol.source import RULES as SOURCE_RULES
-    from batchpol.validation import Checker
 
     template = options.template_of(policy_template, policy_name)
     target = Target(account or "", region or "")
-    checker = Checker(
-        target=target,
-        select=tuple(select or ()),
-        ignore=tuple(ignore or ()),
-        warnings_as_errors=warnings_as_errors,
-        also=SOURCE_RULES,
-    )
+    checker = options.checker_of(target, select, ignore, warnings_as_errors)
     change = template.filler(target) if template else _as_it_is
     _rewrite(input, format, template, change, checker, output, quiet=quiet)
 
@@ -107,16 +100,15 @@ def _rewrite(
     format: str | None,
     template: Template | None,
     change: Callable[[Record], Record],
-    checker: object,
+    checker: Checker,
     output: str,
     *,
     quiet: bool,
 ) -> None:
     from batchpol.rewrite import rewrite
     from batchpol.source import open_source
-    from batchpol.validation import Checker, Verdict
+    from batchpol.validation import Verdict
 
-    assert isinstance(checker, Checker)
     if input != "-":
         check_output(output, Path(input), "the input")
     counts: Counter[Verdict] = Counter()
@@ -144,9 +136,7 @@ def _tell_errors(record: Record, finding: Finding) -> None:
 
 
 def _tell(record: Record, finding: Finding) -> None:
-    hint = f" ({finding.hint})" if finding.hint else ""
-    where = f"{record.file or 'input'}:{record.line}"
-    tell(visible(f"{where}: {finding.severity}: {finding.message}{hint} [{finding.code} at {finding.where}]"))
+    tell(finding_line(record, finding))
 
 
 def _moved(move: Move, record: Record, *, quiet: bool) -> Record:

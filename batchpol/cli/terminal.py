@@ -9,12 +9,15 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from batchpol.cli import log
 from batchpol.errors import BatchpolError, JournalUnwritable, SesError, UsageError
+
+if TYPE_CHECKING:
+    from batchpol.model import Finding, Record
 
 _CLICK = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -121,6 +124,12 @@ def _give_up_output(error: OSError) -> None:
 def _close_output() -> None:
     # The buffer keeps what it could not write and would fail again at the end of the process.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def finding_line(record: Record, finding: Finding) -> str:
+    """One finding as a line, as linters print them."""
+    where = f"{record.file or 'input'}:{record.line}"
+    return visible(f"{where}: {finding.severity}: {finding.text} [{finding.code} at {finding.where}]")
 
 
 def duration(seconds: float) -> str:

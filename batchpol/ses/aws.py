@@ -162,7 +162,7 @@ class Aws:
         if self.connection.endpoint_url is not None:
             return self.connection.endpoint_url
         try:
-            return elsewhere(await self._open("ses", region))
+            return elsewhere(await self._client("ses", region))
         except Exception as error:
             raise translate(error, sent=False) from error
 

@@ -13,6 +13,7 @@ from batchpol.version import __version__
 
 if TYPE_CHECKING:
     from batchpol.api import apply, plan, stream, validate
+    from batchpol.batch.batch import Result
     from batchpol.errors import (
         BatchpolError,
         InputError,
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
     )
     from batchpol.model import Change, Finding, Outcome, Record, Severity, Status, Target
     from batchpol.report import Summary
-    from batchpol.run import Result
 
 _HOME = {
     "api": ("apply", "plan", "stream", "validate"),
     "errors": ("BatchpolError", "InputError", "JournalError", "SesError", "UsageError"),
     "model": ("Change", "Finding", "Outcome", "Record", "Severity", "Status", "Target"),
     "report": ("Summary",),
-    "run": ("Result",),
+    "batch.batch": ("Result",),
 }
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The coroutine API: the same batch as the command's, inside a service's own event loop (floor 6).
+"""The coroutine API: the same batch as the command's, inside a service's own event loop.
 
 It prints nothing, installs no signal handler, holds no global state, and leaves no task and no connection behind,
 however it ends.
@@ -19,13 +19,14 @@ from typing import Any, TypedDict, Unpack, cast
 
 import anyio.to_thread
 
+from batchpol.batch.batch import Batch, Observer, Options, Preview, Result, Threshold
 from batchpol.errors import AccessRefused, UsageError
-from batchpol.lane import Conduct, Persistence
 from batchpol.model import Outcome, Record, Status, Target
-from batchpol.run import Batch, Observer, Options, Preview, Result, Threshold
+from batchpol.rewriting.template import Template, open_input
+from batchpol.sending.lane import Conduct, Persistence
 from batchpol.ses import Aws, Caller, Connection, Ses, adopt, discretion, elsewhere
 from batchpol.source import RULES as SOURCE_RULES
-from batchpol.source import Template, as_record, open_source
+from batchpol.source import as_record
 from batchpol.validation import Checked, Checker
 
 AT_ONCE = 500
@@ -253,7 +254,7 @@ async def _opened(
     """The records of any input, and what a journal says of it."""
     named = template is None or template.name is None
     if isinstance(records, str | os.PathLike):
-        with open_source(records, template=template) as source:
+        with open_input(records, template=template) as source:
             yield source, {"name": source.name, "columns": lambda: source.columns, "digest": lambda: source.sha256}
     elif isinstance(records, AsyncIterable):
         async with aclosing(_converted(records, named)) as converted:

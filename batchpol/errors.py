@@ -1,4 +1,4 @@
-"""Every error of batchpol, one tree, ordered by what the caller can do (floor 0: standard library only).
+"""Every error of batchpol, one tree, ordered by what the caller can do.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The words of the project as types: record, finding, target, change, outcome (floor 0: standard library and msgspec).
+"""The words of the project as types: record, finding, target, change, outcome.
 
 Nothing here knows files, clocks, AWS or asyncio. Every other module speaks in these types.
 """

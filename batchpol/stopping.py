@@ -1,4 +1,4 @@
-"""What can be asked to end: within a bound of its own, or at once (floor 1)."""
+"""What can be asked to end: within a bound of its own, or at once."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import pytest
+from hypothesis import settings
 
 try:
     import uvloop
@@ -13,6 +14,10 @@ except ImportError:
     uvloop = None
 
 pytest_plugins = ["batchpol.testing"]
+
+# As often as usual, but not by the wall clock, which other processes share.
+settings.register_profile("batchpol", deadline=None)
+settings.load_profile("batchpol")
 
 
 def pytest_configure(config: pytest.Config) -> None:

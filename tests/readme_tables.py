@@ -16,7 +16,7 @@ import typer
 from aiobotocore.session import get_session
 
 import batchpol
-from batchpol.check import RULES
+from batchpol.batch.check import RULES
 from batchpol.cli import app
 from batchpol.model import Status
 from batchpol.sandbox import FAULTS, Sandbox, SandboxOptions

@@ -11,27 +11,27 @@ PACKAGE = Path(__file__).parent.parent / "batchpol"
 
 FLOORS = {
     "version": 0, "model": 0, "errors": 0,
-    "index": 1, "identity": 1, "policy": 1, "grammar": 1, "comparison": 1, "jsontext": 1, "stopping": 1,
-    "source": 2, "validation": 2, "gate": 2, "line": 2, "commit": 2, "ses": 2, "journal": 2, "report": 2, "retarget": 2,
-    "access": 3, "reads": 3, "readback": 3, "intake": 3, "undo": 3, "records": 3,
-    "lane": 4, "preflight": 4,
-    "run": 5, "check": 5, "rewrite": 5, "export": 5,
-    "cli": 6, "api": 6,
-    "__init__": 7, "__main__": 7, "sandbox": 7, "testing": 8,
+    "files": 1, "keyindex": 1, "stopping": 1,
+    "source": 2, "identity": 2, "policy": 2, "ses": 2,
+    "validation": 3, "journal": 3, "report": 3,
+    "sending": 4, "rewriting": 4,
+    "batch": 5, "export": 5,
+    "cli": 6, "api": 6, "sandbox": 6,
+    "__init__": 7, "__main__": 7, "testing": 7,
 }  # fmt: skip
 
 FOREIGN = {
     "aiobotocore": {"ses"},
     "botocore": {"ses"},
-    "aiolimiter": {"gate"},
+    "aiolimiter": {"sending"},
     "typer": {"cli"},
     "aiohttp": {"ses", "sandbox"},
     "asyncio": {"sandbox", "testing", "api"},
 }
 """What may be imported in these modules only."""
 
-EXCEPTIONS = {("cli", "sandbox"), ("__main__", "cli")}
-"""The CLI's ``--sandbox``, and nothing else, reaches up."""
+EXCEPTIONS = {("cli", "sandbox")}
+"""The CLI's ``--sandbox``, and nothing else, reaches across its floor."""
 
 
 def module_of(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from batchpol.check import RULES
+from batchpol.batch.check import RULES
 from tests.readme_commands import README, commands, main_command
 from tests.readme_tables import TABLES, filled
 

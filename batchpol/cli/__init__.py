@@ -1,30 +1,21 @@
-"""The command line: arguments, terminal, signals, exit codes (floor 6).
+"""The command line: arguments, terminal, signals, exit codes.
 
 What a command needs is imported when the command runs, so that ``--help`` answers at once.
 
-``apply``  records in, one a second to SES, a report out
-``check``  ``validate``: the first pass alone, offline
-``plan``   ``plan`` and ``undo``: know before you write, and the way back
-``export`` ``export``: what is there, as an input (``exporting``: what people see of it)
-``rewrite`` ``render`` and ``retarget``: from one input to another, offline
-``book``   ``status`` and ``report``: what a journal says
-=======
 ============ ============================================================
 ``apply``    records in, one a second to SES, a report out
-``check``    ``validate``: the first pass alone, offline
+``validate`` the first pass alone, offline
 ``plan``     ``plan`` and ``undo``: know before you write, and the way back
-``export``   ``export``: what is there, as an input (``exporting``: what people see of it)
+``export``   what is there, as an input
 ``rewrite``  ``render`` and ``retarget``: from one input to another, offline
 ``book``     ``status`` and ``report``: what a journal says
-``embedded`` ``sandbox``: the embedded SES for any client
+``sandbox``  the embedded SES for any client
 ``command``  what all commands share: help under headings, ``--config``, ``--log-format``
 ``config``   defaults of options from a TOML file
 ``options``  options that several commands have
 ``output``   where commands write the input of the next one
 ``running``  an event loop for a batch, signals, the end of the process
-``screen``   what people see of a run; ``progress`` draws the lanes, ``question`` asks, ``ending`` sums up
-``events``   the same run as JSON; ``log`` writes one event
-``terminal`` lines, errors, exit codes of errors
+``screen``   what people see
 ============ ============================================================
 """
 
@@ -36,10 +27,11 @@ from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import apply, book, check, embedded, export, log, plan, rewrite
+from batchpol.cli import apply, book, export, plan, rewrite, sandbox, validate
 from batchpol.cli.command import Command, Group, State
 from batchpol.cli.running import leave
-from batchpol.cli.terminal import complain, exit_code_of, open_standard_streams, say_misuse
+from batchpol.cli.screen import log
+from batchpol.cli.screen.terminal import complain, exit_code_of, open_standard_streams, say_misuse
 from batchpol.errors import BatchpolError
 from batchpol.version import __version__
 
@@ -56,7 +48,7 @@ app = typer.Typer(
 )
 for name, call, epilog, short in (
     ("apply", apply.apply, apply.EPILOG, "Put the policies of INPUT, one a second; a row for each."),
-    ("validate", check.validate, check.EPILOG, "Check every record of INPUT, offline."),
+    ("validate", validate.validate, validate.EPILOG, "Check every record of INPUT, offline."),
     ("plan", plan.plan, plan.PLAN_EPILOG, "Show what apply would do. Never writes."),
     ("undo", plan.undo, plan.UNDO_EPILOG, "Write an input that restores what runs replaced."),
     ("export", export.export, export.EPILOG, "Write what is there, as an input for apply."),
@@ -64,7 +56,7 @@ for name, call, epilog, short in (
     ("retarget", rewrite.retarget, rewrite.RETARGET_EPILOG, "Move records to another account or Region; offline."),
     ("status", book.status, book.STATUS_EPILOG, "Say how far a run is, and what to do next."),
     ("report", book.report, book.REPORT_EPILOG, "Write the report of a journal again."),
-    ("sandbox", embedded.sandbox, embedded.EPILOG, "Run the embedded SES for any client."),
+    ("sandbox", sandbox.sandbox, sandbox.EPILOG, "Run the embedded SES for any client."),
 ):
     app.command(name, cls=Command, short_help=short, epilog=epilog)(call)
 

@@ -1,4 +1,4 @@
-"""``batchpol apply``: arguments to one call of :mod:`batchpol.run`, and its result to an exit code."""
+"""``batchpol apply``: arguments to one call of :mod:`batchpol.batch.batch`, and its result to an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from batchpol.cli import options
 from batchpol.cli.running import importing, run_batch
-from batchpol.cli.terminal import reserve_output
+from batchpol.cli.screen.terminal import reserve_output
 from batchpol.errors import UsageError
 
 EPILOG = (
@@ -90,7 +90,7 @@ def apply(
     debug: options.Debug = False,
 ) -> None:
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
-    from batchpol.source import open_source
+    from batchpol.rewriting.template import open_input
 
     _check_together(
         output, expect_account, sandbox=sandbox, elsewhere=bool(endpoint_url or profile), blind=blind, prune=prune
@@ -104,13 +104,13 @@ def apply(
     reserve_output(report or ())
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = options.template_of(policy_template, policy_name)
-    with open_source(input, format=format, template=template) as source:
+    with open_input(input, format=format, template=template) as source:
         with importing():
-            from batchpol.cli.ending import print_result
-            from batchpol.cli.question import ask
-            from batchpol.cli.screen import observer_of
-            from batchpol.lane import Conduct, Persistence
-            from batchpol.run import Options, Threshold
+            from batchpol.batch.batch import Options, Threshold
+            from batchpol.cli.screen.ending import print_result
+            from batchpol.cli.screen.live import observer_of
+            from batchpol.cli.screen.question import ask
+            from batchpol.sending.lane import Conduct, Persistence
 
         choices = Options(
             connection=options.connection_of(profile, region, endpoint_url, role_arn, external_id),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from batchpol.cli.terminal import duration, reserve_output, tell, visible, write
+from batchpol.cli.screen.terminal import duration, reserve_output, tell, visible, write
 from batchpol.errors import UsageError
 from batchpol.model import Status, did_you_mean
 

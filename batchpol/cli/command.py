@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from batchpol.cli import log
+from batchpol.cli.screen import log
 
 GROUPS = {
     "Input": ("--format", "--policy-template", "--policy-name", "--limit"),

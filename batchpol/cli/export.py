@@ -13,7 +13,7 @@ import typer
 from batchpol.cli import options
 from batchpol.cli.output import Output, check_output
 from batchpol.cli.running import attended, importing, on_loop
-from batchpol.cli.terminal import duration, tell, visible, write_bytes
+from batchpol.cli.screen.terminal import duration, tell, visible, write_bytes
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ async def _export(choices: Options, quiet: bool) -> int:
     """Run the export to its end, and say how it ended."""
     import anyio.to_thread
 
-    from batchpol.cli.exporting import Screen
+    from batchpol.cli.screen.exporting import Screen
     from batchpol.export import Export
 
     screen = Screen(choices, quiet=quiet)

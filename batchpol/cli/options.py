@@ -11,8 +11,8 @@ from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
     from batchpol.model import Target
+    from batchpol.rewriting.template import Template
     from batchpol.ses import Connection
-    from batchpol.source import Template
     from batchpol.validation import Checker
 
 Input = Annotated[
@@ -81,7 +81,7 @@ def template_of(policy_template: Path | None, policy_name: str | None) -> Templa
     """What makes the policies or names of records that have none, by the options above."""
     if policy_template is None and policy_name is None:
         return None
-    from batchpol.source import Template
+    from batchpol.rewriting.template import Template
 
     return Template.of(policy_template, policy_name)
 

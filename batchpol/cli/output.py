@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from batchpol.cli.terminal import print_lines
+from batchpol.cli.screen.terminal import print_lines
 from batchpol.errors import UsageError
 
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines; - is stdout.")]
@@ -34,7 +34,7 @@ def write_lines(lines: Iterable[bytes], output: str) -> None:
     Raises:
         UsageError, BatchpolError: it cannot be written.
     """
-    from batchpol.report import Replacement
+    from batchpol.files import Replacement
 
     if output == "-":
         print_lines(lines)

@@ -14,13 +14,13 @@ from batchpol.cli import options
 from batchpol.cli.apply import pruned_names
 from batchpol.cli.output import Output, check_output, write_lines
 from batchpol.cli.running import importing, run_batch
-from batchpol.cli.terminal import duration, reserve_output, tell, visible, write
+from batchpol.cli.screen.terminal import duration, reserve_output, tell, visible, write
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
-    from batchpol.comparison import Effect
+    from batchpol.batch.batch import Observer, Preview, Result
     from batchpol.model import Change, Outcome, Target
-    from batchpol.run import Observer, Preview, Result
+    from batchpol.policy.comparison import Effect
 
 PLAN_EPILOG = (
     "Example:\n"
@@ -68,7 +68,7 @@ def plan(
 ) -> None:
     """Show what apply would do to what is there: create, update, unchanged, delete. Never writes."""
     from batchpol.report import is_json_lines
-    from batchpol.source import open_source
+    from batchpol.rewriting.template import open_input
 
     if report is not None and not is_json_lines(report):
         raise UsageError(f"a plan's report is JSON Lines: {report}", hint="let its name end in .jsonl")
@@ -76,10 +76,10 @@ def plan(
     period, pruned = options.period_of(rate, higher_quota), pruned_names(prune, prune_prefix)
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = options.template_of(policy_template, policy_name)
-    with open_source(input, format=format, template=template) as source:
+    with open_input(input, format=format, template=template) as source:
         with importing():
-            from batchpol.lane import Conduct
-            from batchpol.run import Options
+            from batchpol.batch.batch import Options
+            from batchpol.sending.lane import Conduct
 
         choices = Options(
             connection=options.connection_of(profile, region, endpoint_url, role_arn, external_id),
@@ -145,10 +145,10 @@ def _end(result: Result, tally: Tally, period: float) -> None:
 
 def _shown(tally: Tally, *, diff: bool) -> Observer:
     """Shows each comparison as it is made, and counts the effects."""
-    from batchpol.comparison import Effect, changed_paths
-    from batchpol.comparison import diff as difference
+    from batchpol.batch.batch import Observer
     from batchpol.model import Severity, Status, Target
-    from batchpol.run import Observer
+    from batchpol.policy.comparison import Effect, changed_paths
+    from batchpol.policy.comparison import diff as difference
 
     class Shown(Observer):
         def __init__(self) -> None:
@@ -201,7 +201,7 @@ def undo(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
-    from batchpol.undo import Undone, undo_records
+    from batchpol.rewriting.undo import Undone, undo_records
 
     check_output(output, journal, "the journal")
     tally = Undone()

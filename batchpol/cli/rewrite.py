@@ -10,14 +10,14 @@ import typer
 
 from batchpol.cli import options
 from batchpol.cli.output import Output, check_output, write_lines
-from batchpol.cli.terminal import finding_line, tell, visible
+from batchpol.cli.screen.terminal import finding_line, tell, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batchpol.model import Finding, Record
-    from batchpol.retarget import Move
-    from batchpol.source import Template
+    from batchpol.rewriting.retarget import Move
+    from batchpol.rewriting.template import Template
     from batchpol.validation import Checker
 
 RENDER_EPILOG = (
@@ -82,7 +82,7 @@ def retarget(
     """Move records to another account or Region: Resource becomes the identity's ARN there, all else stays as it is."""
     from msgspec.structs import replace
 
-    from batchpol.retarget import Move
+    from batchpol.rewriting.retarget import Move
     from batchpol.validation import Checker
 
     move = Move.of(to_account, to_region, pairs or (), principals=principals, conditions=conditions)
@@ -105,14 +105,14 @@ def _rewrite(
     *,
     quiet: bool,
 ) -> None:
-    from batchpol.rewrite import rewrite
-    from batchpol.source import open_source
+    from batchpol.rewriting.rewrite import rewrite
+    from batchpol.rewriting.template import open_input
     from batchpol.validation import Verdict
 
     if input != "-":
         check_output(output, Path(input), "the input")
     counts: Counter[Verdict] = Counter()
-    with open_source(input, format=format, template=template, digest=False) as source:
+    with open_input(input, format=format, template=template, digest=False) as source:
         for note in source.notes:
             tell(f"note: {visible(note)}")
         lines = rewrite(source, change, checker, found=_tell_errors if quiet else _tell, counts=counts)

@@ -13,11 +13,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from batchpol.cli.terminal import flush, tell
+from batchpol.cli.screen.terminal import flush, tell
 from batchpol.errors import BatchpolError
 
 if TYPE_CHECKING:
-    from batchpol.run import Observer, Options, Result
+    from batchpol.batch.batch import Observer, Options, Result
     from batchpol.source import Source
     from batchpol.stopping import Stoppable
 
@@ -60,7 +60,7 @@ def run_batch(
         beside: runs as long as the batch does (progress, say).
 
     Raises:
-        BatchpolError: as :meth:`batchpol.run.Batch.run` does.
+        BatchpolError: as :meth:`batchpol.batch.batch.Batch.run` does.
     """
     return on_loop(partial(_run, source, options, observer, beside))
 
@@ -76,7 +76,7 @@ def on_loop(run: Callable[[], Coroutine[Any, Any, Ended]]) -> Ended:
 async def _run(
     source: Source, options: Options, observer: Observer, beside: Callable[[], Coroutine[Any, Any, None]] | None
 ) -> Result:
-    from batchpol.run import Batch
+    from batchpol.batch.batch import Batch
 
     async with AsyncExitStack() as stack:
         if options.sandbox:

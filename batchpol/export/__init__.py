@@ -1,4 +1,4 @@
-"""An export: every identity policy of one or more targets, as JSON Lines that ``apply`` takes back (floor 5).
+"""An export: every identity policy of one or more targets, as JSON Lines that ``apply`` takes back.
 
 ========== =====================================================================================
 ``book``   what was read so far, beside the output, so that the same command goes on
@@ -7,8 +7,8 @@
 ========== =====================================================================================
 """
 
-from batchpol.export.book import Book, Header
+from batchpol.export.export import Export, Observer, Options, Result, Scope
+from batchpol.export.partial import Book, Header
 from batchpol.export.target import TargetReader, Watch
-from batchpol.export.whole import Export, Observer, Options, Result, Scope
 
 __all__ = ["Book", "Export", "Header", "Observer", "Options", "Result", "Scope", "TargetReader", "Watch"]

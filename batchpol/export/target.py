@@ -13,11 +13,11 @@ import anyio
 import msgspec
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled
-from batchpol.gate import Gate, Gates, Passage
-from batchpol.lane import BUSY_PATIENCE, DENIED, Persistence
 from batchpol.model import Target
-from batchpol.reads import Reads, tell_gate
-from batchpol.records import embedded
+from batchpol.rewriting.lines import embedded
+from batchpol.sending.gate import Gate, Gates, Passage
+from batchpol.sending.lane import BUSY_PATIENCE, DENIED, Persistence
+from batchpol.sending.reads import Reads, tell_gate
 from batchpol.ses import EXPIRED, READS_AT_ONCE, Ses
 
 Answer = TypeVar("Answer")

@@ -1,4 +1,4 @@
-"""The book of truth: an append-only JSON Lines file from which progress, resume and the report are read (floor 2).
+"""The book of truth: an append-only JSON Lines file from which progress, resume and the report are read.
 
 Knows bytes, fsync, locking and its own format version; nothing of SES, of asyncio or of reports.
 
@@ -17,7 +17,6 @@ may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``
 
 from __future__ import annotations
 
-from batchpol.journal.book import Journal, is_held, latest, outcomes, read, read_entry, scan, sends, set_aside
 from batchpol.journal.entries import (
     FINISHED,
     FORMAT,
@@ -34,6 +33,7 @@ from batchpol.journal.entries import (
     outcome_entry,
 )
 from batchpol.journal.history import Fate, History
+from batchpol.journal.journal import Journal, is_held, latest, outcomes, read, read_entry, scan, sends, set_aside
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
 from batchpol.journal.sends import Sent
 

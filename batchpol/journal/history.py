@@ -11,10 +11,10 @@ from typing import Annotated, NamedTuple, cast
 
 import msgspec
 
-from batchpol.index import KeyIndex, key_of
 from batchpol.journal.chain import Chain
 from batchpol.journal.entries import FINISHED, End, Planned, Run
 from batchpol.journal.section import CODE_OF, STATUSES
+from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Status, Target
 
 

@@ -1,4 +1,4 @@
-"""A parsed policy document against the rules of SES and of IAM's grammar (floor 1).
+"""A parsed policy document against the rules of SES and of IAM's grammar.
 
 One module an element; each rule stands as data beside the function that applies it. Knows nothing of records, of
 the document's text or of the identity: whether a Resource is the identity's own ARN is the caller's to say.

@@ -1,4 +1,4 @@
-"""What people and scripts read of a run: reports as CSV, JSON Lines and HTML, findings, the summary (floor 2).
+"""What people and scripts read of a run: reports as CSV, JSON Lines and HTML, findings, the summary.
 
 Knows outcomes and their renderings; not where outcomes come from.
 
@@ -16,7 +16,7 @@ Knows outcomes and their renderings; not where outcomes come from.
 
 from __future__ import annotations
 
-from batchpol.report.files import Replacement
+from batchpol.files import Replacement
 from batchpol.report.findings import FindingsReport
 from batchpol.report.planned import write_plan
 from batchpol.report.rows import COLUMNS

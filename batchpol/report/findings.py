@@ -11,8 +11,8 @@ from typing import Any, Self
 import msgspec
 
 from batchpol.errors import UsageError
+from batchpol.files import Replacement
 from batchpol.model import Finding
-from batchpol.report.files import Replacement
 from batchpol.report.rows import finding_object
 from batchpol.report.write import is_json_lines, json_line
 

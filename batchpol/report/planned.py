@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from batchpol.files import Replacement
 from batchpol.model import Outcome, Status
-from batchpol.report.files import Replacement
 from batchpol.report.rows import finding_object, reason
 from batchpol.report.write import json_line
 

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from batchpol.errors import UsageError
+from batchpol.files import STANDARD_OUTPUT, Replacement, check_place
 from batchpol.model import Outcome, Status
-from batchpol.report.files import STANDARD_OUTPUT, Replacement, check_place
 from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, extra_name, finding_object, neutral, values
 
 Sent = tuple[str, str, str, int]

@@ -1,4 +1,4 @@
-"""The embedded SES: a server on loopback that speaks the real SES Query protocol, and STS's (floor 6).
+"""The embedded SES: a server on loopback that speaks the real SES Query protocol, and STS's.
 
 boto3, the AWS CLI and any other client drive it unchanged. It is a double that refuses what SES refuses,
 enforces SES's limits at its own door, writes down every arrival, and misbehaves where it is asked to.

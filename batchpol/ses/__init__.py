@@ -1,4 +1,4 @@
-"""SES and STS through aiobotocore: the one border to AWS (floor 2).
+"""SES and STS through aiobotocore: the one border to AWS.
 
 The only package that imports aiobotocore and botocore: untyped values and foreign exceptions stop here. botocore's
 own retries are off for SES (``total_max_attempts=1``), so that one call is one attempt; trying again is the lane's

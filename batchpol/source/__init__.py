@@ -1,4 +1,4 @@
-"""Reading the input: CSV, TSV and JSON Lines, plain or gzip, from a file or standard input (floor 2).
+"""Reading the input: CSV, TSV and JSON Lines, plain or gzip, from a file or standard input.
 
 Knows file formats, encodings, compression and line numbers; nothing of what a valid policy is. What is wrong with
 one record becomes that record's problem and the rest go on; what makes the whole input unusable is an
@@ -12,7 +12,6 @@ one record becomes that record's problem and the rest go on; what makes the whol
 ``jsonlines``  lines to records: JSON Lines
 ``policyfile`` ``file://`` policies beside the input
 ``mapping``    records from a program
-``template``   policies and names made from the columns of a record
 ``opening``    which of them a path wants, and what is no input at all
 ============== ===================================================================================
 """
@@ -23,6 +22,5 @@ from batchpol.source.jsonlines import ORIGIN
 from batchpol.source.mapping import as_record
 from batchpol.source.opening import FORMATS, Source, open_source
 from batchpol.source.rules import RULES
-from batchpol.source.template import Template
 
-__all__ = ["FORMATS", "ORIGIN", "RULES", "Source", "Template", "as_record", "open_source"]
+__all__ = ["FORMATS", "ORIGIN", "RULES", "Source", "as_record", "open_source"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import io
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any, Final, Self
 
 from batchpol.errors import InputError
 from batchpol.model import Record, shown
+from batchpol.source.fields import Layout
 from batchpol.source.jsonlines import JsonLines
 from batchpol.source.policyfile import PolicyFiles
 from batchpol.source.stream import GZIP_MAGIC, Counted, Damage, Gunzip, bounded_lines
 from batchpol.source.table import Table
-from batchpol.source.template import Template
 
 FORMATS: Final = ("csv", "tsv", "jsonl")
 PIPED: Final = "jsonl"
@@ -50,21 +49,17 @@ class Source:
     """One input being read: an iterator of records, once through, and a context manager.
 
     ``name`` is the input as messages call it; ``format`` one of :data:`FORMATS`; ``columns`` the extra columns of
-    a table's header, in order (none for JSON Lines); ``notes`` what the user should be told about how it is read;
-    ``total_bytes`` the file's size, or None where it is not known beforehand.
+    a table's header, in order (none for JSON Lines), and ``layout`` that header (None for JSON Lines); ``notes``
+    what the user should be told about how it is read.
     """
 
-    def __init__(self, name: str, format: str, raw: Counted, size: int | None, reader: Table | JsonLines) -> None:
-        self.name, self.format, self.total_bytes = name, format, size
+    def __init__(self, name: str, format: str, raw: Counted, reader: Table | JsonLines) -> None:
+        self.name, self.format = name, format
         self.columns: tuple[str, ...] = reader.columns
+        self.layout: Layout | None = reader.layout if isinstance(reader, Table) else None
         self.notes: list[str] = reader.notes
         self._raw = raw
         self._records = iter(reader)
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes read so far, as they are on disk (compressed ones count as such)."""
-        return self._raw.count
 
     @property
     def sha256(self) -> str:
@@ -94,7 +89,8 @@ def open_source(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
-    template: Template | None = None,
+    policy_required: bool = True,
+    name_required: bool = True,
     max_bytes: int = MAX_UNPACKED,
     digest: bool = True,
 ) -> Source:
@@ -103,8 +99,8 @@ def open_source(
     Args:
         path: a file, or ``-`` for standard input.
         format: ``csv``, ``tsv`` or ``jsonl``; by default the file's suffix says it; standard input is JSON Lines.
-        template: what makes the policies or names of records that have none, so that a table needs no such column.
-            It is only checked against a table's header here; whoever knows the run's target fills it.
+        policy_required, name_required: whether records need a policy and a name of their own (not where a template
+            makes them).
         max_bytes: most bytes that a compressed input may unpack to; what follows is not read.
         digest: compute :attr:`Source.sha256` on the way, which takes a sixth of the time.
 
@@ -116,28 +112,35 @@ def open_source(
         raise InputError(f"{shown(format)} is no format of input", hint=f"give one of {', '.join(FORMATS)}")
     if name == "-":
         format, name = format or PIPED, "standard input"
-        raw, size = _open_stdin(name, digest), None
+        raw = _open_stdin(name, digest)
         folder = "."
     else:
-        raw, size = _open_file(name, digest)
+        raw = _open_file(name, digest)
         folder = str(Path(name).parent)
     try:
         format = format or _format_of(name)
-        reader = _reader(raw, name, format, PolicyFiles(folder), template or Template(), max_bytes)
+        lines = bounded_lines(_unpacked(raw, name, max_bytes))
+        policies = PolicyFiles(folder)
+        reader: Table | JsonLines
+        if format == "jsonl":
+            reader = JsonLines(lines, file=name, policies=policies, name_required=name_required)
+        else:
+            reader = Table(
+                lines,
+                delimiter="\t" if format == "tsv" else ",",
+                file=name,
+                policies=policies,
+                policy_required=policy_required,
+                name_required=name_required,
+            )
     except BaseException:
         raw.close()
         raise
-    return Source(name, format, raw, size, reader)
+    return Source(name, format, raw, reader)
 
 
-def _reader(
-    raw: Counted,
-    name: str,
-    format: str,
-    policies: PolicyFiles,
-    template: Template,
-    max_bytes: int,
-) -> Table | JsonLines:
+def _unpacked(raw: Counted, name: str, max_bytes: int) -> io.BufferedReader[io.RawIOBase]:
+    """The input's bytes, of which the first ones are text."""
     packed = raw.head(_SNIFF).startswith(GZIP_MAGIC)
     if name.casefold().endswith(".gz") and not packed:
         raise InputError(f"{name} is not compressed with gzip", hint="take the .gz off its name, or compress it")
@@ -147,20 +150,7 @@ def _reader(
         _check_text(name, stream.peek(_SNIFF)[:_SNIFF])
     except Damage as damage:
         raise InputError(f"{name}: {damage}", hint="get a whole copy of the file") from damage
-    lines = bounded_lines(stream)
-    if format == "jsonl":
-        return JsonLines(lines, file=name, policies=policies, name_required=template.name is None)
-    table = Table(
-        lines,
-        delimiter="\t" if format == "tsv" else ",",
-        file=name,
-        policies=policies,
-        policy_required=template.document is None,
-        name_required=template.name is None,
-    )
-    template.check(table.columns)
-    table.notes += template.doubts(table.layout)
-    return table
+    return stream
 
 
 def _format_of(name: str) -> str:
@@ -181,7 +171,7 @@ def _format_of(name: str) -> str:
     return _SUFFIXES[path.suffix]
 
 
-def _open_file(name: str, digest: bool) -> tuple[Counted, int | None]:
+def _open_file(name: str, digest: bool) -> Counted:
     try:
         file = io.FileIO(name)
     except IsADirectoryError as error:
@@ -194,9 +184,7 @@ def _open_file(name: str, digest: bool) -> tuple[Counted, int | None]:
         raise InputError(f"{name} may not be read by this user", hint="change its permissions or its owner") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{shown(name)} cannot be opened: {error}") from error
-    found = os.fstat(file.fileno())
-    raw = Counted(file.readinto, name, digest=digest, shut=file.close)
-    return raw, found.st_size if stat.S_ISREG(found.st_mode) else None
+    return Counted(file.readinto, name, digest=digest, shut=file.close)
 
 
 def _open_stdin(name: str, digest: bool) -> Counted:

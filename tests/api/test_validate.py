@@ -41,7 +41,6 @@ async def test_records_of_every_kind(tmp_path: Path, ses_sandbox: Sandbox) -> No
         assert [it.status for it in checked] == VERDICTS
         assert [it.change is not None for it in checked] == [verdict == "valid" for verdict in VERDICTS]
         assert checked[3].findings[-1].code == checked[4].findings[-1].code == "batch-conflict"
-        assert checked[2].duplicate_of == 0
         assert any(it.severity is batchpol.Severity.WARNING for it in checked[5].findings)
     assert not ses_sandbox.arrivals
 

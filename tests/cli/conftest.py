@@ -12,8 +12,8 @@ from typing import NoReturn
 import pytest
 
 import batchpol.cli
-from batchpol.cli import log
 from batchpol.cli.command import State
+from batchpol.cli.screen import log
 from tests.e2e.command import Ended
 
 Command = Callable[..., Ended]

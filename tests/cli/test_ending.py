@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.cli.ending import DRY_RUN, next_steps, verdict
+from batchpol.batch.batch import Result
+from batchpol.cli.screen.ending import DRY_RUN, next_steps, verdict
 from batchpol.journal import FINISHED, FORMAT, Run
 from batchpol.model import Outcome, Status
 from batchpol.report import Summary
-from batchpol.run import Result
 from batchpol.testing import Sandbox
 from tests.cli.conftest import Command
 from tests.e2e.command import FAST, save_table, tenants

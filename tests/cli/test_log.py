@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from batchpol.cli import ending as ending_module
-from batchpol.cli import events as events_module
-from batchpol.cli import log
-from batchpol.cli.events import Events
+from batchpol.cli.screen import ending as ending_module
+from batchpol.cli.screen import events as events_module
+from batchpol.cli.screen import log
+from batchpol.cli.screen.events import Events
 from batchpol.errors import NoAnswer
-from batchpol.gate import Gates
-from batchpol.lane import Attempted
 from batchpol.model import Action, Change, Target
 from batchpol.sandbox import SandboxOptions
+from batchpol.sending.gate import Gates
+from batchpol.sending.lane import Attempted
 from batchpol.testing import running_sandbox
 from tests.cli.conftest import Command
 from tests.e2e.command import FAST, policy, record, save_table

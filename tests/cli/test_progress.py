@@ -12,9 +12,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from batchpol.cli.progress import Row, Standing, frame, show
-from batchpol.gate import Gates
+from batchpol.cli.screen.progress import Row, Standing, frame, show
 from batchpol.model import Status, Target
+from batchpol.sending.gate import Gates
 from tests.pictures_terminal import PICTURE, picture, screen
 
 REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-2", "us-gov-west-1")

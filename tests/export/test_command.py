@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from batchpol.testing import Sandbox
+from tests.batch.place import READ, Place
+from tests.batch.test_in_earnest import wait_for
 from tests.e2e.command import STARTED, finish, kill, start
 from tests.export.test_export import fill, read, rows
-from tests.plan.place import READ, Place
-from tests.plan.test_in_earnest import wait_for
 
 COUNT = 40
 PACE = ("--rate", "40", "--i-have-a-higher-quota")

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
-from batchpol.cli.exporting import _costs
+from batchpol.cli.screen.exporting import _costs
 from batchpol.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.export import TargetReader, Watch
-from batchpol.gate import Gates
-from batchpol.lane import Persistence
 from batchpol.model import Target
-from tests.lanes.simulated import LIST, PAGE, PUT, READ, Server, SimulatedSes
+from batchpol.sending.gate import Gates
+from batchpol.sending.lane import Persistence
+from tests.sending.simulated import LIST, PAGE, PUT, READ, Server, SimulatedSes
 
 pytestmark = pytest.mark.virtual_clock
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.plan.place import Place
-from tests.resume.runs import row
+from tests.batch.place import Place
+from tests.batch.runs import row
 
 JOURNAL = "in.journal.jsonl"
 WRITTEN = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchpol.errors import InputError
-from batchpol.source import Template, open_source
+from batchpol.source import open_source
 from tests.source.conftest import Reading
 
 GOOD = '{"identity":"good.test","policy_name":"p","policy":{}}'
@@ -137,7 +137,7 @@ def test_every_wrong_field_of_a_line_is_named(read: Reading) -> None:
 
 
 def test_a_name_may_be_left_to_a_template(read: Reading) -> None:
-    [record] = read('{"identity":"a.test","tenant":"7"}', "in.jsonl", template=Template.of({}, "t"))
+    [record] = read('{"identity":"a.test","tenant":"7"}', "in.jsonl", name_required=False)
     assert (record.policy_name, record.problems) == ("", ())
 
 

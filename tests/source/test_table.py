@@ -10,7 +10,7 @@ import pytest
 
 from batchpol.errors import InputError
 from batchpol.model import Record
-from batchpol.source import Template, open_source
+from batchpol.source import open_source
 from tests.source.conftest import Reading
 
 HEAD = "identity,policy_name,policy\n"
@@ -96,8 +96,8 @@ def test_a_header_alone_is_an_input_of_no_records(read: Reading) -> None:
 
 def test_deletes_and_templates_need_no_policy_column(read: Reading) -> None:
     assert read("identity,name,action\na.test,p,delete\n")[0].action == "delete"
-    assert read("identity,name\na.test,p\n", template=Template.of({}))[0].policy == ""
-    assert read("identity\na.test\n", template=Template.of({}, "sending"))[0].policy_name == ""
+    assert read("identity,name\na.test,p\n", policy_required=False)[0].policy == ""
+    assert read("identity\na.test\n", policy_required=False, name_required=False)[0].policy_name == ""
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from batchpol.model import Finding
 from batchpol.policy import check_policy
 from batchpol.policy.action import ACTIONS, LISTED, _matches
 from batchpol.validation import Verdict
-
-from .checks import GOOD, OWN_ARN, STATEMENT, TARGET, codes, document, errors, example, of_text
+from tests.validation.checks import GOOD, OWN_ARN, STATEMENT, TARGET, codes, document, errors, example, of_text
 
 OTHER_ARN = OWN_ARN.replace("us-east-1", "eu-west-1")
 

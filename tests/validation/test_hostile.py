@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from batchpol.model import Action, Finding, Record, Severity, Target
 from batchpol.validation import RULES, Checked, Checker, Verdict
-
-from .checks import OWN_ARN, document, example, put
+from tests.validation.checks import OWN_ARN, document, example, put
 
 SEEDS = [
     example(),
@@ -48,7 +47,6 @@ def is_sound(checked: Checked) -> None:
     has_error = any(it.severity is Severity.ERROR for it in checked.findings)
     assert has_error == (checked.status is Verdict.REJECTED)
     assert (checked.change is not None) == (checked.status is Verdict.VALID)
-    assert (checked.duplicate_of is not None) == (checked.status is Verdict.DUPLICATE)
     for finding in checked.findings:
         assert isinstance(finding, Finding)
         assert finding.severity is RULES[finding.code].severity

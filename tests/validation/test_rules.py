@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from batchpol import grammar, identity, policy, validation
+from batchpol import identity, policy, validation
 from batchpol.model import Rule, Severity
 from batchpol.policy import action, condition, principal, resource, statement
+from batchpol.policy import reader as grammar
 from batchpol.validation import RULES, Checked, Checker, Verdict
-
-from .checks import GOOD, codes, put, rows
+from tests.validation.checks import GOOD, codes, put, rows
 
 MODULES = (validation, identity, grammar, statement, principal, action, resource, condition)
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -34,7 +34,7 @@ def try_example(rule: Rule, example: str) -> list[Checked]:
     elif example.startswith(("{", "[", "\ufeff")):
         record = put(policy=example)
     else:
-        record = put(policy=GOOD.replace(identity._OWN + "example.com", example))
+        record = put(policy=GOOD.replace(identity.names._OWN + "example.com", example))
     return [Checker().check(record)]
 
 

@@ -1,0 +1,726 @@
+"""One batch: who we are, first pass, lanes, stop, report.
+
+:meth:`Batch.run` is the whole of it in one straight line. It prints nothing, installs no signal handler and holds no
+global state; whoever wants to know what happens passes an :class:`Observer`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from batchpol.batch.intake import Intake, Queue, Resumed, changes
+from batchpol.batch.preflight import check_certain, prunable, unverified
+from batchpol.errors import (
+    BatchpolError,
+    JournalError,
+    JournalMismatch,
+    JournalUnwritable,
+    SesError,
+    UsageError,
+)
+from batchpol.journal import FINISHED, FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
+from batchpol.model import Change, Outcome, Record, Status, Target
+from batchpol.policy.comparison import Effect
+from batchpol.report import Summary, check_report, write_plan, write_report
+from batchpol.rewriting.template import Template
+from batchpol.sending.caller import enter, find_out
+from batchpol.sending.commit import GroupCommit
+from batchpol.sending.gate import PERIOD, Gates
+from batchpol.sending.lane import LEAD, Attempted, Conduct, Lane, Persistence
+from batchpol.sending.reads import Ownership, Reads, patient, tell_gate
+from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.source import RULES as SOURCE_RULES
+from batchpol.stopping import Stoppable
+from batchpol.validation import Checked, Checker, Verdict
+from batchpol.version import __version__
+
+AT_ONCE = 100
+"""Records checked on the event loop before others have their turn: some milliseconds' worth."""
+
+DRAIN = 10.0
+"""Seconds that requests under way are given to be answered after a run was asked to stop."""
+
+READING = 0.5
+"""Seconds that a first pass cut short is given to finish the record in hand; an input that is silent has none."""
+
+ENTER_AT_ONCE = 32
+"""Lanes that open their client and assume their role at the same time: the first ones send while the last ones are
+still at it, and STS is not asked hundreds of times at once."""
+
+ENTER_EVERY = 0.005
+"""Seconds from one lane's entering to the next one's at least. Assuming a role costs more processor time than sending,
+and hundreds that enter at once leave none to the lanes that send already: the first requests of these came a second
+apart from their turn. One at a time it goes slower by itself where the processor is busy, and the lanes' requests
+are spread over the period."""
+
+FAILURES_COUNT_FROM = 20
+"""Records that must have been attempted before a failure threshold in per cent says anything."""
+
+BAD = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
+"""Statuses that make the exit code 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """When failures stop the run: more than ``most`` of them, or more than ``share`` of those attempted."""
+
+    most: int | None = None
+    share: float | None = None
+
+    def passed(self, failed: int, attempted: int) -> bool:
+        if self.most is not None:
+            return failed > self.most
+        return self.share is not None and attempted >= FAILURES_COUNT_FROM and failed > self.share * attempted
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Every choice of one run. Times are in seconds.
+
+    ``journal`` None keeps the book in an unnamed temporary file. ``regions`` are the Regions of the run: the first
+    is the default of records that name none; with several, every record must name one of them.
+    """
+
+    connection: Connection = field(default_factory=Connection)
+    regions: tuple[str, ...] = ()
+    journal: Path | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    reports: tuple[Path, ...] = ()
+    template: Template | None = None
+    """What makes the policies or names of records that have none."""
+    sandbox: bool = False
+    strict: bool = False
+    dry_run: bool = False
+    limit: int | None = None
+    threshold: Threshold = field(default_factory=Threshold)
+    expect_account: str | None = None
+    period: float = PERIOD
+    shared_quota: bool = False
+    max_duration: float | None = None
+    prune: str | None = None
+    """Delete what the input's identities have and the input has not, if its name begins so; None prunes nothing."""
+    conduct: Conduct = field(default_factory=Conduct)
+    persistence: Persistence = field(default_factory=Persistence)
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    warnings_as_errors: bool = False
+    drain: float = DRAIN
+    command: tuple[str, ...] = ()
+    """The command that asked for this, for people who read the journal; empty for a program."""
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a run is about to do, told before the first write."""
+
+    caller: Caller
+    region: str
+    endpoint: str
+    records: int
+    verdicts: Counter[Verdict]
+    warnings: int
+    first_rejected: list[Checked]
+    resumed: Resumed
+    targets: dict[Target, int]
+    period: float
+    notes: list[str]
+    pruned: int = 0
+    unverified: list[str] = field(default_factory=list)
+
+    @property
+    def to_send(self) -> int:
+        return sum(self.targets.values())
+
+    @property
+    def rejected(self) -> int:
+        return self.verdicts[Verdict.REJECTED]
+
+    @property
+    def seconds(self) -> float:
+        """Least time the run takes in seconds: that of its longest lane."""
+        return max((count - 1 for count in self.targets.values()), default=0) * self.period
+
+
+class Observer:
+    """What a caller may want to know while a batch runs; this one wants nothing."""
+
+    asks = False
+    """Whether somebody is asked before the first write, and wants to know then what is not verified."""
+
+    async def planned(self, preview: Preview) -> bool:
+        """The first pass is over; return False to send nothing."""
+        return True
+
+    def begun(self, run: Run) -> None:
+        """The run has its header in the journal; the input was not read yet."""
+
+    def lane_started(self, lane: Lane) -> None:
+        """A lane is about to begin; its pace can be read off it while it runs."""
+
+    def lane_ended(self, target: Target, error: SesError | None) -> None:
+        """A lane is through, or was stopped by this error."""
+
+    def attempted(self, target: Target, attempt: Attempted) -> None:
+        """An attempt at a write leaves, or is over."""
+
+    async def ended(self) -> None:
+        """Everything is over and written down; the journal is still open."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """A record that was queued has its outcome, durably."""
+
+    def compared(self, change: Change, effect: Effect, present: str | None) -> None:
+        """In a plan: what a change would do to the document that is there (None: nothing is)."""
+
+    def noted(self, target: Target, text: str) -> None:
+        """Something a person should know, said once."""
+
+
+@dataclass(slots=True)
+class Result:
+    """How a run ended. ``reason`` is ``finished`` or why it stopped early."""
+
+    summary: Summary
+    exit_code: int
+    reason: str
+    reports: tuple[Path, ...]
+    journal: Path | None
+
+
+Records = Iterable[Record] | AsyncIterable[Record]
+
+
+class Batch(Stoppable):
+    """One run of one batch; :meth:`run` once, :meth:`stop` from anywhere on its loop.
+
+    Args:
+        records: what to apply; read to its end before anything is sent.
+        options: every choice of the run.
+        observer: who wants to know.
+        name: the input's name for people and for the journal.
+        columns: the input's extra columns in their order.
+        digest: gives the input's SHA-256 once it was read.
+        aws: makes the connection; the caller's own session or client come in here.
+        wall: the wall clock.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        options: Options,
+        *,
+        observer: Observer | None = None,
+        name: str = "",
+        columns: Callable[[], tuple[str, ...]] = tuple,
+        digest: Callable[[], str] = str,
+        aws: Callable[[Connection], Aws] = Aws,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__()
+        self._records, self.options, self._observer = records, options, observer or Observer()
+        self._name, self._columns, self._digest = name, columns, digest
+        self._make_aws, self._wall = aws, wall
+        self._lanes: dict[Target, Lane] = {}
+        self._gates: dict[Target, Gates] = {}
+        self._regions: dict[str, Gates] = {}
+        self._entering = anyio.Semaphore(ENTER_AT_ONCE)
+        self._ownership: dict[Target, Ownership] = {}
+        self._entered: dict[Target, Ses] = {}
+        self._sent: Counter[Status] = Counter()
+        self._lanes_stopped: list[str] = []
+        self._failure: JournalError | None = None
+        self._notes: list[str] = []
+        self._begun = time.monotonic()
+        self._run_id = uuid.uuid4().hex
+        self._endpoint = ""
+        self.journal: Journal | None = None
+
+    # -- the straight line -------------------------------------------------------------------------------------
+
+    async def run(self) -> Result:
+        """Apply the batch.
+
+        Raises:
+            UsageError, InputError: configuration or input unusable; nothing was sent.
+            JournalError: the journal cannot be used, or could not be written any more.
+        """
+        check_places(self._name, self.options.journal, self.options.reports)
+        async with self._make_aws(self.options.connection) as aws:
+            here = None
+            with self._stoppable(0):
+                here = await find_out(aws, self.options.regions, self.options.expect_account)
+            if here is None:
+                return self._never_begun()
+            caller, region = here.caller, here.region
+            if not self.options.sandbox:  # an embedded SES has another port each time, so that none is written down
+                self._endpoint = here.endpoint
+                self._notes += here.notes
+            checker = self._checker(Target(caller.account, region))
+            journal, history = self._open_journal(caller, region)
+            with journal:
+                self.journal = journal
+                self._begin(journal, caller, region, anew=self._looks_anew(history))
+                intake = self._intake(checker, journal, history, Target(caller.account, region))
+                with self._stoppable(0):
+                    await self._read(intake)
+                if self.options.prune is not None:
+                    with self._stoppable(0):
+                        await self._find_prunes(aws, intake, history, caller)
+                if self._stopped is None:  # an input that was read half says nothing of what is to be sent
+                    queues = intake.close(self._digest())
+                    if await self._agreed(aws, intake, queues, history, caller, region):
+                        with self._stoppable(self.options.drain):
+                            await self._send(aws, queues, history, caller)
+                result = await anyio.to_thread.run_sync(self._finish, journal)
+                await self._observer.ended()
+                return result
+
+    def _halt(self) -> None:
+        for lane in self._lanes.values():
+            lane.stop()
+
+    def _never_begun(self) -> Result:
+        """The result of a run that was stopped before it read anything."""
+        reason, code = self._stopped or ("stopped", 3)
+        return Result(Summary(), code, f"{reason} before anything was sent", (), None)
+
+    # -- before the first request ------------------------------------------------------------------------------
+
+    def _open_journal(self, caller: Caller, region: str) -> tuple[Journal, History]:
+        """The journal to write and what earlier runs left in it; a dry run reads it and leaves it alone."""
+        path = self.options.journal
+        if path is None:
+            return Journal.temporary(), History()
+        if path.exists() or path.is_symlink():
+            if self.options.fresh:
+                if not self.options.dry_run:
+                    self._notes.append(f"the earlier journal is now {set_aside(path)}")
+            elif (found := self._resume(path, caller, region)) is not None:
+                return found
+        if self.options.dry_run:
+            return Journal.temporary(), History()
+        return Journal.create(path), History()
+
+    def _resume(self, path: Path, caller: Caller, region: str) -> tuple[Journal, History] | None:
+        journal = Journal.copied(path) if self.options.dry_run else Journal.resume(path)
+        try:
+            before = journal.history.run
+            if before is not None and before.sandbox:
+                journal.close()
+                if not self.options.dry_run:
+                    aside = set_aside(path)
+                    self._notes.append(f"the journal of an embedded SES that is gone was set aside as {aside}")
+                return None
+            self._check_same_place(before, caller, region, path)
+            self._notes.extend(journal.notes)
+        except BaseException:
+            journal.close()
+            raise
+        return journal, journal.history
+
+    def _check_same_place(self, before: Run | None, caller: Caller, region: str, path: Path) -> None:
+        if before is None:
+            return
+        here = self._place(caller, region)
+        there = {key: before.options.get(key, "") for key in here} | {"endpoint": before.endpoint}
+        here["endpoint"] = self._endpoint
+        if here != there or before.sandbox != self.options.sandbox:
+            described = ", ".join(f"{key} {there[key] or '(none)'}" for key in here if here[key] != there[key])
+            raise JournalMismatch(
+                f"the journal {path} belongs to another place: {described or 'a real SES, not an embedded one'}",
+                hint="name another file with --journal, or set this one aside with --fresh",
+            )
+
+    @staticmethod
+    def _place(caller: Caller, region: str) -> dict[str, str]:
+        return {"account": caller.account, "region": region}
+
+    def _looks_anew(self, history: History) -> bool:
+        """After a run that left nothing to go on with, all is compared with what is there by now.
+
+        Without comparing nothing is: what was done would only be sent once more.
+        """
+        anew = history.is_over and self.options.conduct.compare
+        if anew:
+            history.forget()
+            self._notes.append("the last run is over, everything done: this one compares anew with what is there")
+        return anew
+
+    def _begin(self, journal: Journal, caller: Caller, region: str, *, anew: bool) -> None:
+        run = Run(
+            format=FORMAT,
+            run_id=self._run_id,
+            at=self._now(),
+            version=__version__,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            input=self._name,
+            sandbox=self.options.sandbox,
+            endpoint=self._endpoint,
+            options=self._place(caller, region)
+            | {"caller": caller.arn, "period": self.options.period, "command": self.options.command},
+            columns=self._columns(),
+            anew=anew,
+        )
+        journal.append(run)
+        self._observer.begun(run)
+
+    def _default(self, target: Target) -> Target:
+        """The target of records that name none; with several Regions every record has to say its own."""
+        return Target(target.account, "") if len(self.options.regions) > 1 else target
+
+    def _checker(self, target: Target) -> Checker:
+        options = self.options
+        return Checker(
+            target=self._default(target),
+            require_target=True,
+            regions=frozenset(options.regions) if len(options.regions) > 1 else frozenset(),
+            select=options.select,
+            ignore=options.ignore,
+            warnings_as_errors=options.warnings_as_errors,
+            also=SOURCE_RULES,
+        )
+
+    def _intake(self, checker: Checker, journal: Journal, history: History, target: Target) -> Intake:
+        template = self.options.template
+        return Intake(
+            checker,
+            journal,
+            history,
+            fill=template.filler(self._default(target)) if template else None,
+            limit=self.options.limit,
+            retry_failed=self.options.retry_failed,
+            keep_names=self.options.prune is not None,
+        )
+
+    async def _read(self, intake: Intake) -> None:
+        """The first pass, off the loop where the input is a blocking one."""
+        if isinstance(self._records, AsyncIterable):
+            async for record in self._records:
+                if self._stopped is not None:
+                    return
+                intake.take(record)
+                if intake.records % AT_ONCE == 0:
+                    await anyio.lowlevel.checkpoint()
+            return
+        wanted, ended, records = True, threading.Event(), self._records
+
+        def take_all() -> None:
+            try:
+                for record in records:
+                    if not wanted:
+                        return
+                    intake.take(record)
+            finally:
+                ended.set()
+
+        try:
+            await anyio.to_thread.run_sync(take_all, abandon_on_cancel=True)
+        finally:
+            wanted = False
+            if not ended.is_set():
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(ended.wait, READING)
+
+    async def _agreed(
+        self,
+        aws: Aws,
+        intake: Intake,
+        queues: dict[Target, Queue],
+        history: History,
+        caller: Caller,
+        region: str,
+    ) -> bool:
+        """Show what is about to be sent, and ask; False if nothing may be."""
+        assert self.journal is not None
+        agreed = False
+        if self._stopped is None:
+            with self._stoppable(0):
+                doubtful = await self._find_unverified(aws, queues, self.journal, history, caller)
+                preview = self._preview(intake, queues, caller, region, doubtful)
+                agreed = await self._observer.planned(preview)
+        if self._stopped is None:
+            rejected = intake.counts()[Verdict.REJECTED]
+            if self.options.strict and rejected:
+                self._stopped = ("some records are rejected and --strict sends nothing then", 2)
+            elif self.options.dry_run:
+                self._stopped = ("dry run", 1 if rejected else 0)
+            elif not agreed:
+                self._stopped = ("not confirmed", 2)
+        return self._stopped is None
+
+    def _preview(
+        self, intake: Intake, queues: dict[Target, Queue], caller: Caller, region: str, unverified: list[str]
+    ) -> Preview:
+        return Preview(
+            caller=caller,
+            region=region,
+            endpoint=self._endpoint,
+            records=intake.records,
+            verdicts=intake.counts(),
+            warnings=intake.warnings,
+            first_rejected=intake.first_rejected,
+            resumed=intake.resumed,
+            targets={target: len(queue.offsets) for target, queue in queues.items()},
+            period=self.options.period,
+            notes=self._notes,
+            pruned=intake.pruned,
+            unverified=unverified,
+        )
+
+    async def _find_prunes(self, aws: Aws, intake: Intake, history: History, caller: Caller) -> None:
+        """Queue the deletion of what the input's identities have and the input has not."""
+        check_certain(intake)
+        for target, kept in intake.names.items():
+            try:
+                reads = await self._reads(aws, target, history, caller)
+                found = await prunable(reads, kept, self.options.prune or "")
+            except SesError as error:
+                raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
+            for identity, name, first in found:
+                intake.prune(target, identity, name, first=first)
+
+    async def _find_unverified(
+        self, aws: Aws, queues: dict[Target, Queue], journal: Journal, history: History, caller: Caller
+    ) -> list[str]:
+        """Identities to be told of before the question, where there is one; without it the lanes look them up."""
+        if not (self._observer.asks and self.options.conduct.ownership):
+            return []
+        found = []
+        for target, queue in queues.items():
+            try:
+                reads = await self._reads(aws, target, history, caller)
+                names = (change.key_identity for change in changes(journal, queue))
+                found += await unverified(reads, self._ownership.setdefault(target, Ownership()), names)
+            except SesError as error:
+                self._notes.append(f"{target}: whether the identities are verified is not known: {error}")
+        return found
+
+    async def _reads(self, aws: Aws, target: Target, history: History, caller: Caller) -> Reads:
+        """Reads of a target before its lane runs, through the gates that the lane will have."""
+        ses = await self._enter(aws, target, caller)
+        gates = self._gates_of(target, history)
+        return Reads(lambda: ses, gates, tell_gate, patient(self.options.persistence.max_attempts))
+
+    def _gates_of(self, target: Target, history: History) -> Gates:
+        if target not in self._gates:
+            self._gates[target] = self._regions[target.region] = Gates.at(
+                self.options.period,
+                not_before=self._not_before(history.last_sent.get(target)),
+                shared=self.options.shared_quota,
+                like=self._regions.get(target.region),
+            )
+        return self._gates[target]
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    async def _send(self, aws: Aws, queues: dict[Target, Queue], history: History, caller: Caller) -> None:
+        """All lanes at once; each stops alone, a journal that cannot be written stops them all."""
+        commit = GroupCommit(self._write)
+        if self.options.max_duration is not None:
+            limit = f"--max-duration of {self.options.max_duration:g} s is over"
+        try:
+            async with anyio.create_task_group() as tasks:
+                timer = anyio.CancelScope()
+                if self.options.max_duration is not None:
+                    tasks.start_soon(self._stop_after, self.options.max_duration, limit, timer)
+                async with anyio.create_task_group() as lanes:
+                    for target, queue in queues.items():
+                        lanes.start_soon(self._lane, aws, target, queue, commit, history, caller)
+                        if self._stopped is not None:
+                            break
+                        await anyio.sleep(ENTER_EVERY)
+                timer.cancel()
+        except* JournalError as errors:
+            self._failure = _first(errors)
+
+    async def _stop_after(self, seconds: float, reason: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            await anyio.sleep(seconds)
+            self.stop(reason, 3)
+
+    async def _write(self, entries: list[Entry]) -> None:
+        """Append and make durable; on a thread only where there is a disk to wait for."""
+        assert self.journal is not None
+        if self.journal.path is None:
+            self.journal.append(*entries)
+        else:
+            await anyio.to_thread.run_sync(_durably, self.journal, entries)
+
+    async def _lane(
+        self, aws: Aws, target: Target, queue: Queue, commit: GroupCommit[Entry], history: History, caller: Caller
+    ) -> None:
+        assert self.journal is not None
+        try:
+            async with self._entering:
+                if self._stopped is not None:
+                    return
+                ses = await self._enter(aws, target, caller)
+        except SesError as error:
+            await self._lane_stopped(commit, target, error)
+            return
+        lane = Lane(
+            target=target,
+            ses=ses,
+            gates=self._gates_of(target, history),
+            commit=commit,
+            settled=self._settled,
+            noted=self._observer.noted,
+            attempted=self._observer.attempted,
+            planned=self._observer.compared,
+            renew=lambda old: aws.renew(target, old),
+            wall=self._wall,
+            persistence=self.options.persistence,
+            conduct=self.options.conduct,
+            ownership=self._ownership.setdefault(target, Ownership()),
+        )
+        if self._stopped is not None:
+            return
+        self._lanes[target] = lane
+        self._observer.lane_started(lane)
+        await lane.run(_async(changes(self.journal, queue)))
+        if lane.stopped is not None:
+            await self._lane_stopped(commit, target, lane.stopped)
+        else:
+            self._observer.lane_ended(target, None)
+
+    async def _enter(self, aws: Aws, target: Target, caller: Caller) -> Ses:
+        """SES of a target, entered once."""
+        if target not in self._entered:
+            self._entered[target] = await enter(aws, target, caller, assumes=bool(self.options.connection.role_arn))
+        return self._entered[target]
+
+    async def _lane_stopped(self, commit: GroupCommit[Entry], target: Target, error: SesError) -> None:
+        text = f"{error}" + (f"; {error.hint}" if error.hint else "")
+        data = {"account": target.account, "region": target.region, "error_code": error.code}
+        await commit.add(Note(kind=LANE_STOPPED, text=text, at=self._now(), data=data))
+        self._observer.noted(target, f"stopped: {text}")
+        self._observer.lane_ended(target, error)
+        self._lanes_stopped.append(f"{target} stopped: {text}")
+
+    def _not_before(self, last_sent: str | None) -> float:
+        """Loop time before which nothing leaves: a period after what an earlier run sent last.
+
+        The journal has the time of the intent, which was written up to ``LEAD`` seconds before the request left.
+        """
+        if last_sent is None:
+            return 0.0
+        ago = (self._wall() - datetime.fromisoformat(last_sent)).total_seconds()
+        pause = self.options.period + LEAD
+        return anyio.current_time() + min(max(0.0, pause - ago), pause)
+
+    def _settled(self, outcome: Outcome) -> None:
+        self._sent[outcome.status] += 1
+        self._observer.settled(outcome)
+        failed = self._sent[Status.FAILED] + self._sent[Status.UNKNOWN]
+        if self.options.threshold.passed(failed, self._sent.total()):
+            self.stop(f"{failed} of {self._sent.total()} records failed, more than --max-failures allows", 3)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _finish(self, journal: Journal) -> Result:
+        """Write down the end, then every report from the journal, whatever way the run ended."""
+        section = journal.section()
+        reason, code = self._ending(section)
+        end = End(at=self._now(), reason=reason, exit_code=code)
+        try:
+            if self._failure is None:
+                journal.append(end)
+                journal.sync()
+                if section is not None and section.run.run_id == self._run_id:  # or else it is an earlier run's
+                    section.end = end
+        except JournalUnwritable as error:
+            self._failure = error
+        if self._failure is not None:
+            reason, code = str(self._failure), 3
+        written = []
+        for path in self.options.reports:
+            try:
+                self._write_report(journal, section, path)
+                written.append(path)
+            except BatchpolError as error:
+                reason, code = f"{error}; {error.hint}", code if code > 1 else 3
+        summary = Summary.of(journal.outcomes(section), seconds=time.monotonic() - self._begun)
+        return Result(summary, code, reason, tuple(written), journal.path)
+
+    def _ending(self, section: Section | None) -> tuple[str, int]:
+        """Why the run ends, and with which exit code."""
+        counts = section.counts() if section is not None else {}
+        reason, code = self._stopped or (FINISHED, 0)
+        if self._stopped is None and self._lanes_stopped:
+            first, *others = self._lanes_stopped
+            reason, code = first + (f"; so did {len(others):,} other targets" if others else ""), 3
+        if code == 0 and counts.keys() & BAD:
+            code = 1
+        if reason == FINISHED and self.options.limit is not None and Status.NOT_ATTEMPTED in counts:
+            reason = f"--limit {self.options.limit} was reached"
+        return reason, code
+
+    def _write_report(self, journal: Journal, section: Section | None, path: Path) -> None:
+        if self.options.conduct.plan:
+            write_plan(journal.outcomes(section), path)
+        else:
+            write_report(
+                journal.outcomes(section),
+                path,
+                columns=section.columns if section else (),
+                about=section.about() if section else None,
+                sends=journal.sends(),
+            )
+
+    def _now(self) -> str:
+        return self._wall().isoformat(timespec="milliseconds")
+
+
+def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> None:
+    """Find out before anything happens that the files of a run are different ones and can be written.
+
+    Raises:
+        UsageError: one would overwrite another, or a report has no known format or no place.
+    """
+    taken = {Path(name).resolve(): "the input"}
+    written = [(path, "a report") for path in reports]
+    if journal is not None:
+        written.insert(0, (journal, "the journal"))
+    for path, what in written:
+        other = taken.get(path.resolve())
+        if other is not None:
+            raise UsageError(f"{path} cannot be {what}: it is {other}", hint="name another file")
+        taken[path.resolve()] = what
+    for path in reports:
+        check_report(path)
+    if journal is not None and not journal.parent.is_dir():
+        text = f"the journal {journal} would be in a folder that is not there"
+        raise UsageError(text, hint=f"make {journal.parent} first")
+
+
+def _durably(journal: Journal, entries: list[Entry]) -> None:
+    journal.append(*entries)
+    journal.sync()
+
+
+async def _async(items: Iterator[Change]) -> AsyncIterator[Change]:
+    for item in items:
+        yield item
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> Any:
+    found: Any = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

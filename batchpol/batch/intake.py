@@ -1,0 +1,268 @@
+"""The first pass: every record of the input checked and written into the journal, before anything is sent.
+
+What is left in memory is, per change that is to be sent, the place of its record in the journal; the documents stay
+there until their turn. Changes of one identity are brought together in the order in which their identities first
+came, so that one read serves up to 20 of them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from heapq import merge
+from itertools import islice
+
+from batchpol.journal import (
+    Fate,
+    History,
+    Journal,
+    OutcomeEntry,
+    Planned,
+    RecordEntry,
+    TargetCount,
+)
+from batchpol.keyindex import KeyIndex, key_of
+from batchpol.model import Action, Change, Record, Severity, Status, Target, if_match_of
+from batchpol.validation import Amendment, Checked, Checker, Verdict
+
+DONE = frozenset({Status.APPLIED, Status.UNCHANGED})
+"""Fates that a resume does not repeat."""
+
+
+@dataclass(slots=True)
+class Queue:
+    """The changes of one target, as places in the journal, in the order in which they will go."""
+
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    _identities: array[int] = field(default_factory=lambda: array("Q"))
+    _sorted: bool = True
+
+    def add(self, offset: int, identity_first_seen: int, *, first: bool = False) -> None:
+        """Add a change; ``first`` puts it before the others of its identity."""
+        place = 2 * identity_first_seen + (not first)
+        self._sorted = self._sorted and (not self._identities or place >= self._identities[-1])
+        self.offsets.append(offset)
+        self._identities.append(place)
+
+    def cut(self, last: int) -> None:
+        """Leave out what stands behind the place ``last``; only before :meth:`close`."""
+        count = bisect_right(self.offsets, last)
+        del self.offsets[count:], self._identities[count:]
+
+    def close(self) -> None:
+        """Bring the changes of one identity together, each identity's in the order of the input."""
+        if not self._sorted:
+            order = sorted(range(len(self.offsets)), key=self._identities.__getitem__)
+            self.offsets = array("Q", (self.offsets[place] for place in order))
+        self._identities = array("Q")
+
+
+@dataclass(slots=True)
+class Resumed:
+    """What a resume found in the journal: records done, to be sent again, and refused by SES before."""
+
+    done: int = 0
+    again: int = 0
+    refused: int = 0
+
+
+class Intake:
+    """Takes records in, one by one, and knows at the end what is to be sent where.
+
+    Args:
+        checker: the rules for fields, documents and the batch.
+        journal: where every record is written down.
+        history: what earlier sections of the journal say.
+        fill: gives a record what a template makes for it.
+        limit: send no more than this many changes; the rest stays ``not_attempted``.
+        retry_failed: send again what SES refused in an earlier run.
+        keep_names: remember what the input has, by target and identity (:attr:`names`).
+    """
+
+    def __init__(
+        self,
+        checker: Checker,
+        journal: Journal,
+        history: History,
+        *,
+        fill: Callable[[Record], Record] | None = None,
+        limit: int | None = None,
+        retry_failed: bool = False,
+        keep_names: bool = False,
+    ) -> None:
+        self._checker, self._journal, self._history = checker, journal, history
+        self._fill, self._limit, self._retry_failed = fill, limit, retry_failed
+        self._identities = KeyIndex()
+        self._states = bytearray()
+        self._dropped: set[int] = set()
+        self._queues: dict[Target, Queue] = {}
+        self._keep_names = keep_names
+        self.names: dict[Target, dict[str, set[str]]] = {}
+        self.records = 0
+        self.to_send = 0
+        self.pruned = 0
+        self.warnings = 0
+        self.resumed = Resumed()
+        self.first_rejected: list[Checked] = []
+
+    def take(self, record: Record) -> Checked:
+        """Check one record, write it down, and queue it if it is to be sent."""
+        if self._fill is not None:
+            record = self._fill(record)
+        checked = self._checker.check(record)
+        self.records += 1
+        self._states.append(_STATES.index(checked.status))
+        self.warnings += any(finding.severity is Severity.WARNING for finding in checked.findings)
+        if checked.status is Verdict.REJECTED and len(self.first_rejected) < 20:
+            self.first_rejected.append(checked)
+        offset = self._journal.append(_entry(checked))
+        if checked.change is not None:
+            self._place(checked.change, offset, conditional=bool(record.extra and if_match_of(record.extra)))
+            if self._keep_names:
+                self._keep(checked.change)
+        for amendment in checked.amends:
+            self._amend(amendment)
+        return checked
+
+    def _keep(self, change: Change) -> None:
+        self.names.setdefault(change.target, {}).setdefault(change.key_identity, set()).add(change.policy_name)
+
+    def _place(self, change: Change, offset: int, *, conditional: bool) -> None:
+        fate = self._history.fate(
+            change.target.account,
+            change.target.region,
+            change.key_identity,
+            change.policy_name,
+            change.action.value,
+            change.sha256,
+        )
+        if fate is not None and not self._is_due(fate, conditional=conditional):
+            carried = self._journal.read_outcome(fate.offset)
+            carried.n, carried.carried = change.number, True
+            self._journal.append(carried)
+            return
+        self._enqueue(change, offset)
+
+    def _enqueue(self, change: Change, offset: int, *, first: bool = False) -> None:
+        self.to_send += 1
+        target = change.target
+        queue = self._queues.setdefault(target, Queue())
+        key = key_of(target.account, target.region, change.key_identity)
+        queue.add(offset, self._identities.setdefault(key, change.number), first=first)
+
+    def prune(self, target: Target, identity: str, policy_name: str, *, first: bool = False) -> None:
+        """Queue the deletion of a policy that the input does not have; it gets a number behind all records.
+
+        It goes last of its identity's changes, so that what takes its place is there before, or ``first``. Beyond
+        the limit it is only written down, as records are.
+        """
+        change = Change(
+            self.records, 0, target, identity, identity, policy_name, Action.DELETE, "", sha256(b"").hexdigest()
+        )
+        self.records += 1
+        self._states.append(_STATES.index(Verdict.VALID))
+        offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
+        if self._limit is None or self.to_send < self._limit:
+            self.pruned += 1
+            self._enqueue(change, offset, first=first)
+
+    def _is_due(self, fate: Fate, *, conditional: bool) -> bool:
+        """Whether a change that was asked for before is to be sent again.
+
+        One that expects something to be there is looked at each time, and costs no write where it is done: the same
+        thing may have been undone more than once.
+        """
+        if conditional:
+            self.resumed.again += 1
+            return True
+        if fate.status in DONE:
+            self.resumed.done += 1
+            return False
+        if fate.status is Status.FAILED and not fate.retryable:
+            self.resumed.refused += 1
+            return self._retry_failed
+        self.resumed.again += 1
+        return True
+
+    def _amend(self, amendment: Amendment) -> None:
+        """A later record changed what an earlier one is: a conflict rejects both."""
+        self._dropped.add(amendment.number)
+        self._states[amendment.number] = _STATES.index(amendment.status)
+        self._journal.append(
+            OutcomeEntry(
+                n=amendment.number,
+                status=Status(amendment.status.value),
+                error_code=amendment.finding.code,
+                message=amendment.finding.message,
+                findings=(amendment.finding,),
+            )
+        )
+
+    def close(self, input_sha256: str = "") -> dict[Target, Queue]:
+        """End the first pass, durably; returns what is to be sent, by target in order of appearance."""
+        for queue in self._queues.values():
+            if self._dropped:
+                self._drop(queue)
+        if self._limit is not None and self._limit < self.to_send:
+            self._cut(self._limit)
+        for queue in self._queues.values():
+            queue.close()
+        queues = {target: queue for target, queue in self._queues.items() if queue.offsets}
+        counts = tuple(TargetCount(to.account, to.region, len(queue.offsets)) for to, queue in queues.items())
+        self._journal.append(Planned(records=self.records, input_sha256=input_sha256, targets=counts))
+        self._journal.sync()
+        return queues
+
+    def _drop(self, queue: Queue) -> None:
+        kept = Queue()
+        for offset, place in zip(queue.offsets, queue._identities, strict=True):
+            if self._journal.read_record(offset).n in self._dropped:
+                self.to_send -= 1
+            else:
+                kept.add(offset, place // 2, first=not place % 2)
+        queue.offsets, queue._identities, queue._sorted = kept.offsets, kept._identities, kept._sorted
+
+    def _cut(self, limit: int) -> None:
+        """Keep the first ``limit`` changes of the input, now that it is known which ones are valid."""
+        queues = self._queues.values()
+        last = next(islice(merge(*(queue.offsets for queue in queues)), limit - 1, None)) if limit else -1
+        for queue in queues:
+            queue.cut(last)
+        self.pruned = max(0, self.pruned - (self.to_send - limit))  # they stand behind all records
+        self.to_send = limit
+
+    def counts(self) -> Counter[Verdict]:
+        """How many records are valid, rejected and duplicate."""
+        return Counter({verdict: self._states.count(code) for code, verdict in enumerate(_STATES)})
+
+
+_STATES = tuple(Verdict)
+
+
+def changes(journal: Journal, queue: Queue) -> Iterator[Change]:
+    """The changes of one queue, read back from the journal one by one."""
+    for offset in queue.offsets:
+        yield journal.read_record(offset).change()
+
+
+def _entry(checked: Checked) -> RecordEntry:
+    record, change = checked.record, checked.change
+    if change is not None:
+        return RecordEntry.of(change, extra=record.extra, findings=checked.findings)
+    return RecordEntry(
+        n=checked.number,
+        line=record.line,
+        identity=record.identity,
+        policy_name=record.policy_name,
+        account=record.account or "",
+        region=record.region or "",
+        action=record.action,
+        policy=record.policy,
+        verdict=checked.status.value,
+        extra=record.extra,
+        findings=checked.findings,
+    )

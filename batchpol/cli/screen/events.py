@@ -1,0 +1,141 @@
+"""A run told as events, for ``--log-format json``: what :class:`~batchpol.cli.screen.live.Screen` is for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchpol.batch.batch import Observer, Preview
+from batchpol.cli.screen import log
+from batchpol.cli.screen.question import Confirm, agreed
+from batchpol.errors import PolicyRefused, SesError, Throttled
+from batchpol.journal import Run
+from batchpol.model import Change, Outcome, Status, Target
+from batchpol.report.rows import reason
+from batchpol.sending.lane import Attempted, Lane
+from batchpol.validation import Verdict
+
+_LEVELS = {Status.FAILED: "error", Status.UNKNOWN: "error", Status.REJECTED: "error", Status.NOT_ATTEMPTED: "warning"}
+
+
+class Events(Observer):
+    """Writes an event for everything that happens.
+
+    Args:
+        quiet: warnings and errors only.
+        confirm: asks before the first write, or None to go on unasked.
+    """
+
+    def __init__(self, *, quiet: bool, confirm: Confirm | None) -> None:
+        self._confirm, self.asks = confirm, confirm is not None
+        if quiet:
+            log.hush()
+        self.run: Run | None = None
+        self._lanes: dict[Target, Lane] = {}
+        self._widened: set[Target] = set()
+
+    def notes(self, notes: list[str]) -> None:
+        for note in notes:
+            log.event("note", message=note)
+
+    async def show_progress(self) -> None:
+        """Nothing beside the events."""
+
+    def begun(self, run: Run) -> None:
+        self.run = run
+        log.of_run(run.run_id)
+        log.event(
+            "run_begun",
+            input=run.input,
+            version=run.version,
+            pid=run.pid,
+            host=run.host,
+            sandbox=run.sandbox,
+            endpoint=run.endpoint,
+            account=run.options.get("account"),
+            region=run.options.get("region"),
+            caller=run.options.get("caller"),
+            period=run.options.get("period"),
+        )
+
+    async def planned(self, preview: Preview) -> bool:
+        self.notes(preview.notes)
+        log.event(
+            "first_pass_over",
+            records=preview.records,
+            to_send=preview.to_send,
+            rejected=preview.verdicts[Verdict.REJECTED],
+            duplicate=preview.verdicts[Verdict.DUPLICATE],
+            with_warnings=preview.warnings,
+            done_before=preview.resumed.done,
+            pruned=preview.pruned,
+            targets=[_place(target) | {"changes": count} for target, count in preview.targets.items()],
+            seconds=preview.seconds,
+        )
+        return await agreed(self._confirm, preview)
+
+    def lane_started(self, lane: Lane) -> None:
+        self._lanes[lane.target] = lane
+        log.event("lane_started", **_place(lane.target), period=lane.gates.writes.period)
+
+    def lane_ended(self, target: Target, error: SesError | None) -> None:
+        lane = self._lanes.get(target)
+        known = _place(target) | {"throttled": lane.throttled if lane else 0}
+        if error is None:
+            log.event("lane_ended", **known)
+        else:
+            log.event("lane_stopped", "error", **known, **_error(error), hint=error.hint)
+
+    def noted(self, target: Target, text: str) -> None:
+        gates = self._lanes[target].gates if target in self._lanes else None
+        period = max(gates.writes.period, gates.reads.period) if gates else None
+        if gates and (gates.writes.widened or gates.reads.widened) and target not in self._widened:
+            self._widened.add(target)
+            log.event("lane_widened", "warning", **_place(target), period=period, message=text)
+        else:
+            log.event("note", "warning", **_place(target), message=text)
+
+    def attempted(self, target: Target, attempt: Attempted) -> None:
+        known = _record(attempt.change) | _place(target)
+        known |= {"attempt": attempt.number, "waited": round(attempt.waited, 3)}
+        if not attempt.ended:
+            log.event("attempt_sent", "debug", **known)
+            return
+        error = attempt.error
+        known |= {"request_id": attempt.request_id, "duration_ms": attempt.duration_ms}
+        if error is None:
+            log.event("attempt_answered", "debug", **known)
+        elif isinstance(error, Throttled | PolicyRefused):
+            log.event("attempt_refused", "warning", **known, **_error(error), http_status=error.http_status)
+        else:
+            log.event("attempt_failed", "warning", **known, **_error(error), http_status=error.http_status or None)
+
+    def settled(self, outcome: Outcome) -> None:
+        code, message = reason(outcome)
+        log.event(
+            "outcome",
+            _LEVELS.get(outcome.status, "info"),
+            line=outcome.line or None,
+            identity=outcome.identity,
+            policy_name=outcome.policy_name,
+            account=outcome.account,
+            region=outcome.region,
+            action=outcome.action,
+            status=outcome.status.value,
+            effect=outcome.effect,
+            attempt=outcome.attempts,
+            request_id=outcome.request_id,
+            error_code=code,
+            message=message,
+        )
+
+
+def _place(target: Target) -> dict[str, Any]:
+    return {"account": target.account, "region": target.region}
+
+
+def _record(change: Change) -> dict[str, Any]:
+    return {"line": change.line or None, "identity": change.identity, "policy_name": change.policy_name}
+
+
+def _error(error: SesError) -> dict[str, Any]:
+    return {"error_code": error.code, "message": str(error)}

@@ -1,0 +1,116 @@
+"""What people see of an export: who and where, what it costs before it is begun, progress."""
+
+from __future__ import annotations
+
+import sys
+
+import anyio
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from batchpol.cli.screen.progress import is_wanted
+from batchpol.cli.screen.terminal import duration, tell, visible
+from batchpol.errors import SesError
+from batchpol.export import Book, Observer, Options, TargetReader
+from batchpol.model import Target
+from batchpol.sending.caller import Here
+
+EVERY = 30.0
+"""Seconds between two lines of progress where the output is no terminal."""
+
+REDRAWN = 0.25
+"""Seconds between two looks at the numbers."""
+
+SHOWN = 20
+"""Targets that are told of; the others are counted."""
+
+
+class Screen(Observer):
+    """Shows an export on standard error.
+
+    Args:
+        quiet: no progress and no costs; errors all the same.
+    """
+
+    def __init__(self, options: Options, *, quiet: bool) -> None:
+        self._options, self._quiet = options, quiet
+        self._readers: list[TargetReader] = []
+        self._policies = 0
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            tell(text)
+
+    def begun(self, here: Here, targets: list[Target], book: Book) -> None:
+        where = ", ".join(map(str, targets[:SHOWN])) + (f", {len(targets) - SHOWN:,} more" if targets[SHOWN:] else "")
+        if len(targets) == 1 and targets[0].account == here.caller.account:
+            where = f"Region {targets[0].region}"
+        at = f" at {visible(here.endpoint)}" if here.endpoint else ""
+        self.say(f"account {here.caller.account}, caller {visible(here.caller.arn)}, {where}{at}")
+        for note in [*here.notes, *book.notes]:
+            self.say(f"note: {visible(note)}")
+        if len(book):
+            self.say(
+                f"going on from {visible(str(book.path))}, begun {book.begun}: {len(book):,} identities read before"
+            )
+
+    def listed(self, reader: TargetReader) -> None:
+        """What is to be read of a target, and how long that takes."""
+        self._readers.append(reader)
+        if len(self._readers) <= SHOWN:
+            self.say(f"{reader.target}: {_costs(reader, self._options.period)}")
+
+    def read(self, target: Target, identity: str, policies: int) -> None:
+        self._policies += policies
+
+    def unreadable(self, target: Target, identity: str, error: SesError) -> None:
+        tell(f"{target}: not read: {visible(identity)}: {error.code}: {visible(str(error))}")
+
+    def noted(self, target: Target, text: str) -> None:
+        tell(f"{target}: {visible(text)}")
+
+    def stopped(self, target: Target, text: str) -> None:
+        tell(f"{target}: {visible(text)}")
+
+    async def show_progress(self) -> None:
+        """A bar on a terminal, else a line now and then; runs until cancelled."""
+        if self._quiet or (self._options.output is None and sys.stdout.isatty()):
+            return  # where the rows themselves are seen they show how far it is
+        if is_wanted():
+            await self._show_bar()
+        while True:
+            await anyio.sleep(EVERY)
+            self.say(f"{self._done():,} of {self._total():,} identities: {self._words()}")
+
+    async def _show_bar(self) -> None:
+        columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+        with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+            task = bar.add_task("", total=None)
+            while True:
+                if self._readers:  # before, nobody knows of how much
+                    bar.update(task, total=self._total(), completed=self._done(), description=self._words())
+                await anyio.sleep(REDRAWN)
+
+    def _total(self) -> int:
+        return sum(len(reader.identities) for reader in self._readers)
+
+    def _done(self) -> int:
+        return self._total() - sum(reader.left for reader in self._readers)
+
+    def _words(self) -> str:
+        left = max((reader.seconds for reader in self._readers), default=0.0)
+        return f"{self._policies:,} policies, about {duration(left)} left"
+
+
+def _costs(reader: TargetReader, period: float) -> str:
+    count = len(reader.identities)
+    known = count - reader.left
+    words = f"{reader.present:,} identities"
+    if count != reader.present:
+        words += f", {count:,} of them match"
+    if known:
+        words += f", {known:,} were read before"
+    if not reader.left:
+        return f"{words}; nothing to read"
+    pace = "one a second" if period == 1 else f"one every {period:g} s"
+    return f"{words}; {reader.left:,} to read, about {duration(reader.seconds)} at {pace}"

@@ -1,0 +1,157 @@
+"""What people see of a run: the plan before the start, progress, the outcomes that are bad."""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+from rich.console import Console
+
+from batchpol.batch.batch import Observer, Preview
+from batchpol.cli.screen import log
+from batchpol.cli.screen.events import Events
+from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
+from batchpol.cli.screen.question import Confirm, agreed
+from batchpol.cli.screen.terminal import duration, painted, tell, visible
+from batchpol.errors import SesError
+from batchpol.journal import Run
+from batchpol.model import Outcome, Severity, Status, Target
+from batchpol.sending.lane import Attempted, Lane
+from batchpol.validation import Verdict
+
+EVERY = 30.0
+"""Seconds between two lines of progress where the output is no terminal."""
+
+SHOWN = 5
+"""Rejected records shown before the question; the report has them all."""
+
+
+def observer_of(*, quiet: bool, progress: bool, confirm: Confirm | None) -> Screen | Events:
+    """Who tells of a run: lines for people, or events where ``--log-format json`` asks for them."""
+    if log.is_wanted():
+        return Events(quiet=quiet, confirm=confirm)
+    return Screen(quiet=quiet, progress=progress, confirm=confirm)
+
+
+class Screen(Observer):
+    """Shows a run on standard error; the observer of :class:`~batchpol.batch.batch.Batch`.
+
+    Args:
+        quiet: no progress and no plan; errors all the same.
+        progress: redraw a picture where the terminal can; else, and without, a line now and then.
+        confirm: asks before the first write, or None to go on unasked.
+    """
+
+    def __init__(self, *, quiet: bool, progress: bool, confirm: Confirm | None) -> None:
+        self._quiet, self._confirm, self.asks = quiet, confirm, confirm is not None
+        self._drawn = progress and not quiet and is_wanted()
+        self._standing = Standing()
+        self._agreed = anyio.Event()
+        self._lined = False
+        self.run: Run | None = None
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            tell(text)
+
+    def notes(self, notes: list[str]) -> None:
+        for note in notes:
+            self.say(f"note: {visible(note)}")
+
+    def begun(self, run: Run) -> None:
+        self.run = run
+
+    async def planned(self, preview: Preview) -> bool:
+        self.notes(preview.notes)
+        if not self._quiet or self._confirm:
+            for line in _plan(preview):
+                tell(line)
+        if not await agreed(self._confirm, preview):
+            return False
+        rows = {target: Row(target, count) for target, count in preview.targets.items() if count}
+        self._standing = Standing(rows, preview.period, began=time.monotonic())
+        self._agreed.set()
+        return True
+
+    def lane_started(self, lane: Lane) -> None:
+        self._row(lane.target).lane = lane
+
+    def lane_ended(self, target: Target, error: SesError | None) -> None:
+        row = self._row(target)
+        row.over, row.stopped, row.in_hand = True, error is not None, ""
+
+    def attempted(self, target: Target, attempt: Attempted) -> None:
+        if not attempt.ended:
+            change = attempt.change
+            again = f" (attempt {attempt.number})" if attempt.number > 1 else ""
+            self._row(target).in_hand = f"{change.line}: {change.identity} / {change.policy_name}{again}"
+
+    def settled(self, outcome: Outcome) -> None:
+        self._row(Target(outcome.account, outcome.region)).counts[outcome.status] += 1
+        if outcome.status in (Status.FAILED, Status.UNKNOWN):
+            tell(_bad(outcome))
+
+    def noted(self, target: Target, text: str) -> None:
+        tell(f"{target}: {visible(text)}")
+
+    async def show_progress(self) -> None:
+        """The lanes on a terminal, else a line now and then; runs until cancelled."""
+        await self._agreed.wait()
+        if self._quiet or not self._standing.total:
+            return
+        if self._drawn:
+            await show(self._standing, Console(stderr=True, highlight=False))
+        while True:
+            await anyio.sleep(EVERY)
+            self._lined = True
+            self.say(self._standing.line())
+
+    async def ended(self) -> None:
+        if self._lined:  # whoever followed the lines sees the last one too
+            self.say(self._standing.line())
+
+    def _row(self, target: Target) -> Row:
+        self._standing.changed = True
+        rows = self._standing.rows
+        if target not in rows:
+            rows[target] = Row(target, 0)
+        return rows[target]
+
+
+def _bad(outcome: Outcome) -> str:
+    """What went wrong with one record, in one line."""
+    where = f"line {outcome.line}" if outcome.line else "prune"
+    what = f"{outcome.identity} / {outcome.policy_name}: {outcome.error_code}: {outcome.message}"
+    return f"{where}: {painted(outcome.status.value, 'red')}: {visible(what)}"
+
+
+def _plan(preview: Preview) -> list[str]:
+    where = f" at {preview.endpoint}" if preview.endpoint else ""
+    noun = "record" if preview.records == 1 else "records"
+    rejected, duplicates = preview.verdicts[Verdict.REJECTED], preview.verdicts[Verdict.DUPLICATE]
+    lines = [
+        f"account {preview.caller.account}, caller {visible(preview.caller.arn)}, Region {preview.region}{where}",
+        f"{preview.records:,} {noun}: {preview.to_send:,} to send, {rejected:,} rejected, {duplicates:,} duplicate"
+        + (f", {preview.warnings:,} with warnings" if preview.warnings else ""),
+    ]
+    if preview.resumed.done or preview.resumed.again or preview.resumed.refused:
+        lines.append(
+            f"going on from the journal: {preview.resumed.done:,} done before and not sent again, "
+            f"{preview.resumed.again:,} to be sent again, {preview.resumed.refused:,} refused by SES before"
+        )
+    for checked in preview.first_rejected[:SHOWN]:
+        first = next(finding for finding in checked.findings if finding.severity is Severity.ERROR)
+        lines.append(f"  line {checked.record.line}: rejected: {visible(first.text)} [{first.code}]")
+    if rejected > SHOWN:
+        lines.append(f"  ... and {rejected - SHOWN:,} more; the report has them all")
+    if preview.pruned:
+        lines.append(f"prune: {preview.pruned:,} policies that the input does not have will be deleted")
+    for identity in preview.unverified[:SHOWN]:
+        lines.append(f"  not verified: {visible(identity)}")
+    if len(preview.unverified) > SHOWN:
+        lines.append(f"  ... and {len(preview.unverified) - SHOWN:,} more that are not verified")
+    if len(preview.targets) > 1:
+        lines += [f"  {target}: {count:,}" for target, count in list(preview.targets.items())[:20]]
+    if preview.to_send:
+        lines.append(f"time: about {duration(preview.seconds)}, one request every {preview.period:g} s for each target")
+    return lines

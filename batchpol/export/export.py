@@ -1,0 +1,380 @@
+"""One export: who we are, its targets at once, the rows in order, stop. It prints nothing and handles no signals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from batchpol.errors import BatchpolError, JournalError, SesError, UsageError
+from batchpol.export.partial import Book, Header
+from batchpol.export.target import TargetReader, Watch
+from batchpol.files import Replacement, check_place
+from batchpol.identity import Identity, read_identity
+from batchpol.model import Severity, Target
+from batchpol.sending.caller import Here, enter, find_out
+from batchpol.sending.gate import PERIOD, Gates
+from batchpol.sending.lane import Persistence
+from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.stopping import Stoppable
+
+FINISHED = "finished"
+
+DRAIN = 10.0
+"""Seconds that identities begun are given to be read after an export was asked to stop."""
+
+ENTER_AT_ONCE = 32
+"""Targets that open their client and assume their role at the same time."""
+
+SYNC_EVERY = 10.0
+"""Seconds of reading that a power cut may cost."""
+
+PARTIAL = ".partial"
+"""How the name of the book ends that is kept beside an output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to export: of which accounts and Regions (none given: the caller's, the run's own), and which policies.
+
+    ``identities`` are names or ARNs; without any, all that SES lists and that ``match`` fits. ``match_name`` is for
+    names of policies. Both are patterns with ``*``, ``?`` and ``[…]``.
+    """
+
+    accounts: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+    match: str = "*"
+    match_name: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Every choice of one export. Times are in seconds.
+
+    ``output`` None keeps what is read in an unnamed temporary file, for whoever has the rows delivered.
+    """
+
+    connection: Connection = field(default_factory=Connection)
+    scope: Scope = field(default_factory=Scope)
+    output: Path | None = None
+    fresh: bool = False
+    expect_account: str | None = None
+    period: float = PERIOD
+    shared_quota: bool = False
+    persistence: Persistence = field(default_factory=Persistence)
+    drain: float = DRAIN
+
+
+@dataclass(slots=True)
+class Result:
+    """How an export ended. ``reason`` is ``finished`` or why it stopped early.
+
+    ``identities`` were read, by this run or an earlier one; ``without`` of them have no policies that were asked for.
+    ``kept`` is the file from which the same command goes on, if there is one.
+    """
+
+    identities: int = 0
+    without: int = 0
+    policies: int = 0
+    unreadable: list[tuple[Target, str]] = field(default_factory=list)
+    exit_code: int = 0
+    reason: str = FINISHED
+    kept: Path | None = None
+    seconds: float = 0.0
+
+
+class Observer(Watch):
+    """What somebody may want to know of an export as a whole, too."""
+
+    def begun(self, here: Here, targets: list[Target], book: Book) -> None:
+        """It is known who we are, what to read, and what an earlier run has read."""
+
+    def stopped(self, target: Target, text: str) -> None:
+        """A target can be read no further, and why."""
+
+
+class Export(Stoppable):
+    """One export; :meth:`run` once, :meth:`stop` from anywhere on its loop.
+
+    Args:
+        options: every choice.
+        observer: who wants to know.
+        deliver: given the rows of one identity after the other, each with its line end, those of the first target
+            first; ``None`` where only the file counts.
+        aws: makes the connection.
+
+    Raises:
+        UsageError: what is to be exported cannot be.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        observer: Observer | None = None,
+        deliver: Callable[[list[bytes]], Awaitable[None]] | None = None,
+        aws: Callable[[Connection], Aws] = Aws,
+    ) -> None:
+        super().__init__()
+        self.options, self._observer, self._deliver, self._make_aws = options, observer or Observer(), deliver, aws
+        self._identities = [_named(text) for text in options.scope.identities]
+        self._lanes: dict[Target, _Lane] = {}
+        self._regions: dict[str, Gates] = {}
+        self._entering = anyio.Semaphore(ENTER_AT_ONCE)
+        self._synced = time.monotonic()
+        self._delivered = deliver is None
+        self._failure: JournalError | None = None
+        self._result = Result()
+
+    async def run(self) -> Result:
+        """Export.
+
+        Raises:
+            UsageError: configuration or output unusable; nothing was read.
+            JournalError: what is read cannot be kept, or what was kept cannot be used.
+        """
+        begun = time.monotonic()
+        if self.options.output is not None:
+            check_place(self.options.output, "--output")
+        async with self._make_aws(self.options.connection) as aws:
+            here = None
+            with self._stoppable(0):
+                here = await find_out(aws, self.options.scope.regions, self.options.expect_account)
+            if here is not None:
+                targets = self._targets(here.caller, here.region)
+                with self._open_book(targets, here.endpoint) as book:
+                    self._observer.begun(here, targets, book)
+                    self._lanes = {target: _Lane() for target in targets}
+                    with self._stoppable(self.options.drain):
+                        await self._read(aws, here.caller, book)
+                    await anyio.to_thread.run_sync(self._finish, book)
+        if here is None:
+            self._result.reason, self._result.exit_code = self._stopped or ("stopped", 3)
+        self._result.seconds = time.monotonic() - begun
+        return self._result
+
+    def _halt(self) -> None:
+        for lane in self._lanes.values():
+            if lane.reader is not None:
+                lane.reader.halt()
+
+    # -- what to read ------------------------------------------------------------------------------------------
+
+    def _targets(self, caller: Caller, region: str) -> list[Target]:
+        scope, role = self.options.scope, self.options.connection.role_arn
+        accounts = set(scope.accounts) or {caller.account}
+        if role is None and accounts != {caller.account}:
+            raise UsageError(
+                f"the credentials are of account {caller.account}, and others are to be exported",
+                hint="add --role-arn 'arn:aws:iam::{account}:role/NAME', which is assumed in each of them",
+            )
+        if role is not None and len(accounts) > 1 and "{account}" not in role:
+            raise UsageError("one role cannot be of several accounts", hint="write {account} where its account stands")
+        targets = sorted(Target(account, it) for account in accounts for it in set(scope.regions) or {region})
+        for identity in self._identities:
+            if identity.account and Target(identity.account, identity.region) not in targets:
+                raise UsageError(
+                    f"{identity.text} is of another account or Region than those to be exported",
+                    hint="name them with --account and --region",
+                )
+        return targets
+
+    def _named_in(self, target: Target) -> list[str] | None:
+        """The identities asked for in this target, each once; None for all that there are."""
+        if not self._identities:
+            return None
+        there = (it.name for it in self._identities if Target(it.account, it.region) in (target, Target("", "")))
+        return list(dict.fromkeys(there))
+
+    def _open_book(self, targets: list[Target], endpoint: str) -> Book:
+        scope, output = self.options.scope, self.options.output
+        header = Header(
+            begun=datetime.now(UTC).isoformat(timespec="seconds"),
+            endpoint=endpoint,
+            targets=tuple(map(str, targets)),
+            identities=tuple(sorted({it.text for it in self._identities})),
+            match=scope.match,
+            match_name=scope.match_name,
+        )
+        if output is None:
+            return Book.temporary(header)
+        return Book.at(output.with_name(output.name + PARTIAL), header, fresh=self.options.fresh)
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    async def _read(self, aws: Aws, caller: Caller, book: Book) -> None:
+        """All targets at once, each stopping alone; a book that cannot be written stops them all."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                for target, lane in self._lanes.items():
+                    tasks.start_soon(self._read_target, aws, caller, book, target, lane)
+                if self._deliver is not None:
+                    tasks.start_soon(self._hand_over, book, self._deliver)
+        except* JournalError as errors:
+            self._failure = _first(errors)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _read_target(self, aws: Aws, caller: Caller, book: Book, target: Target, lane: _Lane) -> None:
+        try:
+            async with self._entering:
+                if self._stopped is not None:
+                    return
+                ses = await enter(aws, target, caller, assumes=bool(self.options.connection.role_arn))
+            lane.reader = self._reader(aws, ses, book, target, lane)
+            if self._stopped is None:
+                await lane.reader.run()
+            if lane.reader.stopped is not None:
+                self._target_stopped(target, lane.reader.stopped)
+        except SesError as error:
+            self._target_stopped(target, error)
+        finally:
+            lane.end()
+
+    def _reader(self, aws: Aws, ses: Ses, book: Book, target: Target, lane: _Lane) -> TargetReader:
+        async def keep(identity: str, rows: list[bytes]) -> None:
+            book.add(target, identity, rows)
+            lane.tell(identity)
+            await self._sync(book)
+
+        return TargetReader(
+            target,
+            ses,
+            self._gates_of(target),
+            self._observer,
+            known=lambda identity: book.has(target, identity),
+            keep=keep,
+            named=self._named_in(target),
+            match=self.options.scope.match,
+            match_name=self.options.scope.match_name,
+            renew=lambda old: aws.renew(target, old),
+            persistence=self.options.persistence,
+        )
+
+    def _target_stopped(self, target: Target, error: SesError) -> None:
+        text = f"stopped: {error}" + (f"; {error.hint}" if error.hint else "")
+        self._observer.stopped(target, text)
+        if self._result.reason == FINISHED:
+            self._result.reason, self._result.exit_code = f"{target} {text}", 3
+
+    def _gates_of(self, target: Target) -> Gates:
+        gates = Gates.at(self.options.period, shared=self.options.shared_quota, like=self._regions.get(target.region))
+        self._regions[target.region] = gates
+        return gates
+
+    async def _sync(self, book: Book) -> None:
+        if book.path is not None and time.monotonic() - self._synced > SYNC_EVERY:
+            self._synced = time.monotonic()
+            await anyio.to_thread.run_sync(book.sync)
+
+    async def _hand_over(self, book: Book, deliver: Callable[[list[bytes]], Awaitable[None]]) -> None:
+        """Deliver what is read, as it is read, one target after the other."""
+        for target, lane in self._lanes.items():
+            async for identity in lane:
+                if rows := book.rows(target, identity):
+                    await deliver(rows)
+        self._delivered = True
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _finish(self, book: Book) -> None:
+        """Count, and put the output in its place if nothing is missing but what cannot be read."""
+        result, complete = self._result, self._delivered
+        for target, lane in self._lanes.items():
+            complete = complete and lane.reader is not None and lane.reader.complete
+            if lane.reader is not None:
+                counts = [book.count(target, it) for it in lane.reader.identities if book.has(target, it)]
+                result.identities += len(counts)
+                result.without += counts.count(0)
+                result.policies += sum(counts)
+                result.unreadable += [(target, it) for it in lane.reader.unreadable]
+        if complete:
+            result.reason, result.exit_code = FINISHED, 1 if result.unreadable else 0
+            complete = self._written(book)
+        elif self._stopped is not None:
+            result.reason, result.exit_code = self._stopped
+        if complete or not len(book):
+            book.remove()
+        else:
+            result.kept = book.path
+
+    def _written(self, book: Book) -> bool:
+        """Write the output: by target, then in the order of the listing."""
+        output = self.options.output
+        if output is None:
+            return True
+        try:
+            with Replacement(output) as place:
+                for target, lane in self._lanes.items():
+                    for identity in lane.reader.identities if lane.reader else ():
+                        place.file.writelines(book.rows(target, identity))
+        except BatchpolError as error:
+            self._result.reason, self._result.exit_code = str(error), 3
+            return False
+        return True
+
+
+class _Lane:
+    """A target being read, and what is ready to be delivered: an asynchronous iterator, once through.
+
+    Identities come in the order of the listing; those that SES did not answer for at first come last.
+    """
+
+    def __init__(self) -> None:
+        self.reader: TargetReader | None = None
+        self._read: set[str] = set()
+        self._over = False
+        self._news = anyio.Event()
+
+    def tell(self, identity: str) -> None:
+        """An identity was read."""
+        self._read.add(identity)
+        self._news.set()
+
+    def end(self) -> None:
+        """No other will be."""
+        self._over = True
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        number, late, over = 0, list[str](), False
+        while not over:
+            over = self._over
+            while self.reader is not None and number < len(self.reader.identities):
+                identity = self.reader.identities[number]
+                if identity in self._read:
+                    yield identity
+                elif over or identity in self.reader.postponed:
+                    late.append(identity)
+                else:
+                    break
+                number += 1
+            if not over:
+                await self._news.wait()
+                self._news = anyio.Event()
+        for identity in late:
+            if identity in self._read:
+                yield identity
+
+
+def _named(text: str) -> Identity:
+    """An identity to export. Raises UsageError if it cannot be one."""
+    identity, findings = read_identity(text)
+    for finding in findings:
+        if finding.severity is Severity.ERROR:
+            raise UsageError(f"--identity: {finding.message}", hint=finding.hint)
+    return identity
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> Any:
+    found: Any = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

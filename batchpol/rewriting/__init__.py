@@ -1,0 +1,10 @@
+"""From records to records, offline: filled in, moved, taken back.
+
+============= ==================================================================================
+``template``  policies and names made from the columns of a record
+``retarget``  records moved to another account or Region
+``rewrite``   one input to another
+``undo``      what a journal's runs replaced, as an input
+``lines``     records as JSON Lines, as ``source`` reads them
+============= ==================================================================================
+"""

@@ -1,0 +1,340 @@
+"""Policies and names made from the columns of a record: ``{{column}}`` in a template.
+
+Placeholders are replaced inside the strings of the parsed template, so no value can break out of its string; all
+other text of the template stays as it is, policy variables such as ``${aws:username}`` among it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from batchpol import identity
+from batchpol.errors import InputError, UsageError
+from batchpol.model import Finding, Record, Severity, Target, did_you_mean, shown
+from batchpol.policy import reader as grammar
+from batchpol.policy.text import quoted, strings
+from batchpol.source import Source, open_source
+from batchpol.source.fields import Layout
+from batchpol.source.rules import MAX_LINE, TEMPLATE_EMPTY, TEMPLATE_NAME, TEMPLATE_UNKNOWN
+
+OF_THE_RECORD = ("identity", "identity_arn", "domain", "account", "region", "partition", "policy_name")
+"""Names that every record has, besides its columns. ``identity`` is the bare domain or address, ``domain`` what
+stands behind its ``@``; account and Region are the record's, else the run's."""
+
+SEPARATOR = ";"
+"""Between the items of a cell that becomes a list by ``{{column[]}}``."""
+
+
+class _Slot(NamedTuple):
+    """A placeholder: whose value stands there, and whether as a list."""
+
+    name: str
+    is_list: bool
+
+
+_Pieces = tuple[str | _Slot, ...]
+_SLOT = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+def _pieces(text: str) -> _Pieces:
+    """Text and placeholders in turn; raises ValueError for one that is not closed or names nothing."""
+    found: list[str | _Slot] = []
+    for place, part in enumerate(_SLOT.split(text)):
+        if place % 2:
+            name = part.strip()
+            is_list = name.endswith("[]")
+            name = name[:-2].strip() if is_list else name
+            if not name:
+                raise ValueError("a placeholder without a name")
+            found.append(_Slot(name, is_list))
+        elif "{{" in part:
+            raise ValueError("a placeholder that is not closed by }}")
+        elif part:
+            found.append(part)
+    return tuple(found)
+
+
+def _slots(pieces: Iterable[str | _Slot]) -> Iterable[_Slot]:
+    return (piece for piece in pieces if isinstance(piece, _Slot))
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What makes the policy, the policy's name, or both, of records that do not have their own."""
+
+    document: tuple[str | _Pieces, ...] | None = None
+    """The template's text between its strings with placeholders, and these."""
+    name: _Pieces | None = None
+    file: str = ""
+
+    @classmethod
+    def of(
+        cls, policy: str | os.PathLike[str] | Mapping[str, Any] | None = None, policy_name: str | None = None
+    ) -> Template | None:
+        """A template from a file (or, of a program, its parsed document) and from a pattern for names; None of none.
+
+        Raises:
+            InputError: the file cannot be read, or is no JSON object.
+            UsageError: a placeholder is none.
+        """
+        document, file = None, ""
+        if isinstance(policy, Mapping):
+            document, file = _compiled(json.dumps(policy, ensure_ascii=False), "the template"), "the template"
+        elif policy is not None:
+            file = os.fsdecode(policy)
+            document = _compiled(_read(Path(file)), file)
+        name = None
+        if policy_name is not None:
+            try:
+                name = _pieces(policy_name)
+            except ValueError as error:
+                raise UsageError(f"--policy-name {shown(policy_name)}: {error}") from error
+            if any(slot.is_list for slot in _slots(name)):
+                raise UsageError(f"--policy-name {shown(policy_name)}: a name is no list", hint="leave the [] out")
+        return cls(document, name, file) if document or name else None
+
+    @property
+    def names(self) -> set[str]:
+        """Every name that a placeholder has."""
+        parts = [part for part in self.document or () if isinstance(part, tuple)]
+        return {slot.name for part in (*parts, self.name or ()) for slot in _slots(part)}
+
+    def check(self, columns: Iterable[str]) -> None:
+        """Find out from a table's header that no placeholder can be filled.
+
+        Raises:
+            InputError: names the columns there are.
+        """
+        known = [*columns, *OF_THE_RECORD]
+        if unknown := sorted(name for name in self.names if name.casefold() not in map(str.casefold, known)):
+            what = ", ".join(f"{{{{{shown(name)[1:-1]}}}}}" for name in unknown)
+            raise InputError(
+                f"{self.file or '--policy-name'}: {what} is no column of the input, which has {_listed(known)}",
+                hint=did_you_mean(unknown[0], known) or "rename the column or the placeholder",
+            )
+
+    def doubts(self, table: Layout) -> list[str]:
+        """A note where a table has a column of its own for what the template makes, or is taken to mean."""
+        made = {"policy": self.document is not None, "policy_name": self.name is not None}
+        meant = {name.casefold() for name in self.names} & set(OF_THE_RECORD)
+        hidden = [name for name, _ in table.extra if name.casefold() in meant]
+        return [
+            f"the input has a column {known}: where it is filled, it counts instead of the template"
+            for known, is_made in made.items()
+            if is_made and getattr(table, known) >= 0
+        ] + [
+            f"{{{{{name}}}}} is the record's own, not what the column {name} says; to mean that, rename the column"
+            for name in hidden
+        ]
+
+    def filler(self, run: Target) -> Callable[[Record], Record]:
+        """What gives a record its policy and name; ``run`` is the target of records that name none."""
+        return lambda record: self.fill(record, run)
+
+    def fill(self, record: Record, run: Target) -> Record:
+        """The record with its policy and its name made; what it has of its own stays, and a delete needs no policy.
+
+        What cannot be filled becomes a problem of the record.
+        """
+        if any(problem.severity is Severity.ERROR for problem in record.problems):
+            return record
+        is_put = record.action.strip().lower() in ("put", "")
+        makes_name = self.name is not None and not record.policy_name
+        makes_document = self.document is not None and is_put and not record.policy.strip()
+        if not (makes_name or makes_document):
+            return record
+        values = _Values(record, run)
+        name = record.policy_name
+        if makes_name:
+            name = values.name = values.joined(self.name or (), "policy_name")
+        document = values.filled(self.document or ()) if makes_document else record.policy
+        return replace(record, policy_name=name, policy=document, problems=(*record.problems, *values.problems))
+
+
+def open_input(
+    path: str | os.PathLike[str], *, format: str | None = None, template: Template | None = None, digest: bool = True
+) -> Source:
+    """Open an input of which a template makes the policies or names that its records do not have.
+
+    The template is only checked against a table's header here; whoever knows the run's target fills it. Arguments
+    and errors are those of :func:`batchpol.source.open_source`.
+    """
+    template = template or Template()
+    source = open_source(
+        path,
+        format=format,
+        policy_required=template.document is None,
+        name_required=template.name is None,
+        digest=digest,
+    )
+    if source.layout is not None:
+        try:
+            template.check(source.columns)
+        except BaseException:
+            source.close()
+            raise
+        source.notes += template.doubts(source.layout)
+    return source
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_LINE + 1)
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
+    except OSError as error:
+        raise InputError(f"{path}: the template cannot be read: {error.strerror}") from error
+    if len(content) > MAX_LINE:
+        raise InputError(f"{path} is longer than 1 MiB", hint="SES takes a document of 4 KB")
+    text = text.removeprefix("\ufeff")
+    parsed = grammar.parse(text)
+    if not parsed.is_json or not isinstance(parsed.value, dict):
+        first = next((it for it in parsed.findings if it.severity is Severity.ERROR), None)
+        raise InputError(
+            f"{path} is no template of a policy: {first.message if first else 'it is no JSON object'}",
+            hint=(first.hint if first else "") or 'placeholders stand inside strings: "{{column}}"',
+        )
+    return grammar.minify(text)
+
+
+def _compiled(text: str, file: str) -> tuple[str | _Pieces, ...]:
+    parts: list[str | _Pieces] = []
+    at = 0
+    for string in strings(text):
+        try:
+            pieces = _pieces(string.value)
+        except ValueError as error:
+            raise UsageError(f"{file}: {shown(string.value)} has {error}", hint="write {{column}}") from error
+        slots = list(_slots(pieces))
+        if not slots:
+            continue
+        if any(slot.is_list for slot in slots) and (string.is_key or len(pieces) > 1):
+            raise UsageError(
+                f"{file}: {shown(string.value)} mixes a list with other text",
+                hint='a string that becomes a list is exactly "{{column[]}}"',
+            )
+        parts += [text[at : string.start], pieces]
+        at = string.end
+    return (*parts, text[at:])
+
+
+def _items(cell: str) -> list[str]:
+    """The items of a cell: a JSON list of texts (JSON Lines has them), or what stands between separators."""
+    if cell.startswith("["):
+        try:
+            return msgspec.json.decode(cell, type=list[str])
+        except msgspec.DecodeError:
+            pass
+    return [item.strip() for item in cell.split(SEPARATOR) if item.strip()]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(shown(name)[1:-1] for name in names[:40]) + (", ..." if len(names) > 40 else "")
+
+
+_NEEDS = {
+    "account": ("account",),
+    "region": ("Region",),
+    "partition": ("Region",),
+    "identity_arn": ("account", "Region"),
+}
+"""What must be known of a record's target for these names."""
+
+
+class _Values:
+    """What the placeholders of one record stand for, and what was wrong with them."""
+
+    def __init__(self, record: Record, run: Target) -> None:
+        self._record, self.name = record, record.policy_name
+        self._identity, _ = identity.read_identity(record.identity)
+        self._account = self._identity.account or (record.account or "").strip() or run.account
+        self._region = self._identity.region or (record.region or "").strip() or run.region
+        self._columns: dict[str, str] | None = None
+        self.problems: list[Finding] = []
+
+    def filled(self, document: tuple[str | _Pieces, ...]) -> str:
+        """The document's text."""
+        return "".join(part if isinstance(part, str) else self._string(part) for part in document)
+
+    def _string(self, pieces: _Pieces) -> str:
+        first = pieces[0]
+        if isinstance(first, _Slot) and first.is_list:
+            return "[" + ",".join(map(quoted, _items(self.value(first.name, "policy")))) + "]"
+        return quoted(self.joined(pieces, "policy"))
+
+    def joined(self, pieces: _Pieces, where: str) -> str:
+        """Text with its placeholders filled."""
+        return "".join(it if isinstance(it, str) else self.value(it.name, where) for it in pieces)
+
+    def value(self, name: str, where: str) -> str:
+        """The value of one placeholder; what has none is noted, and is empty."""
+        try:
+            found = self._of_the_record(name.casefold())
+        except LookupError:
+            found = None
+        if found is None:
+            found = self._column(name)
+        if found is None:
+            known = [*self._record.extra, *OF_THE_RECORD]
+            message = f"{{{{{shown(name)[1:-1]}}}}} is no column of this record, which has {_listed(known)}"
+            self._note(TEMPLATE_NAME.at(where, message, did_you_mean(name, known)))
+            return ""
+        if not found.strip():
+            if name.casefold() in _NEEDS:
+                missing = self._missing(name.casefold())
+                message = f"The template needs the {missing}, and neither the record nor the run says it"
+                hint = "say it with --account and --region, or in columns account and region"
+                self._note(TEMPLATE_UNKNOWN.at(where, message, hint))
+            else:
+                self._note(TEMPLATE_EMPTY.at(where, f"{{{{{shown(name)[1:-1]}}}}} is empty in this record"))
+        return found
+
+    def _note(self, finding: Finding) -> None:
+        if finding not in self.problems:
+            self.problems.append(finding)
+
+    def _missing(self, name: str) -> str:
+        """What it takes to know the value of this name: the account, the Region, or both."""
+        have = {"account": self._account, "Region": self._region}
+        return " and the ".join(word for word in _NEEDS[name] if not have[word]) or "Region (this one has no partition)"
+
+    def _of_the_record(self, name: str) -> str | None:
+        bare = self._identity.name
+        partition = self._identity.partition or identity.partition_of(self._region)
+        match name:
+            case "identity":
+                return bare
+            case "domain":
+                return bare.rpartition("@")[2].lower()
+            case "account":
+                return self._account
+            case "region":
+                return self._region
+            case "partition":
+                return partition
+            case "policy_name":
+                return self.name
+            case "identity_arn" if self._account and self._region and partition:
+                return f"arn:{partition}:ses:{self._region}:{self._account}:identity/{bare}"
+            case "identity_arn":
+                return ""
+        return None
+
+    def _column(self, name: str) -> str | None:
+        extra = self._record.extra
+        if name in extra:
+            return extra[name]
+        if self._columns is None:
+            self._columns = {key.strip().casefold(): value for key, value in extra.items()}
+        return self._columns.get(name.casefold())

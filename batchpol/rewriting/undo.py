@@ -1,0 +1,175 @@
+"""The way back: from a journal, an input file that restores what was there before.
+
+For each policy that the journal's runs wrote, the earliest before-image is what to restore, and what those runs may
+have left is what must still be there for it (``if_match``): what somebody changed since is left alone. After a write
+without an answer that is its document, or what an earlier write left.
+
+The records stand in the opposite order of what took effect, so that an identity never has more policies on the way
+back than it had on the way there: an identity has at most 20. (What is pruned of a full one was written down last, and
+went first.)
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from batchpol.journal import Before, Entry, Intent, OutcomeEntry, RecordEntry, Run, read, read_entry
+from batchpol.keyindex import KeyIndex, key_of
+from batchpol.model import Action, Status
+from batchpol.policy.comparison import Restore, undo
+
+_NOTHING = 0
+_SENT = (Status.APPLIED, Status.UNKNOWN)
+
+
+@dataclass(slots=True)
+class _Written:
+    """By policy: where its first before-image and its last record sent stand, and whether that took effect.
+
+    ``turn`` counts what took effect, up to the policy's last write. ``earlier`` has, only where it did not for certain,
+    the records before it whose document may still be there.
+    """
+
+    index: KeyIndex = field(default_factory=KeyIndex)
+    before: array[int] = field(default_factory=lambda: array("Q"))
+    record: array[int] = field(default_factory=lambda: array("Q"))
+    unknown: bytearray = field(default_factory=bytearray)
+    turn: array[int] = field(default_factory=lambda: array("Q"))
+    effects: int = 0
+    earlier: dict[int, list[int]] = field(default_factory=dict)
+    # By record number of the section being read:
+    slots: array[int] = field(default_factory=lambda: array("L"))
+    records: array[int] = field(default_factory=lambda: array("Q"))
+    images: dict[int, int] = field(default_factory=dict)
+    unanswered: set[int] = field(default_factory=set)
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything was written at all."""
+        return any(self.record)
+
+    def take(self, offset: int, entry: Entry) -> None:
+        """Account for one line of the journal."""
+        match entry:
+            case Run():
+                self.close_section()
+            case RecordEntry():
+                self.slots.append(self._slot(entry))
+                self.records.append(offset)
+            case Before():
+                self.images[entry.n] = offset
+            case Intent():
+                self.unanswered.add(entry.n)
+            case OutcomeEntry() if entry.n in self.unanswered:
+                self.unanswered.remove(entry.n)
+                image = self.images.pop(entry.n, _NOTHING)
+                if entry.status in _SENT:
+                    self._took_effect(entry.n, image, unknown=entry.status is Status.UNKNOWN)
+
+    def close_section(self) -> None:
+        """What was sent and has no outcome may have taken effect."""
+        for number in self.unanswered:
+            self._took_effect(number, self.images.get(number, _NOTHING), unknown=True)
+        self.slots, self.records, self.images, self.unanswered = array("L"), array("Q"), {}, set()
+
+    def _slot(self, entry: RecordEntry) -> int:
+        key = key_of(entry.account, entry.region, entry.key, entry.policy_name)
+        slot = self.index.setdefault(key, len(self.record))
+        if slot == len(self.record):
+            self.before.append(_NOTHING)
+            self.record.append(_NOTHING)
+            self.unknown.append(False)
+            self.turn.append(0)
+        return slot
+
+    def _took_effect(self, number: int, image: int, *, unknown: bool) -> None:
+        slot = self.slots[number]
+        # Only the first image is from before this journal's runs; a later one may be their own write.
+        if not self.record[slot]:
+            self.before[slot] = image
+        elif unknown:
+            self.earlier.setdefault(slot, []).append(self.record[slot])
+        if not unknown:
+            self.earlier.pop(slot, None)
+        self.record[slot] = self.records[number]
+        self.unknown[slot] = unknown
+        self.effects += 1
+        self.turn[slot] = self.effects
+
+
+@dataclass(slots=True)
+class Undone:
+    """How many records an undo has, and how many writes it cannot take back since nothing was read before them."""
+
+    restores: int = 0
+    without_image: int = 0
+
+
+def undo_records(path: str | os.PathLike[str], tally: Undone, *, last: bool = False) -> Iterator[dict[str, Any]]:
+    """The records that restore what was there, as an input takes them; ``tally`` is filled on the way.
+
+    Args:
+        last: take back only what the last run that wrote anything did; what earlier ones wrote stays.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    written = before = _Written()
+    for offset, entry in read(path):
+        if last and isinstance(entry, Run):
+            written.close_section()
+            before, written = written if written.anything else before, _Written()
+        written.take(offset, entry)
+    written.close_section()
+    written = written if written.anything else before
+    with Path(path).open("rb") as file:
+        for slot in sorted(range(len(written.record)), key=written.turn.__getitem__, reverse=True):
+            if not written.record[slot]:
+                continue
+            if not written.before[slot]:
+                tally.without_image += 1
+                continue
+            record, restore = _restore(written, slot, file)
+            if restore is not None:
+                tally.restores += 1
+                yield _line(record, restore)
+
+
+def _restore(written: _Written, slot: int, file: BinaryIO) -> tuple[RecordEntry, Restore | None]:
+    """The last record sent of a policy, and what takes it and those before it back, if anything does."""
+    before = read_entry(file, written.before[slot])
+    assert isinstance(before, Before)
+    status = Status.UNKNOWN if written.unknown[slot] else Status.APPLIED
+    last = _record(file, written.record[slot])
+    found = [
+        restore
+        for record in (last, *(_record(file, offset) for offset in written.earlier.get(slot, ())))
+        if (restore := undo(Action(record.action), record.policy, before.policy, status)) is not None
+    ]
+    if not found:
+        return last, None
+    expected = dict.fromkeys(restore.if_match for restore in found)
+    return last, replace(found[0], if_match=",".join(expected))
+
+
+def _record(file: BinaryIO, offset: int) -> RecordEntry:
+    record = read_entry(file, offset)
+    assert isinstance(record, RecordEntry)
+    return record
+
+
+def _line(record: RecordEntry, restore: Restore) -> dict[str, Any]:
+    return {
+        "identity": record.identity,
+        "policy_name": record.policy_name,
+        "action": restore.action.value,
+        **({"policy": restore.document} if restore.action is Action.PUT else {}),
+        "account": record.account,
+        "region": record.region,
+        "if_match": restore.if_match,
+    }

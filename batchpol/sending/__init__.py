@@ -1,0 +1,12 @@
+"""From a change to its outcome: the gate, what waits before it, what is sent, what came of it.
+
+============= ==================================================================================
+``caller``    whose credentials these are, and whether they are of the target
+``gate``      what every attempt to a target passes, once a second
+``queue``     the changes of a lane in order, between what reads them and what sends them
+``lane``      the worker of one target: wait near the gate, intent, gate and send, outcome
+``reads``     reading what is there, through the gates
+``readback``  reading back what was written
+``commit``    entries of many lanes, one write and one fsync
+============= ==================================================================================
+"""

@@ -1,0 +1,86 @@
+"""Where a run works and as whom: the Region, the caller, and whether the credentials are of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchpol.errors import AccessRefused, SesError, TargetMismatch, UsageError
+from batchpol.identity import check_region
+from batchpol.model import Target
+from batchpol.ses import Aws, Caller, Ses, in_the_clear
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Who somebody is, in which Region, and at which endpoint of SES (empty for AWS's own hosts)."""
+
+    caller: Caller
+    region: str
+    endpoint: str
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for people about what is doubtful there."""
+        if in_the_clear(self.endpoint):
+            return [f"{self.endpoint} has no TLS: who is on the way can read and change requests"]
+        return []
+
+
+async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> Here:
+    """Whose credentials these are, as STS says, and where they are used.
+
+    Args:
+        regions: the first is the run's own; without any, what the environment and the profile say.
+        expected: the account they must be of, if any.
+
+    Raises:
+        UsageError: there is no Region, or STS does not answer.
+        TargetMismatch: they are of another account.
+    """
+    region = regions[0] if regions else aws.region()
+    if not region:
+        raise UsageError(
+            "no AWS Region is set", hint="name one with --region, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
+        )
+    try:
+        here = Here(await aws.caller(region), region, await aws.endpoint(region))
+    except SesError as error:
+        hint = error.hint or _hint_of_place(error, region)
+        raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error
+    caller = here.caller
+    if expected and caller.account != expected:
+        raise TargetMismatch(
+            f"the credentials belong to account {caller.account} ({caller.arn}), not to the expected {expected}",
+            hint="choose the right profile or credentials, or correct --expect-account",
+        )
+    return here
+
+
+def _hint_of_place(error: SesError, region: str) -> str:
+    """What to look at where AWS cannot be asked at all: a misspelt Region makes a host name that does not exist."""
+    found = check_region(region)
+    if found:
+        return f"check the Region {region}" + (f": {found[0].hint}" if found[0].hint else "")
+    return "check the network, --endpoint-url and --region" if error.http_status == 0 else ""
+
+
+async def enter(aws: Aws, target: Target, caller: Caller, *, assumes: bool) -> Ses:
+    """SES of a target, once it is sure that the credentials are of its account.
+
+    Args:
+        caller: whose credentials these are.
+        assumes: whether a role is assumed with them in each account.
+
+    Raises:
+        SesError: ``AccessRefused`` if they are of another one, or what STS answered.
+    """
+    if assumes:
+        caller = await aws.caller(target.region, target.account)
+    if caller.account != target.account:
+        raise AccessRefused(
+            f"the credentials are of account {caller.account}, the target is of {target.account}",
+            code="WrongAccount",
+            hint="use credentials of that account, or --role-arn with {account} in it",
+        )
+    return await aws.ses(target)

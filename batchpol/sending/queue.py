@@ -1,0 +1,163 @@
+"""The line in front of a lane's gate: which change goes next.
+
+Three rules: what must be tried again goes before what was not tried yet; records of one identity keep their order
+(the next one waits until the one before is settled); no more than a bounded number is unsettled at once, so that
+a server that is down does not use up the whole input.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import anyio
+
+from batchpol.errors import SesError
+from batchpol.model import Change
+from batchpol.policy.comparison import Effect, effect
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A change on its way through a lane. Times are loop times in seconds."""
+
+    change: Change
+    attempts: int = 0
+    deferrals: int = 0
+    asked: float = 0.0
+    """When its present wait at the gate began."""
+    begun: float = 0.0
+    first_sent: float = 0.0
+    sent_wall: str = ""
+    duration_ms: float | None = None
+    present: str | None = None
+    """The document that is there now, as read before the write; None when there is none or it was not read."""
+    was_read: bool = False
+    effect: Effect | None = None
+    """What the write does to it; None when it was not read."""
+    has_image: bool = False
+    """Whether ``present`` is in the journal as what the write replaces."""
+    verified: bool = True
+    """Whether the identity is verified, as far as that was looked up."""
+    last_error: SesError | None = None
+    unsure: bool = False
+    """Whether an attempt got no answer, so that the write may have taken effect whatever came back later."""
+
+    def compare(self, present: str | None) -> None:
+        """Take in what is there, which may differ from what was there when it was read before."""
+        self.has_image = self.has_image and self.present == present
+        self.was_read, self.present = True, present
+        self.effect = effect(self.change.action, self.change.document, present)
+
+
+class Line:
+    """Jobs between the feeder and the gate.
+
+    Args:
+        ahead: jobs the feeder may put before it has to wait.
+        at_once: jobs that may be taken and not settled at the same time.
+    """
+
+    def __init__(self, *, ahead: int, at_once: int) -> None:
+        self._ahead, self._at_once = ahead, at_once
+        self._fresh: deque[Job] = deque()
+        self._again: deque[Job] = deque()
+        self._deferred: deque[Job] = deque()
+        self._busy: dict[str, Job] = {}
+        self._fed = False
+        self.closed = False
+        self._give_way = False
+        self._news = anyio.Event()
+
+    async def room(self, below: int) -> None:
+        """Wait until fewer than ``below`` fresh jobs are in line, or it is closed."""
+        while len(self._fresh) >= below and not self.closed:
+            await self._news.wait()
+
+    async def put(self, job: Job) -> bool:
+        """Add a fresh job, waiting for room; False once the line is closed (the job was not taken)."""
+        await self.room(self._ahead)
+        if not self.closed:
+            self._fresh.append(job)
+            self._tell()
+        return not self.closed
+
+    def fed(self) -> None:
+        """No fresh job will come any more."""
+        self._fed = True
+        self._tell()
+
+    def close(self) -> None:
+        """Hand out nothing any more; whoever waits is told."""
+        self.closed = True
+        self._tell()
+
+    async def ready(self) -> bool:
+        """Wait until :meth:`take` would give a job; False when the line is finished or closed."""
+        while not self.closed and self._candidate() is None:
+            if self._fed and not (self._busy or self._fresh or self._deferred):
+                return False
+            await self._news.wait()
+        return not self.closed
+
+    def take(self) -> Job | None:
+        """The job that goes next, or None if there is none just now; it counts as unsettled from here on."""
+        if self.closed or (queue_and_job := self._candidate()) is None:
+            return None
+        queue, job = queue_and_job
+        queue.remove(job)
+        self._give_way = False
+        self._busy[job.change.key_identity] = job
+        self._tell()
+        return job
+
+    def again(self, job: Job, *, give_way: bool = False) -> None:
+        """Try a taken job again before any fresh one; with ``give_way`` one fresh job goes first."""
+        self._again.append(job)
+        self._give_way = give_way
+        self._tell()
+
+    def defer(self, job: Job) -> None:
+        """Try a taken job again after everything else."""
+        self.settled(job)
+        self._deferred.append(job)
+
+    def settled(self, job: Job) -> None:
+        """A taken job is over: the next of its identity may go."""
+        if self._busy.get(job.change.key_identity) is job:
+            del self._busy[job.change.key_identity]
+        self._tell()
+
+    def left_over(self) -> list[Job]:
+        """Jobs that were tried and have no outcome, once nothing is under way any more."""
+        return [*self._again, *self._deferred]
+
+    @property
+    def nothing_else(self) -> bool:
+        """True when no job is left that was not tried yet."""
+        return self._fed and not self._fresh
+
+    def _candidate(self) -> tuple[deque[Job], Job] | None:
+        fresh = self._next_fresh()
+        if self._again and not (self._give_way and fresh):
+            return self._again, self._again[0]
+        if fresh is not None:
+            return self._fresh, fresh
+        if self._fed and not self._fresh and self._deferred and not self._busy:
+            return self._deferred, self._deferred[0]
+        return None
+
+    def _next_fresh(self) -> Job | None:
+        if len(self._busy) >= self._at_once:
+            return None
+        passed: set[str] = set()
+        for job in self._fresh:
+            key = job.change.key_identity
+            if key not in self._busy and key not in passed:
+                return job
+            passed.add(key)
+        return None
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()

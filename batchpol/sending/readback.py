@@ -1,0 +1,124 @@
+"""Reading back: a write counts only when what is there is what was asked for.
+
+One identity a call, so up to 20 writes are looked at together. Reads may show the past for more than a minute (seen),
+so what is not there yet is looked at again, less and less often, until a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import anyio
+
+from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError
+from batchpol.model import Action
+from batchpol.policy.comparison import Effect, effect
+from batchpol.sending.queue import Job
+
+LONGEST_PAUSE = 15.0
+"""Seconds between two looks at one identity at most."""
+
+AT_ONCE = 20
+"""Names that one look takes."""
+
+
+@dataclass(slots=True, eq=False)
+class _Written:
+    """A write that SES took and that was not seen yet. Times are loop times in seconds."""
+
+    job: Job
+    request_id: str
+    deadline: float
+
+
+@dataclass(slots=True, eq=False)
+class _Identity:
+    """The writes of one identity, and when it is looked at next."""
+
+    due: float
+    pause: float
+    written: list[_Written] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ReadBack:
+    """Reads back what was written to one target.
+
+    Args:
+        read: documents by name, of up to :data:`AT_ONCE` names of one identity.
+        seen: told of a write that is there as it was asked for, with its request id.
+        unseen: told of one that is not, or that cannot be looked for, and why.
+        stale: seconds after a write during which reads may still show what was before it.
+        settle: seconds after a write before it is looked for; those that follow meanwhile are looked for with it.
+    """
+
+    read: Callable[[str, Sequence[str]], Awaitable[dict[str, str]]]
+    seen: Callable[[Job, str], Awaitable[None]]
+    unseen: Callable[[Job, str, SesError], Awaitable[None]]
+    stale: float
+    settle: float
+    _waiting: dict[str, _Identity] = field(default_factory=dict)
+
+    def add(self, job: Job, request_id: str) -> bool:
+        """Look for this write; True if nobody does so yet, so that :meth:`run` is to be started."""
+        begins, now, key = not self._waiting, anyio.current_time(), job.change.key_identity
+        identity = self._waiting.setdefault(key, _Identity(0.0, self.settle))
+        identity.due = max(identity.due, now + self.settle)
+        identity.written.append(_Written(job, request_id, now + self.stale))
+        return begins
+
+    async def run(self) -> None:
+        """Look until nothing is left to look for."""
+        while self._waiting:
+            key, identity = min(self._waiting.items(), key=lambda item: item[1].due)
+            pause = identity.due - anyio.current_time()
+            if pause > 0:
+                # No longer than that: a write that comes meanwhile may be due earlier.
+                await anyio.sleep(min(pause, self.settle or pause))
+                continue
+            await self._look(key, identity)
+
+    async def _look(self, key: str, identity: _Identity) -> None:
+        """One look at the oldest writes of an identity; what is not there yet goes behind the others."""
+        looked_for, later = identity.written[:AT_ONCE], identity.written[AT_ONCE:]
+        identity.written = later
+        change = looked_for[0].job.change
+        error: SesError | None = None
+        present: dict[str, str] = {}
+        try:
+            present = await self.read(change.identity, [it.job.change.policy_name for it in looked_for])
+        except SesError as caught:
+            error = caught
+        now = anyio.current_time()
+        left = [it for it in looked_for if not await self._judged(it, present, error, now)]
+        identity.written += left
+        if not identity.written:
+            del self._waiting[key]
+        elif left:
+            identity.pause = min(identity.pause * 2, LONGEST_PAUSE)
+            first = min(it.deadline for it in identity.written)
+            identity.due = max(now, min(now + identity.pause, first))
+
+    async def _judged(self, it: _Written, present: dict[str, str], error: SesError | None, now: float) -> bool:
+        """Whether the fate of a write is known after this look: seen, given up, or not to be looked for at all."""
+        change = it.job.change
+        there = present.get(change.policy_name)
+        if error is None and effect(change.action, change.document, there) is Effect.UNCHANGED:
+            await self.seen(it.job, it.request_id)
+        elif isinstance(error, AccessRefused | PolicyRefused) or now >= it.deadline:
+            asked = change.document if change.action is Action.PUT else None
+            await self.unseen(it.job, it.request_id, error or _not_as_asked(asked, there))
+        else:
+            return False
+        return True
+
+
+def _not_as_asked(asked: str | None, there: str | None) -> SesError:
+    text = f"written, but read back something else: asked for {_named(asked)}, there is {_named(there)}"
+    return NoAnswer(text, code="NotAsAsked")
+
+
+def _named(document: str | None) -> str:
+    return "nothing" if document is None else f"SHA-256 {sha256(document.encode()).hexdigest()}"

@@ -1,0 +1,493 @@
+"""What is read before and after the writes of a lane: how often, how fast, and what trouble with it does."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused
+from batchpol.identity import UNVERIFIED
+from batchpol.journal import Before, Intent
+from batchpol.model import Action, Status
+from batchpol.policy.comparison import ABSENT, meaning_digest
+from batchpol.sending.gate import Gates
+from batchpol.sending.lane import Conduct, Persistence
+from tests.sending.conftest import change
+from tests.sending.simulated import DELETE, LIST, LOOK_UP, PUT, READ, Server, SimulatedSes
+
+pytestmark = pytest.mark.virtual_clock
+
+COMPARE = Conduct(compare=True, ownership=True)
+PLAN = Conduct(plan=True, ownership=True)
+README = "give the caller the permissions that the README lists, then run the same command again"
+OLD = '{"Statement":[{"Sid":"old"}]}'
+
+
+def kinds(server: Server) -> Counter[str]:
+    return Counter(arrival.kind for arrival in server.arrivals)
+
+
+def denied(operation: str) -> AccessRefused:
+    """As the border to AWS gives it: with a hint of its own."""
+    return AccessRefused(f"not allowed to {operation}", code="AccessDenied", http_status=403, hint=README)
+
+
+def expired() -> AccessRefused:
+    return AccessRefused("expired", code="ExpiredToken", http_status=403)
+
+
+def server_error() -> NoAnswer:
+    return NoAnswer("internal", code="InternalFailure", http_status=500)
+
+
+# -- how many, how fast ----------------------------------------------------------------------------------------
+
+
+async def test_sixty_records_on_sixty_identities_take_no_longer_for_all_that_is_looked_up(bench) -> None:
+    made, begun = bench(conduct=COMPARE), anyio.current_time()
+    outcomes = await made.run([change(number) for number in range(60)])
+    assert anyio.current_time() - begun <= 63
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+    assert kinds(made.server) == {PUT: 60, READ: 60, LOOK_UP: 1}
+    assert made.server.refused == 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+async def test_two_hundred_records_on_ten_identities_are_planned_in_ten_reads(bench, there) -> None:
+    changes = [change(number, identity=f"tenant-{number // 20}.example") for number in range(200)]
+    server = Server()
+    if there:
+        server.policies = {(it.identity, it.policy_name): it.document for it in changes[:190]}
+        server.policies |= {(it.identity, it.policy_name): OLD for it in changes[190:]}
+    made, begun = bench(server=server, conduct=PLAN), anyio.current_time()
+    outcomes = await made.run(changes)
+    assert anyio.current_time() - begun <= 12
+    # Names are listed only where a policy would come to be: whether there is room for it.
+    assert kinds(server) == ({READ: 10, LOOK_UP: 1} if there else {READ: 10, LIST: 10, LOOK_UP: 1})
+    assert Counter(outcome.effect for outcome in outcomes.values()) == (
+        {"unchanged": 190, "update": 10} if there else {"create": 200}
+    )
+
+
+async def test_five_hundred_domains_cost_five_look_ups(bench) -> None:
+    made = bench(conduct=COMPARE)
+    outcomes = await made.run([change(number) for number in range(500)])
+    assert kinds(made.server)[LOOK_UP] == 5
+    assert len(outcomes) == 500
+
+
+async def test_addresses_of_one_domain_are_looked_up_with_it(bench) -> None:
+    made = bench(conduct=COMPARE)
+    await made.run([change(number, identity=f"user-{number}@Tenant.Example") for number in range(198)])
+    assert [arrival.name for arrival in made.server.arrivals if arrival.kind == LOOK_UP] == ["100", "100"]
+
+
+async def test_what_was_read_is_seconds_old_when_it_is_replaced(bench) -> None:
+    made = bench(conduct=COMPARE, network={"rtt": 0.3})
+    await made.run([change(number) for number in range(80)])
+    read = {arrival.name: arrival.at for arrival in made.server.arrivals if arrival.kind == READ}
+    ages = [
+        arrival.at - read[f"tenant-{arrival.name.removeprefix('name-')}.example"]
+        for arrival in made.server.arrivals
+        if arrival.kind == PUT
+    ]
+    assert max(ages) <= 6
+
+
+async def test_an_identity_that_costs_no_write_lets_the_reads_go_on(bench) -> None:
+    """A file that was applied already takes one read an identity, and no more time than that."""
+    changes = [change(number) for number in range(100)]
+    server = Server(policies={(it.identity, it.policy_name): it.document for it in changes})
+    made, begun = bench(server=server, conduct=COMPARE), anyio.current_time()
+    outcomes = await made.run(changes)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.UNCHANGED}
+    assert kinds(server) == {READ: 100, LOOK_UP: 1}
+    assert anyio.current_time() - begun <= 102
+
+
+# -- trouble with reads ----------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_is_gone_for_a_minute_costs_no_record(bench) -> None:
+    begun = anyio.current_time()
+    made = bench(server=Server(down=(begun + 5, begun + 65)), conduct=COMPARE)
+    outcomes = await made.run([change(number) for number in range(30)])
+    assert Counter(outcome.status for outcome in outcomes.values()) == {Status.APPLIED: 30}
+    assert made.lane.stopped is None
+
+
+@pytest.mark.parametrize("conduct", [COMPARE, PLAN], ids=["compare", "plan"])
+async def test_a_server_that_stays_away_stops_the_lane_and_burns_nothing(bench, conduct) -> None:
+    begun = anyio.current_time()
+    made = bench(server=Server(down=(begun + 5, float("inf"))), conduct=conduct)
+    outcomes = await made.run([change(number) for number in range(500)])
+    assert isinstance(made.lane.stopped, NoAnswer)
+    assert anyio.current_time() - begun < 140
+    bad = [outcome for outcome in outcomes.values() if outcome.status in (Status.FAILED, Status.UNKNOWN)]
+    assert len(bad) <= Persistence().in_flight
+    assert all(outcome.retryable for outcome in bad)
+
+
+async def test_writes_that_nobody_answers_stop_the_lane_although_reads_are_answered(bench) -> None:
+    begun = anyio.current_time()
+    made = bench(server=Server(down=(begun + 5, float("inf")), down_for=(PUT, DELETE)), conduct=COMPARE)
+    outcomes = await made.run([change(number) for number in range(500)])
+    assert isinstance(made.lane.stopped, NoAnswer)
+    assert len(outcomes) <= 5 + Persistence().in_flight
+
+
+async def test_reads_that_nobody_answers_stop_the_lane_before_anything_is_lost(bench) -> None:
+    begun = anyio.current_time()
+    made = bench(server=Server(down=(begun + 5, float("inf")), down_for=(READ,)), conduct=COMPARE)
+    outcomes = await made.run([change(number) for number in range(500)])
+    assert isinstance(made.lane.stopped, NoAnswer)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+
+
+async def test_a_first_write_after_an_hour_of_unchanged_records_may_be_unlucky(bench) -> None:
+    """Only reads were answered for long: that says nothing of the writes' patience."""
+    changes = [change(number) for number in range(400)]
+    server = Server(policies={(it.identity, it.policy_name): it.document for it in changes[:-1]})
+    made = bench(server=server, conduct=COMPARE, network={"faults": {"name-399": [server_error()] * 3}})
+    outcomes = await made.run(changes)
+    assert made.lane.stopped is None
+    assert outcomes["name-399"].status is Status.APPLIED
+
+
+async def test_one_identity_that_cannot_be_read_fails_alone_and_may_be_tried_again(bench) -> None:
+    made = bench(conduct=COMPARE)
+    read = made.ses.policies
+
+    async def policies(identity, names, attempt):
+        found = await read(identity, names, attempt)
+        if identity == "tenant-3.example":
+            raise server_error()
+        return found
+
+    made.ses.policies = policies
+    outcomes = await made.run([change(number) for number in range(12)])
+    assert outcomes["name-3"].status is Status.FAILED
+    assert outcomes["name-3"].retryable
+    assert outcomes["name-3"].attempts == 0, "it was never written"
+    assert Counter(outcome.status for outcome in outcomes.values()) == {Status.APPLIED: 11, Status.FAILED: 1}
+
+
+async def test_a_read_that_is_refused_for_good_fails_in_ses_words(bench) -> None:
+    made = bench(conduct=COMPARE)
+    made.ses.read_faults.append(PolicyRefused("no such identity", code="InvalidParameterValue", http_status=400))
+    outcomes = await made.run([change(0), change(1)])
+    assert (outcomes["name-0"].status, outcomes["name-0"].message) == (Status.FAILED, "no such identity")
+    assert not outcomes["name-0"].retryable
+    assert kinds(made.server)[READ] == 2
+    assert outcomes["name-1"].status is Status.APPLIED
+
+
+async def test_credentials_that_expire_at_a_read_are_renewed(bench) -> None:
+    made = bench(conduct=COMPARE)
+    fresh = SimulatedSes(made.server)
+    made.ses.read_faults.append(expired())
+
+    async def renew(used: object) -> SimulatedSes:
+        assert used is made.ses
+        return fresh
+
+    made.lane.renew = renew
+    outcomes = await made.run([change(number) for number in range(4)])
+    assert Counter(outcome.status for outcome in outcomes.values()) == {Status.APPLIED: 4}
+    assert made.lane.stopped is None
+
+
+@pytest.mark.parametrize(
+    ("conduct", "blind"),
+    [
+        (Conduct(compare=True), True),
+        (Conduct(compare=True, no_clobber=True), False),
+        (Conduct(only_existing=True), False),
+        (PLAN, False),
+    ],
+)
+async def test_reads_that_are_not_allowed_name_the_way_out_that_there_is(bench, conduct, blind) -> None:
+    made = bench(conduct=conduct)
+    made.ses.read_faults.append(denied("read"))
+    outcomes = await made.run([change(number) for number in range(50)])
+    assert outcomes == {}
+    assert made.lane.stopped is not None
+    assert "ses:GetIdentityPolicies" in made.lane.stopped.hint
+    assert ("--blind" in made.lane.stopped.hint) is blind
+    assert kinds(made.server)[PUT] == 0
+
+
+async def test_a_lane_that_is_stopped_does_not_wait_for_a_slow_read(bench) -> None:
+    made, begun = bench(conduct=COMPARE, network={"rtt": 20.0}), anyio.current_time()
+
+    async def stop() -> None:
+        await anyio.sleep(25)
+        made.lane.stop()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop)
+        outcomes = await made.run([change(number) for number in range(5)])
+    assert anyio.current_time() - begun < 26
+    assert outcomes == {}
+    assert made.lane.stopped is None
+
+
+async def test_reads_and_writes_and_look_ups_of_one_quota_are_joined(bench) -> None:
+    made, begun = bench(server=Server(shared=True), conduct=COMPARE), anyio.current_time()
+    outcomes = await made.run([change(number) for number in range(60)])
+    assert made.server.refused <= 5
+    assert anyio.current_time() - begun <= 120 / 0.9
+    assert len(outcomes) == 60
+
+
+# -- ownership -------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_not_verified_is_sent_and_marked(bench) -> None:
+    made = bench(server=Server(unverified={"tenant-1.example"}), conduct=COMPARE)
+    outcomes = await made.run([change(number) for number in range(3)])
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+    marked = {name: [finding.code for finding in outcome.findings] for name, outcome in outcomes.items()}
+    assert marked == {"name-0": [], "name-1": [UNVERIFIED.code], "name-2": []}
+
+
+async def test_what_must_be_verified_and_is_not_is_never_sent(bench) -> None:
+    server = Server(unverified={"bad.example", "someone@bad.example", "someone@Good.Example"})
+    made = bench(server=server, conduct=replace(COMPARE, require_verified=True))
+    changes = [
+        change(0, "bad.example"),
+        change(1, "bad.example", Action.DELETE, ""),
+        change(2, "someone@bad.example"),
+        change(3, "someone@Good.Example"),
+        change(4, "good.example"),
+    ]
+    outcomes = await made.run(changes)
+    assert [outcomes[f"name-{number}"].status for number in range(5)] == ["rejected"] * 3 + ["applied"] * 2
+    assert {outcomes[f"name-{number}"].error_code for number in range(3)} == {UNVERIFIED.code}
+    assert [arrival.name for arrival in server.arrivals if arrival.kind in (PUT, DELETE)] == ["name-3", "name-4"]
+    assert kinds(server)[READ] == 2
+
+
+async def test_a_look_up_that_is_not_allowed_is_said_once_and_the_run_goes_on(bench) -> None:
+    made = bench(conduct=COMPARE)
+    made.ses.look_up_faults.extend(denied("look up") for _ in range(9))
+    outcomes = await made.run([change(number) for number in range(250)])
+    assert Counter(outcome.status for outcome in outcomes.values()) == {Status.APPLIED: 250}
+    assert len(made.notes) == kinds(made.server)[LOOK_UP] == 1
+    assert not any(outcome.findings for outcome in outcomes.values())
+
+
+async def test_a_look_up_that_is_not_allowed_stops_what_must_be_verified(bench) -> None:
+    made = bench(conduct=replace(COMPARE, require_verified=True))
+    made.ses.look_up_faults.append(denied("look up"))
+    assert await made.run([change(number) for number in range(3)]) == {}
+    assert made.lane.stopped is not None
+    assert "ses:GetIdentityVerificationAttributes" in made.lane.stopped.hint
+    assert "--require-verified" in made.lane.stopped.hint
+
+
+async def test_a_look_up_that_is_not_answered_is_tried_again(bench) -> None:
+    made = bench(server=Server(unverified={"tenant-1.example"}), conduct=COMPARE)
+    made.ses.look_up_faults.extend(server_error() for _ in range(3))
+    outcomes = await made.run([change(number) for number in range(3)])
+    assert [len(outcomes[f"name-{number}"].findings) for number in range(3)] == [0, 1, 0]
+    assert made.notes == []
+
+
+# -- what a write replaces -------------------------------------------------------------------------------------
+
+
+def unseen_principal() -> PolicyRefused:
+    return PolicyRefused("Invalid principal in policy", code="InvalidPolicy", http_status=400)
+
+
+@pytest.mark.parametrize(
+    ("if_match", "status", "last_image"),
+    [("", Status.APPLIED, '{"theirs":1}'), (meaning_digest(OLD), Status.FAILED, OLD)],
+)
+async def test_a_record_that_waited_for_its_principal_is_compared_again(bench, if_match, status, last_image) -> None:
+    waiting = replace(change(0), if_match=if_match)
+    server = Server(policies={(waiting.identity, "name-0"): OLD})
+    made = bench(server=server, conduct=COMPARE, network={"faults": {"name-0": [unseen_principal()]}})
+
+    async def somebody() -> None:
+        await anyio.sleep(5)
+        server.policies[waiting.identity, "name-0"] = '{"theirs":1}'
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(somebody)
+        outcomes = await made.run([waiting, *(change(number) for number in range(1, 12))])
+    assert outcomes["name-0"].status is status
+    images = [entry.policy for entry in made.entries if isinstance(entry, Before) and entry.n == 0]
+    assert images[-1] == last_image
+    assert (server.policies[waiting.identity, "name-0"] == waiting.document) is (status is Status.APPLIED)
+
+
+async def test_its_own_write_is_never_taken_for_what_was_there(bench) -> None:
+    """An attempt whose answer was lost may have taken effect; the image from before it stays the one."""
+    faults = {"name-0": [NoAnswer("lost", code="ConnectionClosed"), unseen_principal()]}
+    server = Server(policies={("tenant-0.example", "name-0"): OLD})
+    made = bench(server=server, conduct=COMPARE, network={"faults": faults})
+    await made.run([change(number) for number in range(4)])
+    assert [entry.policy for entry in made.entries if isinstance(entry, Before) and entry.n == 0] == [OLD]
+
+
+@pytest.mark.parametrize("conduct", [COMPARE, Conduct()], ids=["compare", "blind"])
+@pytest.mark.parametrize(
+    ("if_match", "status", "code"),
+    [
+        (meaning_digest(OLD), "applied", ""),
+        (f"{ABSENT}, {meaning_digest(OLD)}", "applied", ""),
+        (meaning_digest('{"other":1}'), "failed", "Changed"),
+        (ABSENT, "failed", "Changed"),
+        (f"{ABSENT},", "failed", "BadIfMatch"),
+        ("*", "failed", "BadIfMatch"),
+        (meaning_digest(OLD).upper(), "failed", "BadIfMatch"),
+        (meaning_digest(OLD)[:16], "failed", "BadIfMatch"),
+    ],
+)
+async def test_what_is_there_must_be_what_was_expected(bench, conduct, if_match, status, code) -> None:
+    server = Server(policies={("tenant-0.example", "name-0"): OLD})
+    made = bench(server=server, conduct=conduct)
+    outcomes = await made.run([replace(change(0), if_match=if_match), change(1)])
+    assert (outcomes["name-0"].status, outcomes["name-0"].error_code) == (status, code)
+    assert (server.policies["tenant-0.example", "name-0"] == OLD) is (status == "failed")
+    assert outcomes["name-1"].status is Status.APPLIED
+    assert kinds(server)[READ] == (2 if conduct.compare else 1), "blind, only what expects something is read"
+
+
+async def test_what_is_as_asked_already_is_unchanged_whatever_was_expected(bench) -> None:
+    done = replace(change(0), if_match=ABSENT)
+    server = Server(policies={(done.identity, "name-0"): done.document})
+    outcomes = await bench(server=server).run([done])
+    assert outcomes["name-0"].status is Status.UNCHANGED
+
+
+# -- reading back ----------------------------------------------------------------------------------------------
+
+
+async def test_writes_of_one_identity_are_read_back_together(bench) -> None:
+    made, begun = bench(conduct=Conduct(verify=True)), anyio.current_time()
+    outcomes = await made.run([change(number, identity=f"tenant-{number // 20}.example") for number in range(60)])
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+    assert kinds(made.server) == {PUT: 60, READ: 3}
+    assert anyio.current_time() - begun <= 64
+
+
+async def test_reading_back_does_not_hold_up_what_is_read_before(bench) -> None:
+    """Two reads a record at one a second: twice the time, and no more, however stale the reads are."""
+    server = Server(stale=60.0)
+    made, begun = bench(server=server, conduct=replace(COMPARE, verify=True, stale=120.0)), anyio.current_time()
+    outcomes = await made.run([change(number) for number in range(60)])
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+    assert all(outcome.request_id for outcome in outcomes.values())
+    writes = [arrival.at for arrival in server.arrivals if arrival.kind == PUT]
+    assert writes[-1] - begun <= 125
+    assert anyio.current_time() - begun <= 220
+
+
+async def test_what_is_not_there_in_the_end_is_unknown_with_both_digests(bench) -> None:
+    made, begun = bench(server=Server(stale=500.0), conduct=Conduct(verify=True, stale=90.0)), anyio.current_time()
+    deleted = change(1, action=Action.DELETE, document="")
+    made.server.policies[deleted.identity, "name-1"] = OLD
+    outcomes = await made.run([change(0), deleted])
+    for name, asked, there in (
+        ("name-0", change(0).sha256, "there is nothing"),
+        ("name-1", "asked for nothing", "there is SHA-256"),
+    ):
+        assert (outcomes[name].status, outcomes[name].error_code) == (Status.UNKNOWN, "NotAsAsked")
+        assert asked in outcomes[name].message
+        assert there in outcomes[name].message
+        assert outcomes[name].retryable
+    assert 90 <= anyio.current_time() - begun <= 95
+    assert kinds(made.server)[READ] <= 24, "looked for less and less often"
+
+
+async def test_nothing_counts_before_it_was_seen(bench) -> None:
+    made = bench(server=Server(stale=30.0), conduct=Conduct(verify=True))
+    await made.run([change(0)])
+    seen = [arrival.at for arrival in made.server.arrivals if arrival.kind == READ][-1]
+    written = next(arrival.at for arrival in made.server.arrivals if arrival.kind == PUT)
+    assert seen - written >= 30
+    assert len([entry for entry in made.entries if isinstance(entry, Intent)]) == 1, "it was written once"
+
+
+async def test_reading_back_that_is_not_allowed_stops_the_lane_at_once(bench) -> None:
+    made = bench(conduct=Conduct(verify=True))
+    made.ses.read_faults.extend(denied("read") for _ in range(99))
+    outcomes = await made.run([change(number) for number in range(50)])
+    assert made.lane.stopped is not None
+    assert "--verify" in made.lane.stopped.hint
+    assert "ses:GetIdentityPolicies" in made.lane.stopped.hint
+    assert {outcome.status for outcome in outcomes.values()} == {Status.UNKNOWN}
+    assert len(outcomes) == kinds(made.server)[PUT] <= 6
+
+
+async def test_reading_back_outlives_an_outage_within_its_bound(bench) -> None:
+    begun = anyio.current_time()
+    made = bench(server=Server(down=(begun + 2, begun + 40)), conduct=Conduct(verify=True, stale=120.0))
+    outcomes = await made.run([change(0)])
+    assert outcomes["name-0"].status is Status.APPLIED
+
+
+async def test_somebody_elses_write_in_between_is_not_called_applied(bench) -> None:
+    made = bench(conduct=Conduct(verify=True, stale=20.0))
+
+    async def somebody() -> None:
+        while ("tenant-0.example", "name-0") not in made.server.policies:
+            await anyio.sleep(0.1)
+        made.server.policies["tenant-0.example", "name-0"] = OLD
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(somebody)
+        outcomes = await made.run([change(0)])
+    assert outcomes["name-0"].status is Status.UNKNOWN
+
+
+# -- planning --------------------------------------------------------------------------------------------------
+
+
+async def test_the_policy_that_would_be_one_too_many_is_found_record_by_record(bench) -> None:
+    identity = "tenant.example"
+    server = Server(policies={(identity, f"name-{number}"): OLD for number in range(1000, 1019)})
+    made = bench(server=server, conduct=PLAN)
+    gone = replace(change(3, identity, Action.DELETE, ""), policy_name="name-1000")
+    outcomes = await made.run([*(change(number, identity) for number in range(3)), gone, change(4, identity)])
+    codes = [outcomes[name].error_code for name in ("name-0", "name-1", "name-2", "name-1000", "name-4")]
+    assert codes == ["", "TooManyPolicies", "TooManyPolicies", "", ""]
+    assert outcomes["name-1"].status is Status.FAILED
+    assert outcomes["name-1"].effect == "create"
+    assert kinds(server)[PUT] == kinds(server)[DELETE] == 0
+
+
+async def test_room_is_counted_over_all_records_of_an_identity(bench) -> None:
+    """More than twenty records of one identity are read in several calls, and share its room."""
+    identity = "tenant.example"
+    server = Server(policies={(identity, f"name-{number}"): OLD for number in range(20)})
+    deletes = [change(number, identity, Action.DELETE, "") for number in range(20)]
+    puts = [change(number, identity) for number in range(20, 41)]
+    outcomes = await bench(server=server, conduct=PLAN).run([*deletes, *puts])
+    assert [name for name, outcome in outcomes.items() if outcome.error_code] == ["name-40"]
+
+
+async def test_a_plan_says_what_an_expectation_would_come_to(bench) -> None:
+    server = Server(policies={("tenant-0.example", "name-0"): OLD, ("tenant-1.example", "name-1"): OLD})
+    changes = [
+        replace(change(0), if_match=meaning_digest(OLD)),
+        replace(change(1), if_match=ABSENT),
+        replace(change(2), if_match=ABSENT),
+    ]
+    outcomes = await bench(server=server, conduct=PLAN).run(changes)
+    assert [outcomes[f"name-{number}"].effect for number in range(3)] == ["update", "update", "create"]
+    assert [outcomes[f"name-{number}"].error_code for number in range(3)] == ["", "Changed", ""]
+
+
+async def test_a_quota_of_its_own_speeds_reads_up_as_well(bench) -> None:
+    made, begun = bench(server=Server(period=0.1), gates=Gates.at(0.1), conduct=COMPARE), anyio.current_time()
+    await made.run([change(number) for number in range(100)])
+    assert anyio.current_time() - begun <= 12
+    assert min(b - a for a, b in itertools.pairwise(sorted(a.at for a in made.server.arrivals if a.kind == READ))) > 0.1

@@ -1,0 +1,122 @@
+"""Stopping a run in this process: what is under way is finished, within a bound, and nothing else leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from batchpol.batch.batch import Result, Threshold
+from batchpol.testing import Sandbox, SandboxOptions
+from tests.batch.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, statuses, write_input, writes
+
+ROWS = [row(number) for number in range(30)]
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(SandboxOptions(rate=0)) as running:
+        yield running
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_input(tmp_path / "in.jsonl", ROWS)
+
+
+async def stopped(
+    sandbox: Sandbox, source: Path, *, after: int, abandon: bool = False, **choices: object
+) -> tuple[Result, float]:
+    """A run that is stopped once so many writes have arrived; its result, and how long it took to end (seconds)."""
+    with opened(sandbox, source, **choices) as batch:
+        running = asyncio.create_task(batch.run())
+        while len(writes(sandbox)) < after:
+            await asyncio.sleep(0.005)
+        began = time.perf_counter()
+        batch.stop("interrupted", 130)
+        if abandon:
+            batch.abandon()
+        return await running, time.perf_counter() - began
+
+
+@pytest.mark.parametrize("conduct", [BLIND, COMPARE], ids=["blind", "compare"])
+async def test_what_is_under_way_is_finished_and_nothing_else_leaves(
+    sandbox: Sandbox, source: Path, conduct: object
+) -> None:
+    sandbox.change(latency_ms=150)
+    result, _ = await stopped(sandbox, source, after=5, conduct=conduct)
+    sent = len(writes(sandbox))
+    assert (result.exit_code, result.reason, result.summary.can_go_on) == (130, "interrupted", True)
+    assert sent < 14
+    assert sorted(set(statuses(source.parent))) == ["applied", "not_attempted"]
+    assert statuses(source.parent).count("applied") == sent, "every request that had left was answered"
+    assert report(source.parent)[-1]["message"] == "not sent: the run ended before its turn (interrupted)"
+    check_truth(sandbox, source.parent, ROWS)
+    sandbox.change(latency_ms=0)
+    assert (await apply(sandbox, source, conduct=conduct)).exit_code == 0
+    assert len(writes(sandbox)) == 30, "none was written twice"
+
+
+async def test_a_server_that_is_silent_holds_the_end_up_for_no_longer_than_the_bound(
+    sandbox: Sandbox, source: Path
+) -> None:
+    sandbox.change(faults_at={"stall_before": {4}, "stall_after": {5}})
+    result, seconds = await stopped(sandbox, source, after=5, drain=0.4, timeout=60)
+    assert result.exit_code == 130
+    assert 0.3 < seconds < 2
+    found = report(source.parent)
+    assert [line["status"] for line in found[:5]] == ["applied"] * 3 + ["unknown"] * 2
+    assert {line["error_code"] for line in found[3:5]} == {"NoAnswerRecorded"}
+    check_truth(sandbox, source.parent, ROWS)
+    assert (await apply(sandbox, source)).exit_code == 0
+    check_truth(sandbox, source.parent, ROWS)
+
+
+async def test_the_second_signal_ends_at_once(sandbox: Sandbox, source: Path) -> None:
+    sandbox.change(faults_at={"stall_before": range(4, 100)})
+    result, seconds = await stopped(sandbox, source, after=4, abandon=True, drain=60, timeout=60)
+    assert result.exit_code == 130
+    assert seconds < 1.5
+    assert statuses(source.parent)[:4] == ["applied"] * 3 + ["unknown"]
+    check_truth(sandbox, source.parent, ROWS)
+
+
+async def test_a_time_limit_stops_like_a_signal(sandbox: Sandbox, source: Path) -> None:
+    result = await apply(sandbox, source, max_duration=0.3)
+    assert (result.exit_code, result.summary.can_go_on) == (3, True)
+    assert result.reason == "--max-duration of 0.3 s is over"
+    assert set(statuses(source.parent)) == {"applied", "not_attempted"}
+    check_truth(sandbox, source.parent, ROWS)
+    assert (await apply(sandbox, source)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("threshold", "at_most"), [(Threshold(most=2), 5), (Threshold(share=0.5), 22)], ids=["number", "share"]
+)
+async def test_too_many_failures_stop_the_run(
+    sandbox: Sandbox, source: Path, threshold: Threshold, at_most: int
+) -> None:
+    rows = [row(number, principal="999900009999") for number in range(30)]
+    sandbox.change(late_principals={"999900009999": 1000})
+    choices = {"threshold": threshold, "persistence": {"max_deferrals": 0}}
+    result = await apply(sandbox, write_input(source, rows), **choices)
+    assert (result.exit_code, "--max-failures" in result.reason) == (3, True)
+    assert len(writes(sandbox)) <= at_most
+    assert statuses(source.parent)[-1] == "not_attempted"
+    check_truth(sandbox, source.parent, rows)
+
+
+async def test_a_run_that_is_cancelled_leaves_a_journal_to_go_on_from(sandbox: Sandbox, source: Path) -> None:
+    with opened(sandbox, source) as batch:
+        running = asyncio.create_task(batch.run())
+        while len(writes(sandbox)) < 5:
+            await asyncio.sleep(0.005)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert (await apply(sandbox, source)).exit_code == 0
+    assert len(writes(sandbox)) <= 31, "at most the one under way was sent again"
+    check_truth(sandbox, source.parent, ROWS)

@@ -1,7 +1,0 @@
-"""A place to work in, as tests of plans have it."""
-
-from __future__ import annotations
-
-from tests.plan.conftest import models, place
-
-__all__ = ["models", "place"]

@@ -1,0 +1,7 @@
+"""A place to work in, as tests of plans have it."""
+
+from __future__ import annotations
+
+from tests.batch.conftest import models, place
+
+__all__ = ["models", "place"]

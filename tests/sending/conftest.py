@@ -1,0 +1,75 @@
+"""A lane on a simulated network, with a journal in memory that tests can look into."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from batchpol.journal import Entry
+from batchpol.model import Action, Change, Outcome, Target
+from batchpol.sending.commit import GroupCommit
+from batchpol.sending.gate import Gates
+from batchpol.sending.lane import Lane
+from tests.sending.simulated import Server, SimulatedSes
+
+TARGET = Target("111122223333", "us-east-1")
+
+
+def change(
+    number: int, identity: str | None = None, action: Action = Action.PUT, document: str | None = None
+) -> Change:
+    identity = identity or f"tenant-{number}.example"
+    text = document if document is not None else f'{{"Statement":[{{"Sid":"{number}"}}]}}'
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Change(number, number + 2, TARGET, identity, identity, f"name-{number}", action, text, digest)
+
+
+@dataclass
+class Bench:
+    """A lane under test and what it left behind."""
+
+    server: Server
+    ses: SimulatedSes
+    lane: Lane
+    entries: list[Entry] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    async def run(self, changes: Sequence[Change]) -> dict[str, Outcome]:
+        async def feed() -> AsyncIterator[Change]:
+            for item in changes:
+                yield item
+
+        await self.lane.run(feed())
+        return {outcome.policy_name: outcome for outcome in self.outcomes}
+
+
+@pytest.fixture
+def bench() -> Callable[..., Bench]:
+    """Makes a lane: options of the simulated network, then those of the lane."""
+
+    def make(*, server: Server | None = None, gates: Gates | None = None, network: dict | None = None, **lane) -> Bench:
+        server = server or Server()
+        ses = SimulatedSes(server, **(network or {}))
+        entries: list[Entry] = []
+        outcomes: list[Outcome] = []
+        notes: list[str] = []
+
+        async def write(batch: list[Entry]) -> None:
+            entries.extend(batch)
+
+        built = Lane(
+            target=TARGET,
+            ses=ses,
+            gates=gates or Gates.at(),
+            commit=lane.pop("commit", None) or GroupCommit(write),
+            settled=outcomes.append,
+            noted=lambda _, text: notes.append(text),
+            **lane,
+        )
+        return Bench(server, ses, built, entries, outcomes, notes)
+
+    return make

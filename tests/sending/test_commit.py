@@ -1,0 +1,66 @@
+"""Many lanes' entries in few writes, on a clock that the test owns."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import pytest
+
+from batchpol.sending.commit import GATHER, GroupCommit
+
+pytestmark = pytest.mark.virtual_clock
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_a_thousand_entries_a_second_make_a_hundred_writes_in_their_order() -> None:
+    batches: list[list[int]] = []
+    waits: list[float] = []
+
+    async def write(batch: list[int]) -> None:
+        batches.append(batch)
+        await anyio.sleep(0.002)
+
+    commit = GroupCommit(write)
+
+    async def add(number: int) -> None:
+        await anyio.sleep(number / 1000)
+        begun = now()
+        await commit.add(number)
+        waits.append(now() - begun)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(1000):
+            tasks.start_soon(add, number)
+    assert [number for batch in batches for number in batch] == list(range(1000))
+    assert len(batches) <= 1 / GATHER
+    assert max(waits) <= GATHER + 2 * 0.002 + 0.001
+
+
+async def test_an_entry_after_a_pause_is_written_at_once() -> None:
+    async def write(batch: list[int]) -> None:
+        """Takes no time."""
+
+    commit = GroupCommit(write)
+    await commit.add(1)
+    await anyio.sleep(GATHER)
+    begun = now()
+    await commit.add(2)
+    assert now() - begun < GATHER / 10
+
+
+async def test_what_a_cancelled_caller_gave_is_written_all_the_same() -> None:
+    batches: list[list[int]] = []
+
+    async def write(batch: list[int]) -> None:
+        batches.append(batch)
+
+    commit = GroupCommit(write)
+    await commit.add(1)
+    with anyio.move_on_after(GATHER / 2) as scope:
+        await commit.add(2)
+    assert scope.cancel_called
+    assert batches == [[1], [2]]

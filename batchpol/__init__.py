@@ -13,7 +13,7 @@ from batchpol.version import __version__
 
 if TYPE_CHECKING:
     from batchpol.api import apply, plan, stream, validate
-    from batchpol.batch.batch import Result
+    from batchpol.batch.observer import Result
     from batchpol.errors import (
         BatchpolError,
         InputError,
@@ -29,7 +29,7 @@ _HOME = {
     "errors": ("BatchpolError", "InputError", "JournalError", "SesError", "UsageError"),
     "model": ("Change", "Finding", "Outcome", "Record", "Severity", "Status", "Target"),
     "report": ("Summary",),
-    "batch.batch": ("Result",),
+    "batch.observer": ("Result",),
 }
 
 __all__ = [

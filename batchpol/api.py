@@ -19,7 +19,9 @@ from typing import Any, TypedDict, Unpack, cast
 
 import anyio.to_thread
 
-from batchpol.batch.batch import Batch, Observer, Options, Preview, Result, Threshold
+from batchpol.batch.batch import Batch
+from batchpol.batch.observer import Observer, Preview, Result
+from batchpol.batch.options import Options, Threshold
 from batchpol.errors import AccessRefused, UsageError
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.rewriting.template import Template, open_input

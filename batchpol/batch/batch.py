@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,9 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from batchpol.batch.intake import Intake, Queue, Resumed, changes
+from batchpol.batch.intake import Intake, Queue, changes
+from batchpol.batch.observer import Observer, Preview, Result
+from batchpol.batch.options import Options
 from batchpol.batch.preflight import check_certain, prunable, unverified
 from batchpol.errors import (
     BatchpolError,
@@ -34,25 +35,20 @@ from batchpol.errors import (
 )
 from batchpol.journal import FINISHED, FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
 from batchpol.model import Change, Outcome, Record, Status, Target
-from batchpol.policy.comparison import Effect
 from batchpol.report import Summary, check_report, write_plan, write_report
-from batchpol.rewriting.template import Template
 from batchpol.sending.caller import enter, find_out
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.gate import PERIOD, Gates
-from batchpol.sending.lane import LEAD, Attempted, Conduct, Lane, Persistence
+from batchpol.sending.gate import Gates
+from batchpol.sending.lane import LEAD, Lane
 from batchpol.sending.reads import Ownership, Reads, patient, tell_gate
 from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.stopping import Stoppable
-from batchpol.validation import Checked, Checker, Verdict
+from batchpol.validation import Checker, Verdict
 from batchpol.version import __version__
 
 AT_ONCE = 100
 """Records checked on the event loop before others have their turn: some milliseconds' worth."""
-
-DRAIN = 10.0
-"""Seconds that requests under way are given to be answered after a run was asked to stop."""
 
 READING = 0.5
 """Seconds that a first pass cut short is given to finish the record in hand; an input that is silent has none."""
@@ -67,139 +63,8 @@ and hundreds that enter at once leave none to the lanes that send already: the f
 apart from their turn. One at a time it goes slower by itself where the processor is busy, and the lanes' requests
 are spread over the period."""
 
-FAILURES_COUNT_FROM = 20
-"""Records that must have been attempted before a failure threshold in per cent says anything."""
-
 BAD = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
 """Statuses that make the exit code 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """When failures stop the run: more than ``most`` of them, or more than ``share`` of those attempted."""
-
-    most: int | None = None
-    share: float | None = None
-
-    def passed(self, failed: int, attempted: int) -> bool:
-        if self.most is not None:
-            return failed > self.most
-        return self.share is not None and attempted >= FAILURES_COUNT_FROM and failed > self.share * attempted
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Every choice of one run. Times are in seconds.
-
-    ``journal`` None keeps the book in an unnamed temporary file. ``regions`` are the Regions of the run: the first
-    is the default of records that name none; with several, every record must name one of them.
-    """
-
-    connection: Connection = field(default_factory=Connection)
-    regions: tuple[str, ...] = ()
-    journal: Path | None = None
-    fresh: bool = False
-    retry_failed: bool = False
-    reports: tuple[Path, ...] = ()
-    template: Template | None = None
-    """What makes the policies or names of records that have none."""
-    sandbox: bool = False
-    strict: bool = False
-    dry_run: bool = False
-    limit: int | None = None
-    threshold: Threshold = field(default_factory=Threshold)
-    expect_account: str | None = None
-    period: float = PERIOD
-    shared_quota: bool = False
-    max_duration: float | None = None
-    prune: str | None = None
-    """Delete what the input's identities have and the input has not, if its name begins so; None prunes nothing."""
-    conduct: Conduct = field(default_factory=Conduct)
-    persistence: Persistence = field(default_factory=Persistence)
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    warnings_as_errors: bool = False
-    drain: float = DRAIN
-    command: tuple[str, ...] = ()
-    """The command that asked for this, for people who read the journal; empty for a program."""
-
-
-@dataclass(slots=True)
-class Preview:
-    """What a run is about to do, told before the first write."""
-
-    caller: Caller
-    region: str
-    endpoint: str
-    records: int
-    verdicts: Counter[Verdict]
-    warnings: int
-    first_rejected: list[Checked]
-    resumed: Resumed
-    targets: dict[Target, int]
-    period: float
-    notes: list[str]
-    pruned: int = 0
-    unverified: list[str] = field(default_factory=list)
-
-    @property
-    def to_send(self) -> int:
-        return sum(self.targets.values())
-
-    @property
-    def rejected(self) -> int:
-        return self.verdicts[Verdict.REJECTED]
-
-    @property
-    def seconds(self) -> float:
-        """Least time the run takes in seconds: that of its longest lane."""
-        return max((count - 1 for count in self.targets.values()), default=0) * self.period
-
-
-class Observer:
-    """What a caller may want to know while a batch runs; this one wants nothing."""
-
-    asks = False
-    """Whether somebody is asked before the first write, and wants to know then what is not verified."""
-
-    async def planned(self, preview: Preview) -> bool:
-        """The first pass is over; return False to send nothing."""
-        return True
-
-    def begun(self, run: Run) -> None:
-        """The run has its header in the journal; the input was not read yet."""
-
-    def lane_started(self, lane: Lane) -> None:
-        """A lane is about to begin; its pace can be read off it while it runs."""
-
-    def lane_ended(self, target: Target, error: SesError | None) -> None:
-        """A lane is through, or was stopped by this error."""
-
-    def attempted(self, target: Target, attempt: Attempted) -> None:
-        """An attempt at a write leaves, or is over."""
-
-    async def ended(self) -> None:
-        """Everything is over and written down; the journal is still open."""
-
-    def settled(self, outcome: Outcome) -> None:
-        """A record that was queued has its outcome, durably."""
-
-    def compared(self, change: Change, effect: Effect, present: str | None) -> None:
-        """In a plan: what a change would do to the document that is there (None: nothing is)."""
-
-    def noted(self, target: Target, text: str) -> None:
-        """Something a person should know, said once."""
-
-
-@dataclass(slots=True)
-class Result:
-    """How a run ended. ``reason`` is ``finished`` or why it stopped early."""
-
-    summary: Summary
-    exit_code: int
-    reason: str
-    reports: tuple[Path, ...]
-    journal: Path | None
 
 
 Records = Iterable[Record] | AsyncIterable[Record]

@@ -106,7 +106,7 @@ def apply(
     template = options.template_of(policy_template, policy_name)
     with open_input(input, format=format, template=template) as source:
         with importing():
-            from batchpol.batch.batch import Options, Threshold
+            from batchpol.batch.options import Options, Threshold
             from batchpol.cli.screen.ending import print_result
             from batchpol.cli.screen.live import observer_of
             from batchpol.cli.screen.question import ask

@@ -18,7 +18,7 @@ from batchpol.cli.screen.terminal import duration, reserve_output, tell, visible
 from batchpol.errors import UsageError
 
 if TYPE_CHECKING:
-    from batchpol.batch.batch import Observer, Preview, Result
+    from batchpol.batch.observer import Observer, Preview, Result
     from batchpol.model import Change, Outcome, Target
     from batchpol.policy.comparison import Effect
 
@@ -78,7 +78,7 @@ def plan(
     template = options.template_of(policy_template, policy_name)
     with open_input(input, format=format, template=template) as source:
         with importing():
-            from batchpol.batch.batch import Options
+            from batchpol.batch.options import Options
             from batchpol.sending.lane import Conduct
 
         choices = Options(
@@ -145,7 +145,7 @@ def _end(result: Result, tally: Tally, period: float) -> None:
 
 def _shown(tally: Tally, *, diff: bool) -> Observer:
     """Shows each comparison as it is made, and counts the effects."""
-    from batchpol.batch.batch import Observer
+    from batchpol.batch.observer import Observer
     from batchpol.model import Severity, Status, Target
     from batchpol.policy.comparison import Effect, changed_paths
     from batchpol.policy.comparison import diff as difference

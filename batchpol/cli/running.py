@@ -17,7 +17,8 @@ from batchpol.cli.screen.terminal import flush, tell
 from batchpol.errors import BatchpolError
 
 if TYPE_CHECKING:
-    from batchpol.batch.batch import Observer, Options, Result
+    from batchpol.batch.observer import Observer, Result
+    from batchpol.batch.options import Options
     from batchpol.source import Source
     from batchpol.stopping import Stoppable
 

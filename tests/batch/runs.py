@@ -18,7 +18,9 @@ from typing import Any
 
 from aiobotocore.session import AioSession
 
-from batchpol.batch.batch import Batch, Observer, Options, Preview, Result
+from batchpol.batch.batch import Batch
+from batchpol.batch.observer import Observer, Preview, Result
+from batchpol.batch.options import Options
 from batchpol.model import Record
 from batchpol.sandbox import SES_OPERATIONS, Arrival, Sandbox
 from batchpol.sending.lane import Conduct, Persistence

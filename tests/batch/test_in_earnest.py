@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from batchpol.batch.batch import Batch, Options
+from batchpol.batch.batch import Batch
+from batchpol.batch.options import Options
 from batchpol.model import Record, Status
 from batchpol.sending.lane import Conduct
 from batchpol.ses import Connection

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.batch.batch import Result, Threshold
+from batchpol.batch.observer import Result
+from batchpol.batch.options import Threshold
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.batch.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, statuses, write_input, writes
 

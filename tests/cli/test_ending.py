@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.batch.batch import Result
+from batchpol.batch.observer import Result
 from batchpol.cli.screen.ending import DRY_RUN, next_steps, verdict
 from batchpol.journal import FINISHED, FORMAT, Run
 from batchpol.model import Outcome, Status

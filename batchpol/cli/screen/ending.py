@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 
-from batchpol.batch.batch import Result
+from batchpol.batch.observer import Result
 from batchpol.cli.screen import log
 from batchpol.cli.screen.terminal import tell, visible, write
 from batchpol.journal import FINISHED, Run

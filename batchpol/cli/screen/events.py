@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchpol.batch.batch import Observer, Preview
+from batchpol.batch.observer import Observer, Preview
 from batchpol.cli.screen import log
 from batchpol.cli.screen.question import Confirm, agreed
 from batchpol.errors import PolicyRefused, SesError, Throttled

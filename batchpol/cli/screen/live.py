@@ -7,7 +7,7 @@ import time
 import anyio
 from rich.console import Console
 
-from batchpol.batch.batch import Observer, Preview
+from batchpol.batch.observer import Observer, Preview
 from batchpol.cli.screen import log
 from batchpol.cli.screen.events import Events
 from batchpol.cli.screen.progress import Row, Standing, is_wanted, show

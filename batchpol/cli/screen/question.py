@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio.to_thread
 import typer
 
-from batchpol.batch.batch import Preview
+from batchpol.batch.observer import Preview
 
 Confirm = Callable[[Preview], bool]
 

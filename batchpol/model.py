@@ -90,6 +90,11 @@ class Rule:
         return Finding(self.severity, self.code, where, _printable(message), _printable(hint))
 
 
+def rules_in(module: Mapping[str, object]) -> tuple[Rule, ...]:
+    """The rules that a module (its ``vars()``) has so far, in their order."""
+    return tuple(it for it in module.values() if isinstance(it, Rule))
+
+
 class Record(msgspec.Struct, gc=False):
     """One row or line of input as read, before any check.
 

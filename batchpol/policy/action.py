@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, shown
+from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, rules_in, shown
 from batchpol.policy.example import example
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -67,7 +67,7 @@ CASE = Rule(
     good=example(Action="ses:SendEmail"),
 )
 
-RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+RULES = rules_in(vars())
 
 
 def _words(text: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, shown
+from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, rules_in, shown
 from batchpol.policy.example import STATEMENT, document, example
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -178,7 +178,7 @@ VARIABLE = Rule(
     good=example(Condition={"StringLike": {"ses:FromAddress": "${aws:username}@example.com"}}),
 )
 
-RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+RULES = rules_in(vars())
 
 
 # Keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from batchpol.model import Finding, Rule, Severity, placed, pointer, shown
+from batchpol.model import Finding, Rule, Severity, placed, pointer, rules_in, shown
 from batchpol.policy.example import example
 
 Findings = tuple[Finding, ...] | list[Finding]
@@ -117,7 +117,7 @@ SERVICE_UNUSUAL = Rule(
     good=example(Principal={"Service": "cognito-idp.amazonaws.com"}),
 )
 
-RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+RULES = rules_in(vars())
 
 _NAME = "[A-Za-z0-9_+=,.@-]+"
 

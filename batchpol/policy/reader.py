@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
-from batchpol.model import Finding, Rule, Severity, pointer, shown
+from batchpol.model import Finding, Rule, Severity, pointer, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _RFC = "RFC 8259 (JSON)"
@@ -210,7 +210,7 @@ HUGE = Rule(
     always=True,
 )
 
-RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+RULES = rules_in(vars())
 
 
 class Parsed(NamedTuple):

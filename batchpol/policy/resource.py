@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from batchpol.model import Finding, Rule, Severity, placed, pointer, shown
+from batchpol.model import Finding, Rule, Severity, placed, pointer, rules_in, shown
 from batchpol.policy.example import OWN_ARN, example
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -48,7 +48,7 @@ REPEATED = Rule(
     good=example(Resource=OWN_ARN),
 )
 
-RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+RULES = rules_in(vars())
 
 
 def check_resource(value: Any, own: Callable[[str], tuple[Finding, ...]]) -> tuple[Finding, ...] | list[Finding]:

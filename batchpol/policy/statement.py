@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, shown
+from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, rules_in, shown
 from batchpol.policy import resource as resources
 from batchpol.policy.action import Judged, check_action
 from batchpol.policy.condition import check_condition
@@ -164,7 +164,7 @@ MANAGES = Rule(
     good=example(Action=["ses:SendEmail"]),
 )
 
-RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+RULES = rules_in(vars())
 
 TOP = frozenset(("Version", "Id", "Statement"))
 _ELEMENTS = (

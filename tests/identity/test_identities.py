@@ -253,15 +253,17 @@ LABELS = st.text("ab1-_. Xé", max_size=8)
 @given(st.lists(LABELS, max_size=4).map(".".join), st.lists(LABELS, max_size=2).map(".".join))
 def test_the_quick_look_and_the_long_one_agree(domain: str, local: str) -> None:
     """What one pattern finds plain has no fault when it is taken apart."""
-    from batchpol.identity.names import _PLAIN_LOCAL, _faults_of_domain, _faults_of_local, _is_plain_domain
+    from batchpol.identity.address import _PLAIN_LOCAL, _faults_of_local
+    from batchpol.identity.domain import _faults_of_domain, is_plain_domain
 
-    assert not (_is_plain_domain(domain.lower()) and _faults_of_domain(domain.lower()))
+    assert not (is_plain_domain(domain.lower()) and _faults_of_domain(domain.lower()))
     assert not (_PLAIN_LOCAL.fullmatch(local) and _faults_of_local(local, f"{local}@example.com"))
 
 
 def test_what_is_usual_is_right() -> None:
     """Every short text of characters near the edges of the two quickest tests, against the rules proper."""
-    from batchpol.identity.names import _NAME, _faults_of_domain, is_usual_domain, is_usual_name
+    from batchpol.identity.domain import _faults_of_domain, is_usual_domain
+    from batchpol.identity.name import _NAME, is_usual_name
 
     usual = 0
     for text in map("".join, chain.from_iterable(product("a1.-_Aé\n", repeat=size) for size in range(6))):

@@ -9,13 +9,28 @@ from typing import Any
 import pytest
 
 from batchpol import identity, policy, validation
+from batchpol.identity import address, arn, domain, name, owner, place
 from batchpol.model import Rule, Severity
 from batchpol.policy import action, condition, principal, resource, statement
 from batchpol.policy import reader as grammar
 from batchpol.validation import RULES, Checked, Checker, Verdict
-from tests.validation.checks import GOOD, codes, put, rows
+from tests.validation.checks import GOOD, OWN_ARN, codes, put, rows
 
-MODULES = (validation, identity, grammar, statement, principal, action, resource, condition)
+MODULES = (
+    validation,
+    address,
+    arn,
+    domain,
+    name,
+    owner,
+    place,
+    grammar,
+    statement,
+    principal,
+    action,
+    resource,
+    condition,
+)
 OPTIONS: dict[str, dict[str, Any]] = {
     "target-other": {"regions": frozenset({"us-east-1"})},
     "target-unknown": {"require_target": True},
@@ -34,7 +49,7 @@ def try_example(rule: Rule, example: str) -> list[Checked]:
     elif example.startswith(("{", "[", "\ufeff")):
         record = put(policy=example)
     else:
-        record = put(policy=GOOD.replace(identity.names._OWN + "example.com", example))
+        record = put(policy=GOOD.replace(OWN_ARN, example))
     return [Checker().check(record)]
 
 

@@ -11,6 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
+MAX_POLICIES = 20
+"""Policies that one identity can have, and so what one call reads of them (SES Developer Guide, Policy anatomy)."""
+
 
 class Severity(StrEnum):
     """How bad a finding is: an ``error`` rejects its record, a ``warning`` is reported and the record is sent."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from batchpol.batch.intake import Intake
 from batchpol.errors import UsageError
+from batchpol.model import MAX_POLICIES
 from batchpol.sending.reads import Ownership, Reads, owners
-from batchpol.validation import MAX_NAMES
 
 MOST_LOOKED_UP = 1000
 """Identities of one target that are looked up before the question: ten calls. The lanes look up the rest."""
@@ -50,7 +50,7 @@ async def prunable(reads: Reads, kept: Names, prefix: str) -> list[Prunable]:
     found = []
     for identity, names in kept.items():
         there = set(await reads.names(identity))
-        first = len(there | names) > MAX_NAMES
+        first = len(there | names) > MAX_POLICIES
         found += [Prunable(identity, name, first) for name in sorted(there - names) if name.startswith(prefix)]
     return found
 

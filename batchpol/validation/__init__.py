@@ -2,27 +2,18 @@
 
 ============= ==================================================================================
 ``checker``   one record, and what is wrong with it
+``rules``     the rules of a record and its batch, and every code there is
 ``ledger``    the batch so far: duplicates, conflicts, overfull identities
 ============= ==================================================================================
 """
 
 from __future__ import annotations
 
-from batchpol.validation.checker import (
-    MAX_FINDINGS,
-    MAX_NAMES,
-    RULES,
-    Amendment,
-    Checked,
-    Checker,
-    Verdict,
-    codes_of,
-    has_error,
-)
+from batchpol.validation.checker import Amendment, Checked, Checker, Verdict
+from batchpol.validation.rules import MAX_FINDINGS, RULES, codes_of, has_error
 
 __all__ = [
     "MAX_FINDINGS",
-    "MAX_NAMES",
     "RULES",
     "Amendment",
     "Checked",

@@ -1,13 +1,12 @@
 """Records checked, one by one and against each other: what is valid becomes a change.
 
 Everything is offline: no network, no clock, no files. :class:`Checker` composes the rules of ``identity``,
-``grammar`` and ``policy`` for one record and remembers the batch in a ``Ledger``; :data:`RULES` has every code that
-it can ever report.
+``policy`` and ``rules`` for one record and remembers the batch in a ``Ledger``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
@@ -15,183 +14,31 @@ from typing import NamedTuple
 import msgspec
 
 from batchpol import identity, policy
-from batchpol.errors import UsageError
 from batchpol.identity import Identity, Owner, is_usual_domain, is_usual_name
-from batchpol.model import (
-    Action,
-    Change,
-    Finding,
-    Record,
-    Rule,
-    Severity,
-    Target,
-    did_you_mean,
-    if_match_of,
-    placed,
-    shown,
-)
-from batchpol.policy import reader as grammar
-from batchpol.policy.comparison import ABSENT, well_formed
-from batchpol.policy.reader import MAX_BYTES
+from batchpol.model import MAX_POLICIES, Action, Change, Finding, Record, Rule, Severity, Target, if_match_of, shown
 from batchpol.validation.ledger import NEW, Fate, Ledger, Noted, place_of
+from batchpol.validation.rules import (
+    CONFLICT,
+    DUPLICATE,
+    LIMIT,
+    LIMIT_LIKELY,
+    POLICY_MISSING,
+    RULES,
+    SURELY_FITS,
+    TARGET_OTHER,
+    TARGET_UNKNOWN,
+    action_of,
+    capped,
+    check_document,
+    check_if_match,
+    codes_of,
+    fitted,
+    has_error,
+    place_said,
+)
 
-_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+_ERROR = Severity.ERROR
 _MAX_PLACES = 1024
-_SURELY_FITS = MAX_BYTES // 4
-_API = "SES API Reference, PutIdentityPolicy"
-_BATCHPOL = "batchpol"
-_LIMITS = "SES Developer Guide, Policy anatomy: up to 20 policies an identity"
-MAX_NAMES = 20
-"""Policies one identity can have."""
-MAX_FINDINGS = 100
-"""Findings one record can have; more are only counted."""
-
-
-def _records(*rows: str) -> str:
-    return "\n".join("{" + row + "}" for row in rows)
-
-
-_DELETE = '"identity": "example.com", "policy_name": "a", "action": "delete"'
-_ARN = '"identity": "arn:aws:ses:us-east-1:111122223333:identity/example.com", "policy_name": "a", "action": "delete"'
-_EXAMPLE = (
-    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": "444455556666"}, '
-    '"Action": "ses:SendEmail", "Resource": "arn:aws:ses:us-east-1:111122223333:identity/example.com"}}'
-)
-
-
-def _put(name: str, arn: bool = True, document: str = _EXAMPLE) -> str:
-    spelling = "arn:aws:ses:us-east-1:111122223333:identity/example.com" if arn else "example.com"
-    return f'"identity": "{spelling}", "policy_name": "{name}", "policy": {document}'
-
-
-ACTION = Rule(
-    "record-action",
-    _ERROR,
-    "Action is neither put nor delete",
-    _BATCHPOL,
-    "A record puts a policy (also without saying so) or deletes one.",
-    bad=_records('"identity": "example.com", "policy_name": "a", "action": "remove"'),
-    good=_records(_DELETE),
-    always=True,
-)
-POLICY_MISSING = Rule(
-    "policy-missing",
-    _ERROR,
-    "No policy to put",
-    _API,
-    "To put a policy, the record needs its document.",
-    bad=_records('"identity": "example.com", "policy_name": "a", "policy": ""'),
-    good=_records(_put("a")),
-    always=True,
-)
-POLICY_IGNORED = Rule(
-    "policy-ignored",
-    _WARNING,
-    "A delete with a document",
-    _BATCHPOL,
-    "A policy is deleted by its name; the document beside it is not looked at.",
-    bad=_records(_DELETE + ', "policy": "{}"'),
-    good=_records(_DELETE),
-)
-TARGET_CONFLICT = Rule(
-    "target-conflict",
-    _ERROR,
-    "The identity's ARN and the record's columns disagree",
-    _BATCHPOL,
-    "The ARN names one account or Region, the column another: nobody can tell which is meant.",
-    bad=_records(_ARN + ', "region": "eu-west-1"'),
-    good=_records(_ARN + ', "region": "us-east-1"'),
-    always=True,
-)
-TARGET_OTHER = Rule(
-    "target-other",
-    _ERROR,
-    "Another account or Region than the run's",
-    _BATCHPOL,
-    "The run was told to write to one account and Region only; this record is for another.",
-    bad=_records('"identity": "example.com", "policy_name": "a", "action": "delete", "region": "eu-west-1"'),
-    good=_records('"identity": "example.com", "policy_name": "a", "action": "delete", "region": "us-east-1"'),
-    always=True,
-)
-TARGET_UNKNOWN = Rule(
-    "target-unknown",
-    _ERROR,
-    "Neither the record nor the run says the Region or account",
-    _BATCHPOL,
-    "The run has several Regions or accounts, so each record has to say its own: by its ARN or its columns.",
-    bad=_records(_DELETE),
-    good=_records(_ARN),
-    always=True,
-)
-DUPLICATE = Rule(
-    "batch-duplicate",
-    _WARNING,
-    "The same as an earlier record",
-    _BATCHPOL,
-    "Identity (by name or ARN), policy name, action and document are those of an earlier record: sent once, for that.",
-    bad=_records(_DELETE, _DELETE),
-    good=_records(_DELETE, _DELETE.replace('"a"', '"b"')),
-)
-CONFLICT = Rule(
-    "batch-conflict",
-    _ERROR,
-    "Contradicts another record",
-    "observed: PutIdentityPolicy overwrites a policy of the same name without a word",
-    "Two records give one policy name of one identity different documents, or put and delete it. Whichever came "
-    "last would win silently, so neither is sent.",
-    bad=_records(_put("a"), _put("a", document=_EXAMPLE.replace("SendEmail", "SendRawEmail"))),
-    good=_records(_put("a"), _put("b", document=_EXAMPLE.replace("SendEmail", "SendRawEmail"))),
-    always=True,
-)
-LIMIT = Rule(
-    "batch-limit",
-    _ERROR,
-    "More than 20 policies on one identity",
-    _LIMITS,
-    "An identity has at most 20 policies; SES refuses the 21st of this batch.",
-    bad=_records(*(_put(f"name-{number}") for number in range(21))),
-    good=_records(*(_put(f"name-{number}") for number in range(20))),
-)
-LIMIT_LIKELY = Rule(
-    "batch-limit-likely",
-    _WARNING,
-    "More than 20 policies on one identity, if all are for one account and Region",
-    _LIMITS,
-    "As batch-limit, but neither the records nor the run say the account and Region, so they may be for several runs.",
-    bad=_records(*(_put(f"name-{number}", arn=False) for number in range(21))),
-    good=_records(*(_put(f"name-{number}", arn=False) for number in range(20))),
-)
-IF_MATCH = Rule(
-    "record-if-match",
-    _ERROR,
-    "if_match is nothing that could ever be there",
-    _BATCHPOL,
-    "The column if_match says what must be there for the record to be sent: absent, or digests as batchpol undo "
-    "writes them. Anything else matches nothing, so the record would fail each time it is sent.",
-    bad=_records(_DELETE + ', "if_match": "yesterday"'),
-    good=_records(_DELETE + ', "if_match": "absent"'),
-)
-CAPPED = Rule(
-    "record-findings",
-    _WARNING,
-    f"More than {MAX_FINDINGS} findings; the rest is not listed",
-    _BATCHPOL,
-    "Mend these first; the others show when it is checked again.",
-    bad=_records(_put("a", document=_EXAMPLE[:-2] + "".join(f', "E{n}": 1' for n in range(101)) + "}}")),
-    good=_records(_put("a")),
-    always=True,
-)
-
-RULES: dict[str, Rule] = {
-    rule.code: rule
-    for rule in (
-        *(rule for rule in list(vars().values()) if isinstance(rule, Rule)),
-        *identity.RULES,
-        *grammar.RULES,
-        *policy.RULES,
-    )
-}
-"""Every rule by its code."""
 
 
 class Verdict(StrEnum):
@@ -228,23 +75,6 @@ class Checked(msgspec.Struct, gc=False):
     amends: tuple[Amendment, ...] = ()
 
 
-def codes_of(prefixes: Sequence[str], rules: Mapping[str, Rule] = RULES) -> frozenset[str]:
-    """The codes of ``rules`` that ``--select`` or ``--ignore`` mean: whole ones, or first words (``risk``, ``json-``).
-
-    Raises UsageError for one that means none.
-    """
-    meant: set[str] = set()
-    for prefix in prefixes:
-        start = prefix.strip().lower().rstrip("-*")
-        codes = {code for code in rules if code == start or code.startswith(start + "-")}
-        if not codes:
-            areas = {code.partition("-")[0] for code in rules}
-            hint = did_you_mean(start, rules.keys() | areas) or f"codes begin with {', '.join(sorted(areas))}"
-            raise UsageError(f"There is no finding code {shown(prefix)}", hint=hint)
-        meant |= codes
-    return frozenset(meant)
-
-
 class Checker:
     """Checks the records of one batch in their order.
 
@@ -277,7 +107,7 @@ class Checker:
         rules = RULES | {rule.code: rule for rule in also}
         wanted = (codes_of(select, rules) if select else rules.keys()) - codes_of(ignore, rules)
         self._unwanted = frozenset(code for code, rule in rules.items() if code not in wanted and not rule.always)
-        self._limit = MAX_NAMES if LIMIT.code not in self._unwanted else None
+        self._limit = MAX_POLICIES if LIMIT.code not in self._unwanted else None
         self._warnings_as_errors = warnings_as_errors
         self._require_target = require_target
         self._require_account = require_account
@@ -299,11 +129,11 @@ class Checker:
             return self._examined(number, record, alike)
         target, place, limit, key = known
         findings: Sequence[Finding] = alike[1]
-        if findings or len(text) > _SURELY_FITS:
-            text, findings = self._fitted(text, True, findings)
+        if findings or len(text) > SURELY_FITS:
+            text, findings = fitted(text, True, findings)
             findings = self._sifted(findings)
             if has_error(findings):
-                return Checked(number, record, Verdict.REJECTED, None, _capped(findings))
+                return Checked(number, record, Verdict.REJECTED, None, capped(findings))
         if self._changes or findings:
             return self._entered(number, record, target, place, record.identity, key, Action.PUT, text, findings)
         noted = self._note(number, record.line, key, record.policy_name, text, place, True, limit)
@@ -335,22 +165,21 @@ class Checker:
         """The verdict on a record about which anything may be new; ``alike`` is what its document's shape says."""
         findings = [*self._sifted(record.problems)]
         if has_error(findings):
-            return Checked(number, record, Verdict.REJECTED, None, _capped(findings))
+            return Checked(number, record, Verdict.REJECTED, None, capped(findings))
         named, faults = identity.read_identity(record.identity)
         findings += faults
         findings += identity.check_name(record.policy_name)
-        if record.extra and (expected := if_match_of(record.extra)) and not well_formed(expected):
-            hint = f"leave it empty, or as batchpol undo writes it: {ABSENT}, or digests of 64 hexadecimal digits"
-            findings.append(IF_MATCH.at("if_match", f"{shown(expected)} can never be there", hint))
+        if record.extra:
+            findings += check_if_match(record.extra)
         target = self._target_of(record, named, findings)
-        action = Action.PUT if record.action == "put" else self._action_of(record, findings)
+        action = Action.PUT if record.action == "put" else action_of(record, findings)
         if action is Action.DELETE:
             document, place = "", _place_of(target)
         else:
             document, place = self._document_of(record, named, target, alike, findings)
         sifted = self._sifted(findings)
         if has_error(sifted):
-            return Checked(number, record, Verdict.REJECTED, None, _capped(sifted))
+            return Checked(number, record, Verdict.REJECTED, None, capped(sifted))
         return self._entered(number, record, target, place, named.text, named.name, action, document, sifted)
 
     def _target_of(self, record: Record, named: Identity, findings: list[Finding]) -> Target:
@@ -358,8 +187,8 @@ class Checker:
         if not (named.account or record.region or record.account):
             target = run
         else:
-            region = self._part(record.region, named.region, "region", findings)
-            account = self._part(record.account, named.account, "account", findings)
+            region = place_said(record.region, named.region, "region", findings)
+            account = place_said(record.account, named.account, "account", findings)
             if (region or run.region) == run.region and (account or run.account) == run.account:
                 target = run
             else:
@@ -372,29 +201,6 @@ class Checker:
         if self._require_account and not target.account:
             findings.append(TARGET_UNKNOWN.at("account", "Neither the record nor the run says the account"))
         return target
-
-    def _part(self, cell: str | None, of_arn: str, where: str, findings: list[Finding]) -> str:
-        """Region or account of a record: its ARN's, else its column's."""
-        value = cell.strip() if cell else ""
-        if not value or value == of_arn:
-            return of_arn
-        check = identity.check_region if where == "region" else identity.check_account
-        findings += placed(where, check(value))
-        if of_arn:
-            message = f"The column {where} says {shown(value)}, the identity's ARN {shown(of_arn)}"
-            findings.append(TARGET_CONFLICT.at(where, message))
-        return of_arn or value
-
-    def _action_of(self, record: Record, findings: list[Finding]) -> Action:
-        word = record.action.strip().lower()
-        if word == "delete":
-            if record.policy.strip():
-                findings.append(POLICY_IGNORED.at("policy", "A delete needs no document; it is not looked at"))
-            return Action.DELETE
-        if word not in ("put", ""):
-            hint = did_you_mean(word, ("put", "delete")) or "write put or delete"
-            findings.append(ACTION.at("action", f"{shown(record.action)} is neither put nor delete", hint))
-        return Action.PUT
 
     def _document_of(
         self, record: Record, named: Identity, target: Target, alike: policy.Alike | None, findings: list[Finding]
@@ -410,10 +216,10 @@ class Checker:
                 self._keep_place(record, alike[0], owner, target)
             findings += alike[1]
         else:
-            found, is_json = _looked_into(text, owner)
+            found, is_json = check_document(text, owner)
             self._shapes.learn(text, owner.arn or owner.accepted, found)
             findings += found
-        text, findings[:] = self._fitted(text, is_json, findings)
+        text, findings[:] = fitted(text, is_json, findings)
         return text, _place_of(target, *owner.places)
 
     def _keep_place(self, record: Record, arn: str, owner: Owner, target: Target) -> None:
@@ -424,19 +230,6 @@ class Checker:
                 self._places.clear()
             key = (record.region, record.account, arn.removesuffix(name), is_arn)
             self._places[key] = target, _place_of(target, *owner.places), self._limit_of(target)
-
-    def _fitted(self, text: str, is_json: bool, findings: Sequence[Finding]) -> tuple[str, list[Finding]]:
-        """The document as it will be sent, and its findings with what is to be said of its size."""
-        written = grammar.size(text) if len(text) > _SURELY_FITS else 0
-        if written <= MAX_BYTES:
-            return text, [*findings]
-        small = grammar.minify(text) if is_json else ""
-        least = grammar.size(small) if is_json else written - sum(map(text.count, " \t\r\n"))
-        if least > MAX_BYTES:
-            message = f"The document has {least} bytes without blanks, more than {MAX_BYTES}"
-            return text, [*findings, grammar.TOO_LONG.at("policy", message)]
-        message = f"The document has {written} bytes, more than {MAX_BYTES}; without blanks {least}"
-        return small or text, [*findings, grammar.MINIFIED.at("policy", message, "it is sent without its blanks")]
 
     # Findings
 
@@ -476,7 +269,7 @@ class Checker:
         if self._changes:
             digest = sha256(document.encode()).hexdigest()
             change = Change(number, record.line, target, sent_as, key, record.policy_name, action, document, digest)
-        checked = Checked(number, record, _VALID, change, _capped(findings) if findings else ())
+        checked = Checked(number, record, _VALID, change, capped(findings) if findings else ())
         return checked if noted is NEW else self._judged(record, key, noted, checked, is_put, findings)
 
     def _limit_of(self, target: Target) -> int | None:
@@ -487,7 +280,7 @@ class Checker:
         self, record: Record, key: str, noted: Noted, checked: Checked, is_put: bool, findings: Sequence[Finding]
     ) -> Checked:
         """The verdict on a record of an identity that was there before."""
-        if noted.fate is not Fate.NEW or (is_put and noted.names > MAX_NAMES):
+        if noted.fate is not Fate.NEW or (is_put and noted.names > MAX_POLICIES):
             return self._met(record, key, noted, checked, findings)
         return checked
 
@@ -503,36 +296,14 @@ class Checker:
             checked.amends = tuple(Amendment(it, Verdict.REJECTED, other) for it in noted.amends)
         else:
             rule = LIMIT if noted.fate is Fate.OVERFULL else LIMIT_LIKELY
-            new = rule.at("record", f"Policy number {noted.names} of {shown(key)}, more than {MAX_NAMES}")
+            new = rule.at("record", f"Policy number {noted.names} of {shown(key)}, more than {MAX_POLICIES}")
         findings = [*findings, *self._sifted([new])]
         if has_error(findings):
             checked.status = Verdict.REJECTED
         if checked.status is not Verdict.VALID:
             checked.change = None
-        checked.findings = _capped(findings)
+        checked.findings = capped(findings)
         return checked
-
-
-def has_error(findings: Iterable[Finding]) -> bool:
-    """Whether one of them rejects its record."""
-    return any(it.severity is _ERROR for it in findings)
-
-
-def _capped(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    if len(findings) <= MAX_FINDINGS:
-        return tuple(findings)
-    worst_first = sorted(findings, key=lambda it: it.severity is not _ERROR)
-    message = f"{len(findings) - MAX_FINDINGS} more findings are not listed"
-    return (*worst_first[:MAX_FINDINGS], CAPPED.at("record", message))
-
-
-def _looked_into(text: str, owner: Owner) -> tuple[list[Finding], bool]:
-    """What is wrong with a document, and whether its text is JSON at all."""
-    parsed = grammar.parse(text)
-    found = list(parsed.findings)
-    if type(parsed.value) is dict:
-        found += policy.check_policy(parsed.value, owner.check)
-    return found, parsed.is_json
 
 
 def _place_of(target: Target, *said: tuple[str, str]) -> int:

@@ -21,7 +21,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from batchpol.batch.intake import Intake, Queue, changes
+from batchpol.batch.intake import Backlog, Intake, changes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.batch.preflight import check_certain, prunable, unverified
@@ -147,10 +147,10 @@ class Batch(Stoppable):
                     with self._stoppable(0):
                         await self._find_prunes(aws, intake, history, caller)
                 if self._stopped is None:  # an input that was read half says nothing of what is to be sent
-                    queues = intake.close(self._digest())
-                    if await self._agreed(aws, intake, queues, history, caller, region):
+                    backlogs = intake.close(self._digest())
+                    if await self._agreed(aws, intake, backlogs, history, caller, region):
                         with self._stoppable(self.options.drain):
-                            await self._send(aws, queues, history, caller)
+                            await self._send(aws, backlogs, history, caller)
                 result = await anyio.to_thread.run_sync(self._finish, journal)
                 await self._observer.ended()
                 return result
@@ -306,7 +306,7 @@ class Batch(Stoppable):
         self,
         aws: Aws,
         intake: Intake,
-        queues: dict[Target, Queue],
+        backlogs: dict[Target, Backlog],
         history: History,
         caller: Caller,
         region: str,
@@ -316,8 +316,8 @@ class Batch(Stoppable):
         agreed = False
         if self._stopped is None:
             with self._stoppable(0):
-                doubtful = await self._find_unverified(aws, queues, self.journal, history, caller)
-                preview = self._preview(intake, queues, caller, region, doubtful)
+                doubtful = await self._find_unverified(aws, backlogs, self.journal, history, caller)
+                preview = self._preview(intake, backlogs, caller, region, doubtful)
                 agreed = await self._observer.planned(preview)
         if self._stopped is None:
             rejected = intake.counts()[Verdict.REJECTED]
@@ -330,7 +330,7 @@ class Batch(Stoppable):
         return self._stopped is None
 
     def _preview(
-        self, intake: Intake, queues: dict[Target, Queue], caller: Caller, region: str, unverified: list[str]
+        self, intake: Intake, backlogs: dict[Target, Backlog], caller: Caller, region: str, unverified: list[str]
     ) -> Preview:
         return Preview(
             caller=caller,
@@ -341,7 +341,7 @@ class Batch(Stoppable):
             warnings=intake.warnings,
             first_rejected=intake.first_rejected,
             resumed=intake.resumed,
-            targets={target: len(queue.offsets) for target, queue in queues.items()},
+            targets={target: len(backlog.offsets) for target, backlog in backlogs.items()},
             period=self.options.period,
             notes=self._notes,
             pruned=intake.pruned,
@@ -349,7 +349,7 @@ class Batch(Stoppable):
         )
 
     async def _find_prunes(self, aws: Aws, intake: Intake, history: History, caller: Caller) -> None:
-        """Queue the deletion of what the input's identities have and the input has not."""
+        """Have deleted what the input's identities have and the input has not."""
         check_certain(intake)
         for target, kept in intake.names.items():
             try:
@@ -361,16 +361,16 @@ class Batch(Stoppable):
                 intake.prune(target, identity, name, first=first)
 
     async def _find_unverified(
-        self, aws: Aws, queues: dict[Target, Queue], journal: Journal, history: History, caller: Caller
+        self, aws: Aws, backlogs: dict[Target, Backlog], journal: Journal, history: History, caller: Caller
     ) -> list[str]:
         """Identities to be told of before the question, where there is one; without it the lanes look them up."""
         if not (self._observer.asks and self.options.conduct.ownership):
             return []
         found = []
-        for target, queue in queues.items():
+        for target, backlog in backlogs.items():
             try:
                 reads = await self._reads(aws, target, history, caller)
-                names = (change.key_identity for change in changes(journal, queue))
+                names = (change.key_identity for change in changes(journal, backlog))
                 found += await unverified(reads, self._ownership.setdefault(target, Ownership()), names)
             except SesError as error:
                 self._notes.append(f"{target}: whether the identities are verified is not known: {error}")
@@ -394,7 +394,7 @@ class Batch(Stoppable):
 
     # -- sending -----------------------------------------------------------------------------------------------
 
-    async def _send(self, aws: Aws, queues: dict[Target, Queue], history: History, caller: Caller) -> None:
+    async def _send(self, aws: Aws, backlogs: dict[Target, Backlog], history: History, caller: Caller) -> None:
         """All lanes at once; each stops alone, a journal that cannot be written stops them all."""
         commit = GroupCommit(self._write)
         if self.options.max_duration is not None:
@@ -405,8 +405,8 @@ class Batch(Stoppable):
                 if self.options.max_duration is not None:
                     tasks.start_soon(self._stop_after, self.options.max_duration, limit, timer)
                 async with anyio.create_task_group() as lanes:
-                    for target, queue in queues.items():
-                        lanes.start_soon(self._lane, aws, target, queue, commit, history, caller)
+                    for target, backlog in backlogs.items():
+                        lanes.start_soon(self._lane, aws, target, backlog, commit, history, caller)
                         if self._stopped is not None:
                             break
                         await anyio.sleep(ENTER_EVERY)
@@ -428,7 +428,7 @@ class Batch(Stoppable):
             await anyio.to_thread.run_sync(_durably, self.journal, entries)
 
     async def _lane(
-        self, aws: Aws, target: Target, queue: Queue, commit: GroupCommit[Entry], history: History, caller: Caller
+        self, aws: Aws, target: Target, backlog: Backlog, commit: GroupCommit[Entry], history: History, caller: Caller
     ) -> None:
         assert self.journal is not None
         try:
@@ -458,7 +458,7 @@ class Batch(Stoppable):
             return
         self._lanes[target] = lane
         self._observer.lane_started(lane)
-        await lane.run(_async(changes(self.journal, queue)))
+        await lane.run(_async(changes(self.journal, backlog)))
         if lane.stopped is not None:
             await self._lane_stopped(commit, target, lane.stopped)
         else:

@@ -34,8 +34,8 @@ DONE = frozenset({Status.APPLIED, Status.UNCHANGED})
 
 
 @dataclass(slots=True)
-class Queue:
-    """The changes of one target, as places in the journal, in the order in which they will go."""
+class Backlog:
+    """The changes that the first pass leaves for one target, as places in the journal, in the order of their going."""
 
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     _identities: array[int] = field(default_factory=lambda: array("Q"))
@@ -99,7 +99,7 @@ class Intake:
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
-        self._queues: dict[Target, Queue] = {}
+        self._backlogs: dict[Target, Backlog] = {}
         self._keep_names = keep_names
         self.names: dict[Target, dict[str, set[str]]] = {}
         self.records = 0
@@ -110,7 +110,7 @@ class Intake:
         self.first_rejected: list[Checked] = []
 
     def take(self, record: Record) -> Checked:
-        """Check one record, write it down, and queue it if it is to be sent."""
+        """Check one record, write it down, and put it into the backlog if it is to be sent."""
         if self._fill is not None:
             record = self._fill(record)
         checked = self._checker.check(record)
@@ -150,12 +150,12 @@ class Intake:
     def _enqueue(self, change: Change, offset: int, *, first: bool = False) -> None:
         self.to_send += 1
         target = change.target
-        queue = self._queues.setdefault(target, Queue())
+        backlog = self._backlogs.setdefault(target, Backlog())
         key = key_of(target.account, target.region, change.key_identity)
-        queue.add(offset, self._identities.setdefault(key, change.number), first=first)
+        backlog.add(offset, self._identities.setdefault(key, change.number), first=first)
 
     def prune(self, target: Target, identity: str, policy_name: str, *, first: bool = False) -> None:
-        """Queue the deletion of a policy that the input does not have; it gets a number behind all records.
+        """Have a policy deleted that the input does not have; that gets a number behind all records.
 
         It goes last of its identity's changes, so that what takes its place is there before, or ``first``. Beyond
         the limit it is only written down, as records are.
@@ -202,36 +202,36 @@ class Intake:
             )
         )
 
-    def close(self, input_sha256: str = "") -> dict[Target, Queue]:
+    def close(self, input_sha256: str = "") -> dict[Target, Backlog]:
         """End the first pass, durably; returns what is to be sent, by target in order of appearance."""
-        for queue in self._queues.values():
+        for backlog in self._backlogs.values():
             if self._dropped:
-                self._drop(queue)
+                self._drop(backlog)
         if self._limit is not None and self._limit < self.to_send:
             self._cut(self._limit)
-        for queue in self._queues.values():
-            queue.close()
-        queues = {target: queue for target, queue in self._queues.items() if queue.offsets}
-        counts = tuple(TargetCount(to.account, to.region, len(queue.offsets)) for to, queue in queues.items())
+        for backlog in self._backlogs.values():
+            backlog.close()
+        backlogs = {target: backlog for target, backlog in self._backlogs.items() if backlog.offsets}
+        counts = tuple(TargetCount(to.account, to.region, len(backlog.offsets)) for to, backlog in backlogs.items())
         self._journal.append(Planned(records=self.records, input_sha256=input_sha256, targets=counts))
         self._journal.sync()
-        return queues
+        return backlogs
 
-    def _drop(self, queue: Queue) -> None:
-        kept = Queue()
-        for offset, place in zip(queue.offsets, queue._identities, strict=True):
+    def _drop(self, backlog: Backlog) -> None:
+        kept = Backlog()
+        for offset, place in zip(backlog.offsets, backlog._identities, strict=True):
             if self._journal.read_record(offset).n in self._dropped:
                 self.to_send -= 1
             else:
                 kept.add(offset, place // 2, first=not place % 2)
-        queue.offsets, queue._identities, queue._sorted = kept.offsets, kept._identities, kept._sorted
+        backlog.offsets, backlog._identities, backlog._sorted = kept.offsets, kept._identities, kept._sorted
 
     def _cut(self, limit: int) -> None:
         """Keep the first ``limit`` changes of the input, now that it is known which ones are valid."""
-        queues = self._queues.values()
-        last = next(islice(merge(*(queue.offsets for queue in queues)), limit - 1, None)) if limit else -1
-        for queue in queues:
-            queue.cut(last)
+        backlogs = self._backlogs.values()
+        last = next(islice(merge(*(backlog.offsets for backlog in backlogs)), limit - 1, None)) if limit else -1
+        for backlog in backlogs:
+            backlog.cut(last)
         self.pruned = max(0, self.pruned - (self.to_send - limit))  # they stand behind all records
         self.to_send = limit
 
@@ -243,9 +243,9 @@ class Intake:
 _STATES = tuple(Verdict)
 
 
-def changes(journal: Journal, queue: Queue) -> Iterator[Change]:
-    """The changes of one queue, read back from the journal one by one."""
-    for offset in queue.offsets:
+def changes(journal: Journal, backlog: Backlog) -> Iterator[Change]:
+    """The changes of one backlog, read back from the journal one by one."""
+    for offset in backlog.offsets:
         yield journal.read_record(offset).change()
 
 

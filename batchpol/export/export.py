@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from batchpol.errors import BatchpolError, JournalError, SesError, UsageError
-from batchpol.export.partial import Book, Header
+from batchpol.export.partial import Header, Partial
 from batchpol.export.target import TargetReader, Watch
 from batchpol.files import Replacement, check_place
 from batchpol.identity import Identity, read_identity
@@ -36,7 +36,7 @@ SYNC_EVERY = 10.0
 """Seconds of reading that a power cut may cost."""
 
 PARTIAL = ".partial"
-"""How the name of the book ends that is kept beside an output."""
+"""How the name ends of what is kept beside an output until it is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Result:
 class Observer(Watch):
     """What somebody may want to know of an export as a whole, too."""
 
-    def begun(self, here: Here, targets: list[Target], book: Book) -> None:
+    def begun(self, here: Here, targets: list[Target], partial: Partial) -> None:
         """It is known who we are, what to read, and what an earlier run has read."""
 
     def stopped(self, target: Target, text: str) -> None:
@@ -149,12 +149,12 @@ class Export(Stoppable):
                 here = await find_out(aws, self.options.scope.regions, self.options.expect_account)
             if here is not None:
                 targets = self._targets(here.caller, here.region)
-                with self._open_book(targets, here.endpoint) as book:
-                    self._observer.begun(here, targets, book)
+                with self._open_partial(targets, here.endpoint) as partial:
+                    self._observer.begun(here, targets, partial)
                     self._lanes = {target: _Lane() for target in targets}
                     with self._stoppable(self.options.drain):
-                        await self._read(aws, here.caller, book)
-                    await anyio.to_thread.run_sync(self._finish, book)
+                        await self._read(aws, here.caller, partial)
+                    await anyio.to_thread.run_sync(self._finish, partial)
         if here is None:
             self._result.reason, self._result.exit_code = self._stopped or ("stopped", 3)
         self._result.seconds = time.monotonic() - begun
@@ -193,7 +193,7 @@ class Export(Stoppable):
         there = (it.name for it in self._identities if Target(it.account, it.region) in (target, Target("", "")))
         return list(dict.fromkeys(there))
 
-    def _open_book(self, targets: list[Target], endpoint: str) -> Book:
+    def _open_partial(self, targets: list[Target], endpoint: str) -> Partial:
         scope, output = self.options.scope, self.options.output
         header = Header(
             begun=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -204,31 +204,31 @@ class Export(Stoppable):
             match_name=scope.match_name,
         )
         if output is None:
-            return Book.temporary(header)
-        return Book.at(output.with_name(output.name + PARTIAL), header, fresh=self.options.fresh)
+            return Partial.temporary(header)
+        return Partial.at(output.with_name(output.name + PARTIAL), header, fresh=self.options.fresh)
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    async def _read(self, aws: Aws, caller: Caller, book: Book) -> None:
-        """All targets at once, each stopping alone; a book that cannot be written stops them all."""
+    async def _read(self, aws: Aws, caller: Caller, partial: Partial) -> None:
+        """All targets at once, each stopping alone; a partial that cannot be written stops them all."""
         try:
             async with anyio.create_task_group() as tasks:
                 for target, lane in self._lanes.items():
-                    tasks.start_soon(self._read_target, aws, caller, book, target, lane)
+                    tasks.start_soon(self._read_target, aws, caller, partial, target, lane)
                 if self._deliver is not None:
-                    tasks.start_soon(self._hand_over, book, self._deliver)
+                    tasks.start_soon(self._hand_over, partial, self._deliver)
         except* JournalError as errors:
             self._failure = _first(errors)
         if self._failure is not None:
             raise self._failure
 
-    async def _read_target(self, aws: Aws, caller: Caller, book: Book, target: Target, lane: _Lane) -> None:
+    async def _read_target(self, aws: Aws, caller: Caller, partial: Partial, target: Target, lane: _Lane) -> None:
         try:
             async with self._entering:
                 if self._stopped is not None:
                     return
                 ses = await enter(aws, target, caller, assumes=bool(self.options.connection.role_arn))
-            lane.reader = self._reader(aws, ses, book, target, lane)
+            lane.reader = self._reader(aws, ses, partial, target, lane)
             if self._stopped is None:
                 await lane.reader.run()
             if lane.reader.stopped is not None:
@@ -238,18 +238,18 @@ class Export(Stoppable):
         finally:
             lane.end()
 
-    def _reader(self, aws: Aws, ses: Ses, book: Book, target: Target, lane: _Lane) -> TargetReader:
+    def _reader(self, aws: Aws, ses: Ses, partial: Partial, target: Target, lane: _Lane) -> TargetReader:
         async def keep(identity: str, rows: list[bytes]) -> None:
-            book.add(target, identity, rows)
+            partial.add(target, identity, rows)
             lane.tell(identity)
-            await self._sync(book)
+            await self._sync(partial)
 
         return TargetReader(
             target,
             ses,
             self._gates_of(target),
             self._observer,
-            known=lambda identity: book.has(target, identity),
+            known=lambda identity: partial.has(target, identity),
             keep=keep,
             named=self._named_in(target),
             match=self.options.scope.match,
@@ -269,43 +269,43 @@ class Export(Stoppable):
         self._regions[target.region] = gates
         return gates
 
-    async def _sync(self, book: Book) -> None:
-        if book.path is not None and time.monotonic() - self._synced > SYNC_EVERY:
+    async def _sync(self, partial: Partial) -> None:
+        if partial.path is not None and time.monotonic() - self._synced > SYNC_EVERY:
             self._synced = time.monotonic()
-            await anyio.to_thread.run_sync(book.sync)
+            await anyio.to_thread.run_sync(partial.sync)
 
-    async def _hand_over(self, book: Book, deliver: Callable[[list[bytes]], Awaitable[None]]) -> None:
+    async def _hand_over(self, partial: Partial, deliver: Callable[[list[bytes]], Awaitable[None]]) -> None:
         """Deliver what is read, as it is read, one target after the other."""
         for target, lane in self._lanes.items():
             async for identity in lane:
-                if rows := book.rows(target, identity):
+                if rows := partial.rows(target, identity):
                     await deliver(rows)
         self._delivered = True
 
     # -- the end -----------------------------------------------------------------------------------------------
 
-    def _finish(self, book: Book) -> None:
+    def _finish(self, partial: Partial) -> None:
         """Count, and put the output in its place if nothing is missing but what cannot be read."""
         result, complete = self._result, self._delivered
         for target, lane in self._lanes.items():
             complete = complete and lane.reader is not None and lane.reader.complete
             if lane.reader is not None:
-                counts = [book.count(target, it) for it in lane.reader.identities if book.has(target, it)]
+                counts = [partial.count(target, it) for it in lane.reader.identities if partial.has(target, it)]
                 result.identities += len(counts)
                 result.without += counts.count(0)
                 result.policies += sum(counts)
                 result.unreadable += [(target, it) for it in lane.reader.unreadable]
         if complete:
             result.reason, result.exit_code = FINISHED, 1 if result.unreadable else 0
-            complete = self._written(book)
+            complete = self._written(partial)
         elif self._stopped is not None:
             result.reason, result.exit_code = self._stopped
-        if complete or not len(book):
-            book.remove()
+        if complete or not len(partial):
+            partial.remove()
         else:
-            result.kept = book.path
+            result.kept = partial.path
 
-    def _written(self, book: Book) -> bool:
+    def _written(self, partial: Partial) -> bool:
         """Write the output: by target, then in the order of the listing."""
         output = self.options.output
         if output is None:
@@ -314,7 +314,7 @@ class Export(Stoppable):
             with Replacement(output) as place:
                 for target, lane in self._lanes.items():
                     for identity in lane.reader.identities if lane.reader else ():
-                        place.file.writelines(book.rows(target, identity))
+                        place.file.writelines(partial.rows(target, identity))
         except BatchpolError as error:
             self._result.reason, self._result.exit_code = str(error), 3
             return False

@@ -31,7 +31,7 @@ _Kind = TypeVar("_Kind")
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """Of what a book is; ``begun`` and ``format`` apart, another export has another one."""
+    """Of which export it is; ``begun`` and ``format`` apart, another export has another one."""
 
     format: int = msgspec.field(default=FORMAT, name="batchpol_export")
     begun: str
@@ -51,8 +51,8 @@ class _Line(msgspec.Struct):
     rows: list[Raw]
 
 
-class Book:
-    """One export's hold on its book; a context manager that lets go of it.
+class Partial:
+    """One export's hold on what it has read so far; a context manager that lets go of it.
 
     What :meth:`add` returned from survives the end of this process, and after :meth:`sync` a power cut.
 
@@ -71,13 +71,13 @@ class Book:
 
     @classmethod
     def temporary(cls, header: Header) -> Self:
-        """A book without a name, gone when it is closed."""
+        """One without a name, gone when it is closed."""
         with tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
             return cls(os.dup(file.fileno()), None, header.begun)
 
     @classmethod
     def at(cls, path: Path, header: Header, *, fresh: bool) -> Self:
-        """The book at this place, with what an earlier run of the same export left in it; readable by its owner alone.
+        """The one at this place, with what an earlier run of the same export left in it; readable by its owner alone.
 
         Args:
             fresh: set an earlier one aside, whatever it is of, and begin anew.
@@ -85,7 +85,7 @@ class Book:
         Raises:
             JournalLocked: another export holds it.
             JournalMismatch: it belongs to another place or selection, or a newer batchpol wrote it.
-            JournalDamaged: it is not as it was written, or no book at all.
+            JournalDamaged: it is not as it was written, or nothing of an export's.
             JournalError: it is a symbolic link or no plain file.
             JournalUnwritable: it cannot be written there.
         """
@@ -93,14 +93,14 @@ class Book:
         if fresh and os.path.lexists(path):
             os.close(_held(path))
             notes.append(f"what an earlier export had read is now {set_aside(path)}")
-        book = cls(_held(path), path, header.begun)
-        book.notes += notes
+        partial = cls(_held(path), path, header.begun)
+        partial.notes += notes
         try:
-            book._load(header)
+            partial._load(header)
         except BaseException:
-            book.close()
+            partial.close()
             raise
-        return book
+        return partial
 
     def __len__(self) -> int:
         """How many identities were read."""
@@ -134,7 +134,7 @@ class Book:
         return [bytes(row) + b"\n" for row in line.rows]
 
     def sync(self) -> None:
-        """Make durable what was added so far; nothing to do for a temporary book.
+        """Make durable what was added so far; nothing to do for a temporary partial.
 
         Raises:
             JournalUnwritable: it is not.
@@ -183,7 +183,7 @@ class Book:
         ) from error
 
     def _load(self, header: Header) -> None:
-        """Read what is there, or write the header of a new book."""
+        """Read what is there, or write the header of a new partial."""
         with open(self._fd, "rb", closefd=False) as file:
             first = file.readline(_LONGEST_HEADER)
             if not first.startswith(_START[: len(first)]):

@@ -34,7 +34,7 @@ def started(place: Place, *arguments: str, **how) -> subprocess.Popen[bytes]:
 
 
 def kept(path: str) -> list[str]:
-    """The identities in a book's whole lines."""
+    """The identities in a partial's whole lines."""
     lines = Path(path).read_bytes().splitlines(keepends=True)[1:]
     return [json.loads(line)["identity"] for line in lines if line.endswith(b"\n")]
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
-from batchpol.export import Book, Header
+from batchpol.export import Header, Partial
 from batchpol.model import Target
 
 HERE, THERE = Target("111122223333", "eu-west-1"), Target("111122223333", "us-east-1")
@@ -33,18 +33,18 @@ def header(**other: object) -> Header:
 class Kept:
     path: Path
 
-    def open(self, *, fresh: bool = False, **other: object) -> Book:
-        return Book.at(self.path, header(**other), fresh=fresh)
+    def open(self, *, fresh: bool = False, **other: object) -> Partial:
+        return Partial.at(self.path, header(**other), fresh=fresh)
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
-    """A book with three identities in it."""
+    """One with three identities in it."""
     made = Kept(tmp_path / "out.jsonl.partial")
-    with made.open() as book:
+    with made.open() as partial:
         for identity, rows in ROWS.items():
-            book.add(HERE, identity, rows)
-        book.sync()
+            partial.add(HERE, identity, rows)
+        partial.sync()
     return made
 
 
@@ -53,15 +53,15 @@ def lines(rows: list[bytes]) -> list[bytes]:
 
 
 def test_what_was_added_is_read_back_byte_for_byte(kept: Kept) -> None:
-    with kept.open(begun="later") as book:
-        assert len(book) == 3
-        assert {identity: book.rows(HERE, identity) for identity in ROWS} == {
+    with kept.open(begun="later") as partial:
+        assert len(partial) == 3
+        assert {identity: partial.rows(HERE, identity) for identity in ROWS} == {
             identity: lines(rows) for identity, rows in ROWS.items()
         }
-        assert [book.count(HERE, identity) for identity in (*ROWS, "c.example")] == [2, 0, 1, 0]
-        assert book.has(HERE, "none.example")
-        assert not book.has(THERE, "a.example")
-        assert book.begun == "2026-01-01T00:00:00+00:00"
+        assert [partial.count(HERE, identity) for identity in (*ROWS, "c.example")] == [2, 0, 1, 0]
+        assert partial.has(HERE, "none.example")
+        assert not partial.has(THERE, "a.example")
+        assert partial.begun == "2026-01-01T00:00:00+00:00"
     assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
 
 
@@ -70,12 +70,12 @@ def test_cut_at_every_byte_it_has_whole_identities_only(kept: Kept) -> None:
     ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
     for size in range(len(whole)):
         kept.path.write_bytes(whole[:size])
-        with kept.open() as book:
-            assert len(book) == max(sum(end <= size for end in ends) - 1, 0)
-            assert bool(book.notes) == (size > ends[0] and size not in ends)
-            book.add(HERE, "new.example", ROWS["b.example"])
-        with kept.open() as book:
-            assert book.rows(HERE, "new.example") == lines(ROWS["b.example"])
+        with kept.open() as partial:
+            assert len(partial) == max(sum(end <= size for end in ends) - 1, 0)
+            assert bool(partial.notes) == (size > ends[0] and size not in ends)
+            partial.add(HERE, "new.example", ROWS["b.example"])
+        with kept.open() as partial:
+            assert partial.rows(HERE, "new.example") == lines(ROWS["b.example"])
 
 
 def test_what_is_damaged_or_something_else_is_refused_and_left_alone(kept: Kept) -> None:
@@ -107,9 +107,9 @@ def test_another_place_or_selection_is_refused(kept: Kept, other: dict[str, obje
 
 def test_fresh_sets_aside_whatever_is_there(kept: Kept) -> None:
     before = kept.path.read_bytes()
-    with kept.open(fresh=True, match="a*") as book:
-        assert len(book) == 0
-        (note,) = book.notes
+    with kept.open(fresh=True, match="a*") as partial:
+        assert len(partial) == 0
+        (note,) = partial.notes
     aside = Path(note.rpartition(" ")[2])
     assert aside.read_bytes() == before
     assert aside.parent == kept.path.parent
@@ -145,23 +145,23 @@ def test_links_and_pipes_are_refused(kept: Kept, tmp_path: Path) -> None:
 def test_after_a_failed_write_nothing_more_is_added(kept: Kept) -> None:
     size = kept.path.stat().st_size
     limits, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    with kept.open() as book:
+    with kept.open() as partial:
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
             with pytest.raises(JournalUnwritable, match="cannot be kept"):
-                book.add(HERE, "c.example", ROWS["a.example"])
+                partial.add(HERE, "c.example", ROWS["a.example"])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, ignored)
         with pytest.raises(JournalUnwritable):
-            book.add(HERE, "d.example", [])
-    with kept.open() as book:
-        assert len(book) == 3, "half a line is no identity"
+            partial.add(HERE, "d.example", [])
+    with kept.open() as partial:
+        assert len(partial) == 3, "half a line is no identity"
 
 
 def test_a_temporary_one_has_no_file_to_remove() -> None:
-    with Book.temporary(header()) as book:
-        book.add(HERE, "a.example", ROWS["a.example"])
-        book.sync()
-        book.remove()
-        assert book.rows(HERE, "a.example") == lines(ROWS["a.example"])
+    with Partial.temporary(header()) as partial:
+        partial.add(HERE, "a.example", ROWS["a.example"])
+        partial.sync()
+        partial.remove()
+        assert partial.rows(HERE, "a.example") == lines(ROWS["a.example"])

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from batchpol.cli.screen.progress import is_wanted
 from batchpol.cli.screen.terminal import duration, tell, visible
 from batchpol.errors import SesError
-from batchpol.export import Book, Observer, Options, TargetReader
+from batchpol.export import Observer, Options, Partial, TargetReader
 from batchpol.model import Target
 from batchpol.sending.caller import Here
 
@@ -41,18 +41,17 @@ class Screen(Observer):
         if not self._quiet:
             tell(text)
 
-    def begun(self, here: Here, targets: list[Target], book: Book) -> None:
+    def begun(self, here: Here, targets: list[Target], partial: Partial) -> None:
         where = ", ".join(map(str, targets[:SHOWN])) + (f", {len(targets) - SHOWN:,} more" if targets[SHOWN:] else "")
         if len(targets) == 1 and targets[0].account == here.caller.account:
             where = f"Region {targets[0].region}"
         at = f" at {visible(here.endpoint)}" if here.endpoint else ""
         self.say(f"account {here.caller.account}, caller {visible(here.caller.arn)}, {where}{at}")
-        for note in [*here.notes, *book.notes]:
+        for note in [*here.notes, *partial.notes]:
             self.say(f"note: {visible(note)}")
-        if len(book):
-            self.say(
-                f"going on from {visible(str(book.path))}, begun {book.begun}: {len(book):,} identities read before"
-            )
+        if len(partial):
+            place = visible(str(partial.path))
+            self.say(f"going on from {place}, begun {partial.begun}: {len(partial):,} identities read before")
 
     def listed(self, reader: TargetReader) -> None:
         """What is to be read of a target, and how long that takes."""

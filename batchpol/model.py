@@ -52,7 +52,7 @@ class Status(StrEnum):
 class Finding:
     """One thing wrong (error) or doubtful (warning) with a record.
 
-    ``code`` is stable and documented in the README. ``where`` is ``identity``, ``policy_name``, ``policy``,
+    ``code`` is stable; ``batchpol help validate`` lists them. ``where`` is ``identity``, ``policy_name``, ``policy``,
     another column's name, ``record`` (the line as a whole) or a JSON pointer into the document
     (``/Statement/0/Action``). ``message`` names the value; ``hint`` is the mend, or empty.
     """
@@ -76,7 +76,7 @@ class Rule:
     code: str
     severity: Severity
     title: str
-    """One line, as in the README's table."""
+    """One line, as in the manual's table."""
     source: str
     """Where the rule comes from: the documentation page or what was observed."""
     why: str

@@ -1,4 +1,4 @@
-"""The tables of the README that the code knows better: ``python -m tests.readme_tables`` writes them anew.
+"""Tables of the README and the manual that the code knows better: ``python -m tests.readme_tables`` writes them anew.
 
 Each stands between ``<!-- name -->`` and ``<!-- /name -->``; ``tests/test_readme.py`` fails where one is out of date.
 """
@@ -18,11 +18,13 @@ from aiobotocore.session import get_session
 import batchpol
 from batchpol.batch.check import RULES
 from batchpol.cli import app
+from batchpol.cli.help import MANUAL, topics
 from batchpol.model import Status
 from batchpol.sandbox import FAULTS, Sandbox, SandboxOptions
+from tests.readme_commands import README
 
-SAMPLES = Path(__file__).parent.parent / "samples"
-README = Path(__file__).parent.parent / "README.md"
+SAMPLES = README.parent / "samples"
+PAGES = (README, *sorted(MANUAL.glob("*.md")))
 STATUS_WORDS = {
     Status.APPLIED: "SES took it: the policy is there (put) or gone (delete)",
     Status.UNCHANGED: "what was asked for is there already; nothing was written",
@@ -92,11 +94,26 @@ def mistakes() -> str:
     return rows(columns, [tuple(row[name] for name in columns) for row in found[:16]])
 
 
-TABLES = {"mistakes": mistakes, "codes": codes, "statuses": statuses, "faults": faults, "options": options}
+def contents() -> str:
+    """The manual's contents, for the README."""
+    return rows(
+        ("topic", "what it says"),
+        [(f"[{topic}](batchpol/manual/{topic}.md)", sentence) for topic, sentence in topics().items()],
+    )
+
+
+TABLES = {
+    "mistakes": mistakes,
+    "codes": codes,
+    "statuses": statuses,
+    "faults": faults,
+    "options": options,
+    "topics": contents,
+}
 
 
 def filled(text: str) -> str:
-    """The README's text with every table as the code has it now."""
+    """A page's text with every table as the code has it now."""
     for name, table in TABLES.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text = pattern.sub(lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", text)
@@ -104,4 +121,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,6 +10,7 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ``rewrite``  ``render`` and ``retarget``: from one input to another, offline
 ``book``     ``status`` and ``report``: what a journal says
 ``sandbox``  the embedded SES for any client
+``help``     the manual's pages
 ``command``  what all commands share: help under headings, ``--config``, ``--log-format``
 ``config``   defaults of options from a TOML file
 ``options``  options that several commands have
@@ -27,7 +28,7 @@ from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import apply, book, export, plan, rewrite, sandbox, validate
+from batchpol.cli import apply, book, export, help, plan, rewrite, sandbox, validate
 from batchpol.cli.command import Command, Group, State
 from batchpol.cli.running import leave
 from batchpol.cli.screen import log
@@ -39,8 +40,7 @@ app = typer.Typer(
     name="batchpol",
     cls=Group,
     help="Sending authorization policies for thousands of Amazon SES identities.",
-    epilog="Example, against an embedded SES:\nbatchpol apply samples/tenants.csv --sandbox\n"
-    "Every option is also read from a variable, such as BATCHPOL_APPLY_REGION.",
+    epilog="Example, against an embedded SES:\nbatchpol apply samples/tenants.csv --sandbox",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -57,6 +57,7 @@ for name, call, epilog, short in (
     ("status", book.status, book.STATUS_EPILOG, "Say how far a run is, and what to do next."),
     ("report", book.report, book.REPORT_EPILOG, "Write the report of a journal again."),
     ("sandbox", sandbox.sandbox, sandbox.EPILOG, "Run the embedded SES for any client."),
+    ("help", help.help_, help.EPILOG, "Show a page of the manual, e.g. batchpol help resume."),
 ):
     app.command(name, cls=Command, short_help=short, epilog=epilog)(call)
 

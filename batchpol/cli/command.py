@@ -87,7 +87,7 @@ class Group(TyperGroup):
         _hide_variables(params)
         for it in params:
             if "--show-completion" in it.opts:
-                it.hidden = True  # the README has it; the first help is to fit a screen
+                it.hidden = True  # the manual has it; the first help is to fit a screen
         rows = [record for it in params if (record := it.get_help_record(ctx)) is not None]
         with formatter.section("Options"):
             formatter.write_dl(rows)

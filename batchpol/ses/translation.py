@@ -71,8 +71,8 @@ _NAME_CREDENTIALS = "name a profile with --profile or AWS_PROFILE, or set AWS_AC
 _NAME_AUTHORITIES = "check the endpoint, or name your certificate authorities in AWS_CA_BUNDLE"
 
 HINTS = {
-    "AccessDenied": f"give the caller the permissions that the README lists, {_AGAIN}",
-    "AccessDeniedException": f"give the caller the permissions that the README lists, {_AGAIN}",
+    "AccessDenied": f"give the caller the permissions that `batchpol help permissions` lists, {_AGAIN}",
+    "AccessDeniedException": f"give the caller the permissions that `batchpol help permissions` lists, {_AGAIN}",
     "InvalidClientTokenId": f"check the access key (or profile), {_AGAIN}",
     "RequestTimeTooSkewed": f"set this machine's clock, {_AGAIN}",
     "SignatureDoesNotMatch": f"check the secret key and this machine's clock, {_AGAIN}",

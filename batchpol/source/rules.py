@@ -167,4 +167,4 @@ RULES: Final = (
     TEMPLATE_UNKNOWN,
     TEMPLATE_EMPTY,
 )
-"""Every rule of the reader, in the README's order."""
+"""Every rule of the reader, in the order in which it reads."""

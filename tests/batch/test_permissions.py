@@ -1,20 +1,20 @@
-"""The policies that the README gives to paste are what the commands need: no more, and no less."""
+"""The policies that the manual gives to paste are what the commands need: no more, and no less."""
 
 from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
+from batchpol.cli.help import MANUAL
 from tests.batch.place import Place
 from tests.e2e.command import policy, record
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (MANUAL / "permissions.md").read_text(encoding="utf-8")
 GRANTED = {
     name: {action for statement in json.loads(document)["Statement"] for action in statement["Action"]}
-    for name, document in re.findall(r"<!-- permissions: (.+?) -->\n```json\n(.*?)```", README, re.DOTALL)
+    for name, document in re.findall(r"<!-- permissions: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL)
 }
 GONE = {"identity": "b.example", "policy_name": "old", "action": "delete"}
 RUNS = {

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.virtual_clock
 
 COMPARE = Conduct(compare=True, ownership=True)
 PLAN = Conduct(plan=True, ownership=True)
-README = "give the caller the permissions that the README lists, then run the same command again"
+HINT = "give the caller the permissions that `batchpol help permissions` lists, then run the same command again"
 OLD = '{"Statement":[{"Sid":"old"}]}'
 
 
@@ -33,7 +33,7 @@ def kinds(server: Server) -> Counter[str]:
 
 def denied(operation: str) -> AccessRefused:
     """As the border to AWS gives it: with a hint of its own."""
-    return AccessRefused(f"not allowed to {operation}", code="AccessDenied", http_status=403, hint=README)
+    return AccessRefused(f"not allowed to {operation}", code="AccessDenied", http_status=403, hint=HINT)
 
 
 def expired() -> AccessRefused:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from batchpol.cli.help import MANUAL
 from batchpol.cli.screen import ending as ending_module
 from batchpol.cli.screen import events as events_module
 from batchpol.cli.screen import log
@@ -22,7 +23,6 @@ from batchpol.sending.lane import Attempted
 from batchpol.testing import running_sandbox
 from tests.cli.conftest import Command
 from tests.e2e.command import FAST, policy, record, save_table
-from tests.readme_commands import README
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 TARGET = Target("123456789012", "us-east-1")
@@ -109,11 +109,11 @@ def test_quiet_leaves_warnings_and_errors(events: Any) -> None:
     assert [it["event"] for it in events()] == ["attempt_refused", "lane_stopped"]
 
 
-def test_the_readme_lists_every_event() -> None:
+def test_the_manual_lists_every_event() -> None:
     source = Path(events_module.__file__).read_text("utf-8") + Path(ending_module.__file__).read_text("utf-8")
     named = set(re.findall(r"""log\.event\(\s*"([a-z_]+)""", source))
     assert {"run_begun", "attempt_refused", "lane_widened", "run_ended"} <= named
-    listed = re.findall(r"^\| (`[a-z_`, ]+`) \| ", README.read_text("utf-8"), re.MULTILINE)
+    listed = re.findall(r"^\| (`[a-z_`, ]+`) \| ", (MANUAL / "apply.md").read_text("utf-8"), re.MULTILINE)
     assert named <= {name for cell in listed for name in re.findall("[a-z_]+", cell)}
 
 

@@ -49,7 +49,7 @@ def event(name: str, level: str = "info", **fields: object) -> None:
     """Write one event; fields that are None or empty text are left out.
 
     Args:
-        name: what happened; the README lists the names.
+        name: what happened; the manual (``apply``) lists the names.
         level: ``debug``, ``info``, ``warning`` or ``error``.
         fields: plain values.
     """

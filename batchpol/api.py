@@ -25,7 +25,7 @@ from batchpol.batch.options import Options, Threshold
 from batchpol.errors import AccessRefused, UsageError
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.rewriting.template import Template, open_input
-from batchpol.sending.lane import Conduct, Persistence
+from batchpol.sending.conduct import Conduct, Patience
 from batchpol.ses import Aws, Caller, Connection, Ses, adopt, discretion, elsewhere
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import as_record
@@ -348,7 +348,7 @@ def _options(settings: Settings) -> Options:
         connection=Connection(**connection),
         regions=regions,
         conduct=_conduct(_picked(given, Conduct)),
-        persistence=Persistence(**_picked(given, Persistence)),
+        patience=Patience(**_picked(given, Patience)),
         **given,
     )
 

@@ -15,13 +15,13 @@ class Stoppable(ABC):
     def __init__(self) -> None:
         self._stopped: tuple[str, int] | None = None
         """Why it was asked to end, and the exit code for that."""
-        self._scope, self._patience = anyio.CancelScope(), 0.0
+        self._scope, self._drain = anyio.CancelScope(), 0.0
 
     def stop(self, reason: str, exit_code: int) -> None:
         """Ask for the end: what is under way is finished within its bound. Idempotent; from anywhere on its loop."""
         if self._stopped is None:
             self._stopped = (reason, exit_code)
-            self._scope.deadline = anyio.current_time() + self._patience
+            self._scope.deadline = anyio.current_time() + self._drain
             self._halt()
 
     def abandon(self) -> None:
@@ -33,10 +33,10 @@ class Stoppable(ABC):
         """Begin nothing new."""
 
     @contextmanager
-    def _stoppable(self, patience: float) -> Iterator[None]:
-        """What :meth:`stop` cuts short after ``patience`` seconds, and :meth:`abandon` at once."""
+    def _stoppable(self, drain: float) -> Iterator[None]:
+        """What :meth:`stop` cuts short after ``drain`` seconds, and :meth:`abandon` at once."""
         with anyio.CancelScope() as self._scope:
-            self._patience = patience
+            self._drain = drain
             if self._stopped is not None:
-                self._scope.deadline = anyio.current_time() + patience
+                self._scope.deadline = anyio.current_time() + drain
             yield

@@ -380,7 +380,7 @@ class Batch(Stoppable):
         """Reads of a target before its lane runs, through the gates that the lane will have."""
         ses = await self._enter(aws, target, caller)
         gates = self._gates_of(target, history)
-        return Reads(lambda: ses, gates, tell_gate, patient(self.options.persistence.max_attempts))
+        return Reads(lambda: ses, gates, tell_gate, patient(self.options.patience.max_attempts))
 
     def _gates_of(self, target: Target, history: History) -> Gates:
         if target not in self._gates:
@@ -450,7 +450,7 @@ class Batch(Stoppable):
             planned=self._observer.compared,
             renew=lambda old: aws.renew(target, old),
             wall=self._wall,
-            persistence=self.options.persistence,
+            patience=self.options.patience,
             conduct=self.options.conduct,
             ownership=self._ownership.setdefault(target, Ownership()),
         )

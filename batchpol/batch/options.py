@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchpol.rewriting.template import Template
+from batchpol.sending.conduct import Conduct, Patience
 from batchpol.sending.gate import PERIOD
-from batchpol.sending.lane import Conduct, Persistence
 from batchpol.ses import Connection
 
 DRAIN = 10.0
@@ -58,7 +58,7 @@ class Options:
     prune: str | None = None
     """Delete what the input's identities have and the input has not, if its name begins so; None prunes nothing."""
     conduct: Conduct = field(default_factory=Conduct)
-    persistence: Persistence = field(default_factory=Persistence)
+    patience: Patience = field(default_factory=Patience)
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     warnings_as_errors: bool = False

@@ -110,7 +110,7 @@ def apply(
             from batchpol.cli.screen.ending import print_result
             from batchpol.cli.screen.live import observer_of
             from batchpol.cli.screen.question import ask
-            from batchpol.sending.lane import Conduct, Persistence
+            from batchpol.sending.conduct import Conduct, Patience
 
         choices = Options(
             connection=options.connection_of(profile, region, endpoint_url, role_arn, external_id),
@@ -138,7 +138,7 @@ def apply(
                 require_verified=require_verified,
                 verify=verify,
             ),
-            persistence=Persistence(max_attempts=max_attempts, max_outage=max_outage, max_deferrals=2 if defer else 0),
+            patience=Patience(max_attempts=max_attempts, max_outage=max_outage, max_deferrals=2 if defer else 0),
             select=tuple(select or ()),
             ignore=tuple(ignore or ()),
             warnings_as_errors=warnings_as_errors,

@@ -79,7 +79,7 @@ def plan(
     with open_input(input, format=format, template=template) as source:
         with importing():
             from batchpol.batch.options import Options
-            from batchpol.sending.lane import Conduct
+            from batchpol.sending.conduct import Conduct
 
         choices = Options(
             connection=options.connection_of(profile, region, endpoint_url, role_arn, external_id),

@@ -19,8 +19,8 @@ from batchpol.files import Replacement, check_place
 from batchpol.identity import Identity, read_identity
 from batchpol.model import Severity, Target
 from batchpol.sending.caller import Here, enter, find_out
+from batchpol.sending.conduct import Patience
 from batchpol.sending.gate import PERIOD, Gates
-from batchpol.sending.lane import Persistence
 from batchpol.ses import Aws, Caller, Connection, Ses
 from batchpol.stopping import Stoppable
 
@@ -68,7 +68,7 @@ class Options:
     expect_account: str | None = None
     period: float = PERIOD
     shared_quota: bool = False
-    persistence: Persistence = field(default_factory=Persistence)
+    patience: Patience = field(default_factory=Patience)
     drain: float = DRAIN
 
 
@@ -255,7 +255,7 @@ class Export(Stoppable):
             match=self.options.scope.match,
             match_name=self.options.scope.match_name,
             renew=lambda old: aws.renew(target, old),
-            persistence=self.options.persistence,
+            patience=self.options.patience,
         )
 
     def _target_stopped(self, target: Target, error: SesError) -> None:

@@ -15,8 +15,9 @@ import msgspec
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled
 from batchpol.model import Target
 from batchpol.rewriting.lines import embedded
+from batchpol.sending.conduct import Patience
 from batchpol.sending.gate import Gate, Gates, Passage
-from batchpol.sending.lane import BUSY_PATIENCE, DENIED, Persistence
+from batchpol.sending.lane import DENIED
 from batchpol.sending.reads import Reads, tell_gate
 from batchpol.ses import EXPIRED, READS_AT_ONCE, Ses
 
@@ -62,7 +63,7 @@ class TargetReader:
     match: str = "*"
     match_name: str = "*"
     renew: Callable[[Ses], Awaitable[Ses | None]] | None = None
-    persistence: Persistence = field(default_factory=Persistence)
+    patience: Patience = field(default_factory=Patience)
     present: int = 0
     """How many identities there are, whether they match or not."""
     identities: list[str] = field(default_factory=list)
@@ -145,7 +146,7 @@ class TargetReader:
         """Read identities, in order, some at a time: where an answer takes long, the next does not wait for it."""
         pending = iter(identities)
         async with anyio.create_task_group() as tasks:
-            for _ in range(min(self.persistence.in_flight, len(identities))):
+            for _ in range(min(self.patience.in_flight, len(identities))):
                 tasks.start_soon(self._read_on, pending, postponed)
 
     async def _read_on(self, pending: Iterator[str], postponed: list[str] | None) -> None:
@@ -214,9 +215,8 @@ class TargetReader:
             return error.code in EXPIRED and self.ses is not used
         if not isinstance(error, NoAnswer | Throttled):
             return False
-        patience = BUSY_PATIENCE if isinstance(error, Throttled) else 1
         silent = anyio.current_time() - self._last_answer
-        if silent > self.persistence.max_outage * patience:
+        if silent > self.patience.outage(error):
             self.stop(
                 NoAnswer(
                     f"SES gave nothing for {silent:.0f} s; the last answer: {error}",
@@ -224,7 +224,7 @@ class TargetReader:
                     hint="see whether SES and the network are up, then run the same command again",
                 )
             )
-        return not self._halted and (error.http_status == 0 or tries < self.persistence.max_attempts * patience)
+        return not self._halted and (error.http_status == 0 or tries < self.patience.attempts(error))
 
 
 def row(target: Target, identity: str, name: str, document: str) -> bytes:

@@ -1,6 +1,7 @@
 """From a change to its outcome: the gate, what waits before it, what is sent, what came of it.
 
 ============= ==================================================================================
+``conduct``   what a lane does besides writing, and how patient it is
 ``caller``    whose credentials these are, and whether they are of the target
 ``gate``      what every attempt to a target passes, once a second
 ``queue``     the changes of a lane in order, between what reads them and what sends them

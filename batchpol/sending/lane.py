@@ -24,8 +24,9 @@ from batchpol.journal import Before, Entry, Intent, outcome_entry
 from batchpol.model import Action, Change, Outcome, Status, Target
 from batchpol.policy.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.sending.commit import GroupCommit
+from batchpol.sending.conduct import Conduct, Patience
 from batchpol.sending.gate import Gate, Gates, Passage
-from batchpol.sending.queue import Job, Line
+from batchpol.sending.queue import Job, Queue
 from batchpol.sending.readback import ReadBack
 from batchpol.sending.reads import Ownership, Reads, owners, tell_gate
 from batchpol.ses import EXPIRED, IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses
@@ -43,10 +44,6 @@ few enough that what was read is a few seconds old when it is replaced."""
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
 """The caller is known, and may not do this."""
 
-BUSY_PATIENCE = 10
-"""How many times longer, or more often, a lane keeps trying where SES answers that it is too fast: the server is
-there, and whoever uses the quota will be done some time."""
-
 MOST_POLICIES = 20
 """Policies one identity can have (SES Developer Guide, Policy anatomy)."""
 
@@ -61,46 +58,6 @@ BAD_IF_MATCH = PolicyRefused(
 TOO_MANY = PolicyRefused(
     f"the identity has {MOST_POLICIES} policies by then, and SES takes no more", code="TooManyPolicies"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Persistence:
-    """How often to try again, and when to give up.
-
-    ``max_attempts`` of one record (ten times as many where all that comes back is "too fast"), after which it is
-    ``failed`` or ``unknown`` provided SES answers others. ``max_outage`` seconds without any answer stop the lane,
-    resumable. ``in_flight`` is the bound on requests under way at once. ``max_deferrals`` is how often a record whose
-    principal SES does not see yet goes to the end of the line.
-    """
-
-    max_attempts: int = 8
-    max_outage: float = 120.0
-    in_flight: int = 8
-    max_deferrals: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Conduct:
-    """What a lane does besides writing: the choices of one run.
-
-    ``compare`` reads what is there and writes only what differs; ``no_clobber`` only creates, ``only_existing``
-    only replaces. ``ownership`` looks identities up, 100 a call; with ``require_verified`` what is not verified is
-    not sent. ``verify`` reads back what was written, for up to ``stale`` seconds. ``plan`` writes nothing.
-    """
-
-    compare: bool = False
-    no_clobber: bool = False
-    only_existing: bool = False
-    ownership: bool = False
-    require_verified: bool = False
-    verify: bool = False
-    stale: float = 120.0
-    plan: bool = False
-
-    @property
-    def reads(self) -> bool:
-        """Whether every change is compared with what is there."""
-        return self.compare or self.no_clobber or self.only_existing or self.plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +127,14 @@ class Lane:
     planned: Callable[[Change, Effect, str | None], None] = lambda change, effect, present: None
     renew: Callable[[Ses], Awaitable[Ses | None]] | None = None
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)
-    persistence: Persistence = field(default_factory=Persistence)
+    patience: Patience = field(default_factory=Patience)
     conduct: Conduct = field(default_factory=Conduct)
     ownership: Ownership = field(default_factory=Ownership)
     stopped: SesError | None = None
     """Why the lane stopped before its records were through, if it did."""
     throttled: int = 0
     """How many attempts, reads and writes, SES refused as too fast."""
-    _line: Line = field(init=False)
+    _queue: Queue = field(init=False)
     _reads: Reads = field(init=False)
     _last_answer: float = field(init=False, default=0.0)
     _last_write: float = field(init=False, default=0.0)
@@ -191,7 +148,7 @@ class Lane:
 
     def __post_init__(self) -> None:
         self._reads = Reads(lambda: self.ses, self.gates, self._answered, self._read_again)
-        self._line = Line(ahead=64, at_once=self.persistence.in_flight)
+        self._queue = Queue(ahead=64, at_once=self.patience.in_flight)
         settle = 1.5 * self.gates.writes.period  # so that the next write of the identity is looked for with this one
         self._read_back = ReadBack(self._reads.policies, self._seen, self._unseen, self.conduct.stale, settle)
 
@@ -202,15 +159,15 @@ class Lane:
         async with anyio.create_task_group() as self._tasks:
             self._tasks.start_soon(self._feed, changes)
             await self._departures()
-            self._line.close()
-        for job in self._line.left_over():
+            self._queue.close()
+        for job in self._queue.left_over():
             await self._leave(job)
 
     def stop(self, reason: SesError | None = None) -> None:
         """Let nothing leave any more; what is under way is finished."""
         self.stopped = self.stopped or reason
         self._halted = True
-        self._line.close()
+        self._queue.close()
         self._reading.cancel()
 
     async def _warm(self) -> None:
@@ -220,10 +177,10 @@ class Lane:
                 tasks.start_soon(self.ses.warm)
 
     async def _departures(self) -> None:
-        while await self._line.ready():
+        while await self._queue.ready():
             asked = anyio.current_time()
             passage = await self.gates.writes.approach(LEAD)
-            job = self._line.take()
+            job = self._queue.take()
             if job is None:
                 passage.ended()
                 continue
@@ -241,8 +198,8 @@ class Lane:
                 if not await self._compared_again(job):
                     return
                 passage = await self.gates.writes.approach(LEAD)
-                if self._line.closed:
-                    self._line.again(job)
+                if self._queue.closed:
+                    self._queue.again(job)
                     return
             await self._intend(job, ses)
             request_id = await self._send(job, passage, ses)
@@ -253,7 +210,7 @@ class Lane:
                 self._verify(job, request_id)
             else:
                 await self._settle(job, Status.APPLIED, request_id=request_id)
-            self._line.settled(job)
+            self._queue.settled(job)
         finally:
             passage.ended(answered=False)
 
@@ -328,22 +285,22 @@ class Lane:
         elif self._hopeless(job):
             await self._leave(job)
         else:
-            self._line.again(job, give_way=isinstance(error, NoAnswer) and job.attempts % 3 == 0)
+            self._queue.again(job, give_way=isinstance(error, NoAnswer) and job.attempts % 3 == 0)
             self._check_outage(error, max(self._last_write, job.begun))
 
     async def _refused(self, job: Job, error: PolicyRefused) -> None:
         """SES's no is final, but for a principal that IAM may not show yet (it appears seconds to minutes later)."""
-        if _names_unseen_principal(error) and job.deferrals < self.persistence.max_deferrals:
+        if _names_unseen_principal(error) and job.deferrals < self.patience.max_deferrals:
             job.deferrals += 1
-            self._line.defer(job)
+            self._queue.defer(job)
         else:
             await self._settle(job, Status.FAILED, error)
-            self._line.settled(job)
+            self._queue.settled(job)
 
     async def _access_refused(self, job: Job, error: AccessRefused, used: Ses) -> None:
         """Not this record's fault: go on with fresh credentials if there are any, else stop the lane."""
         if await self._renewed(error, used):
-            self._line.again(job)
+            self._queue.again(job)
         else:
             self.stop(error)  # first: while the outcome is written down the next one could leave
             await self._settle(job, Status.UNKNOWN if job.unsure else Status.NOT_ATTEMPTED, error, retryable=True)
@@ -357,7 +314,7 @@ class Lane:
     async def _leave(self, job: Job) -> None:
         """End a job that was tried and neither taken nor refused; what came back last is the reason given."""
         await self._settle(job, Status.UNKNOWN if job.unsure else Status.FAILED, job.last_error, retryable=True)
-        self._line.settled(job)
+        self._queue.settled(job)
 
     def _hopeless(self, job: Job) -> bool:
         """True when trying again makes no sense for this record: tried often, while SES took others since.
@@ -365,19 +322,14 @@ class Lane:
         Where there are no others, what SES itself says (5xx, too fast) is about this record; silence is an outage.
         """
         error = job.last_error
-        if error is None or job.attempts < self._patience(error):
+        if error is None or job.attempts < self.patience.attempts(error):
             return False
-        return self._last_write > job.first_sent or (self._line.nothing_else and error.http_status > 0)
-
-    def _patience(self, error: SesError) -> int:
-        """Attempts that one request is worth while this is what comes back."""
-        return self.persistence.max_attempts * (BUSY_PATIENCE if isinstance(error, Throttled) else 1)
+        return self._last_write > job.first_sent or (self._queue.nothing_else and error.http_status > 0)
 
     def _check_outage(self, error: SesError, since: float) -> None:
         """Stop the lane if SES has been silent for too long; ``since`` is in loop time."""
         silent = anyio.current_time() - since
-        patience = self.persistence.max_outage * (BUSY_PATIENCE if isinstance(error, Throttled) else 1)
-        if silent > patience:
+        if silent > self.patience.outage(error):
             self.stop(
                 NoAnswer(
                     f"SES took nothing for {silent:.0f} s; the last answer: {error}",
@@ -389,7 +341,7 @@ class Lane:
     # -- reading what is there ---------------------------------------------------------------------------------
 
     async def _feed(self, changes: AsyncIterator[Change]) -> None:
-        """Put changes in line: looked up, compared with what is there, one identity at a time, as the run asks."""
+        """Put changes in the queue: looked up, compared with what is there, one identity at a time, as the run asks."""
         unread: list[list[Job]] = []
         async for group in _by_identity(self._owned(changes), READS_AT_ONCE if self.conduct.reads else 1):
             if not await self._line_up(group, unread):
@@ -397,28 +349,28 @@ class Lane:
         for group in unread:
             if not await self._line_up(group, None):
                 return
-        self._line.fed()
+        self._queue.fed()
 
     async def _line_up(self, group: list[Job], unread: list[list[Job]] | None) -> bool:
-        """Put the changes of one identity in line, unless they need no write; False once the line is closed.
+        """Put the changes of one identity in the queue, unless they need no write; False once it is closed.
 
         What cannot be read is put into ``unread``: SES may be down, and be up again when the others are through.
         """
         jobs = group
         if self.conduct.reads or any(job.change.if_match for job in group):
-            await self._line.room(READ_AHEAD)
+            await self._queue.room(READ_AHEAD)
             try:
                 jobs = await self._compared(group)
             except SesError as error:
                 jobs = []
                 if isinstance(error, AccessRefused):
                     self.stop(self._told_of_reads(error))
-                elif not self._line.closed:
+                elif not self._queue.closed:
                     await self._unreadable(group, error, unread)
         for job in jobs:
-            if not await self._line.put(job):
+            if not await self._queue.put(job):
                 return False
-        return not self._line.closed
+        return not self._queue.closed
 
     async def _unreadable(self, group: list[Job], error: SesError, unread: list[list[Job]] | None) -> None:
         if unread is not None and not isinstance(error, PolicyRefused):
@@ -447,7 +399,7 @@ class Lane:
 
     async def _allowed(self, window: list[Job], names: set[str]) -> list[Job]:
         """The jobs of a window that are to be sent; that an identity is not verified is noted on its jobs."""
-        if not window or self._not_to_look_up or self._line.closed:
+        if not window or self._not_to_look_up or self._queue.closed:
             return window
         try:
             await self._while_open(self.ownership.look_up(self._reads, names))
@@ -465,11 +417,11 @@ class Lane:
 
     def _not_looked_up(self, window: list[Job], error: SesError) -> list[Job]:
         """What goes on where identities cannot be looked up: everything, or nothing if they must be verified."""
-        if self.conduct.require_verified and not self._line.closed:
+        if self.conduct.require_verified and not self._queue.closed:
             if error.code in DENIED:
                 error.hint = "give the caller ses:GetIdentityVerificationAttributes, or run without --require-verified"
             self.stop(error)
-        elif not self._line.closed:
+        elif not self._queue.closed:
             self._not_to_look_up = isinstance(error, AccessRefused)
             self.noted(self.target, f"whether the identities are verified could not be looked up: {error}")
         return window
@@ -503,8 +455,8 @@ class Lane:
         try:
             present = await self._while_open(self._reads.policies(change.identity, [change.policy_name]))
         except (NoAnswer, Throttled) as error:
-            if self._line.closed:
-                self._line.again(job)
+            if self._queue.closed:
+                self._queue.again(job)
                 return False
             # Of the read: the write was certainly not sent.
             raise Unreachable(str(error), code=error.code, request_id=error.request_id) from error
@@ -512,13 +464,13 @@ class Lane:
         kept = self._kept(job)
         if kept is not None:
             await self._settle(job, *kept)
-            self._line.settled(job)
+            self._queue.settled(job)
         return kept is None
 
     async def _while_open(self, reading: Awaitable[Answer]) -> Answer:
         """What is read; a lane that is stopped waits for no more of it."""
         with anyio.CancelScope() as self._reading:
-            if self._line.closed:
+            if self._queue.closed:
                 self._reading.cancel()
             return await reading
         raise Unreachable("the lane is stopped", code="Stopped")
@@ -530,7 +482,7 @@ class Lane:
         if not isinstance(error, NoAnswer | Throttled):
             return False
         self._check_outage(error, self._last_answer)
-        return not self._halted and (error.http_status == 0 or tries < self._patience(error))
+        return not self._halted and (error.http_status == 0 or tries < self.patience.attempts(error))
 
     def _told_of_reads(self, error: AccessRefused) -> AccessRefused:
         """The error with the way out of it: what may be allowed, or done without."""

@@ -1,4 +1,4 @@
-"""The line in front of a lane's gate: which change goes next.
+"""The queue of a lane, between what reads and compares its changes and what sends them: which goes next.
 
 Three rules: what must be tried again goes before what was not tried yet; records of one identity keep their order
 (the next one waits until the one before is settled); no more than a bounded number is unsettled at once, so that
@@ -50,7 +50,7 @@ class Job:
         self.effect = effect(self.change.action, self.change.document, present)
 
 
-class Line:
+class Queue:
     """Jobs between the feeder and the gate.
 
     Args:
@@ -70,12 +70,12 @@ class Line:
         self._news = anyio.Event()
 
     async def room(self, below: int) -> None:
-        """Wait until fewer than ``below`` fresh jobs are in line, or it is closed."""
+        """Wait until fewer than ``below`` fresh jobs wait, or it is closed."""
         while len(self._fresh) >= below and not self.closed:
             await self._news.wait()
 
     async def put(self, job: Job) -> bool:
-        """Add a fresh job, waiting for room; False once the line is closed (the job was not taken)."""
+        """Add a fresh job, waiting for room; False once the queue is closed (the job was not taken)."""
         await self.room(self._ahead)
         if not self.closed:
             self._fresh.append(job)
@@ -93,7 +93,7 @@ class Line:
         self._tell()
 
     async def ready(self) -> bool:
-        """Wait until :meth:`take` would give a job; False when the line is finished or closed."""
+        """Wait until :meth:`take` would give a job; False when the queue is finished or closed."""
         while not self.closed and self._candidate() is None:
             if self._fed and not (self._busy or self._fresh or self._deferred):
                 return False
@@ -102,10 +102,10 @@ class Line:
 
     def take(self) -> Job | None:
         """The job that goes next, or None if there is none just now; it counts as unsettled from here on."""
-        if self.closed or (queue_and_job := self._candidate()) is None:
+        if self.closed or (found := self._candidate()) is None:
             return None
-        queue, job = queue_and_job
-        queue.remove(job)
+        waiting, job = found
+        waiting.remove(job)
         self._give_way = False
         self._busy[job.change.key_identity] = job
         self._tell()

@@ -23,7 +23,7 @@ from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.model import Record
 from batchpol.sandbox import SES_OPERATIONS, Arrival, Sandbox
-from batchpol.sending.lane import Conduct, Persistence
+from batchpol.sending.conduct import Conduct, Patience
 from batchpol.ses import Aws, Connection
 from batchpol.source import open_source
 
@@ -81,7 +81,7 @@ class Watcher(Observer):
 
 
 def options(server: Sandbox, folder: Path, **choices: Any) -> Options:
-    """Quick choices for a run against ``server``; ``timeout`` is in seconds, ``persistence`` by its fields."""
+    """Quick choices for a run against ``server``; ``timeout`` is in seconds, ``patience`` by its fields."""
     connection = Connection(
         region=REGION,
         endpoint_url=server.url,
@@ -97,7 +97,7 @@ def options(server: Sandbox, folder: Path, **choices: Any) -> Options:
         reports=(folder / "report.jsonl",),
         period=PERIOD,
         conduct=BLIND,
-        persistence=Persistence(**choices.pop("persistence", {})),
+        patience=Patience(**choices.pop("patience", {})),
     )
     return replace(quick, **choices)
 

@@ -11,7 +11,7 @@ import pytest
 from batchpol.batch.batch import Batch
 from batchpol.batch.options import Options
 from batchpol.model import Record, Status
-from batchpol.sending.lane import Conduct
+from batchpol.sending.conduct import Conduct
 from batchpol.ses import Connection
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
 from tests.batch.place import FASTER, LIST, LOOK_UP, PUT, READ, Place

@@ -14,8 +14,8 @@ from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before, Intent
 from batchpol.model import Action, Status
 from batchpol.policy.comparison import ABSENT, meaning_digest
+from batchpol.sending.conduct import Conduct, Patience
 from batchpol.sending.gate import Gates
-from batchpol.sending.lane import Conduct, Persistence
 from tests.sending.conftest import change
 from tests.sending.simulated import DELETE, LIST, LOOK_UP, PUT, READ, Server, SimulatedSes
 
@@ -128,7 +128,7 @@ async def test_a_server_that_stays_away_stops_the_lane_and_burns_nothing(bench, 
     assert isinstance(made.lane.stopped, NoAnswer)
     assert anyio.current_time() - begun < 140
     bad = [outcome for outcome in outcomes.values() if outcome.status in (Status.FAILED, Status.UNKNOWN)]
-    assert len(bad) <= Persistence().in_flight
+    assert len(bad) <= Patience().in_flight
     assert all(outcome.retryable for outcome in bad)
 
 
@@ -137,7 +137,7 @@ async def test_writes_that_nobody_answers_stop_the_lane_although_reads_are_answe
     made = bench(server=Server(down=(begun + 5, float("inf")), down_for=(PUT, DELETE)), conduct=COMPARE)
     outcomes = await made.run([change(number) for number in range(500)])
     assert isinstance(made.lane.stopped, NoAnswer)
-    assert len(outcomes) <= 5 + Persistence().in_flight
+    assert len(outcomes) <= 5 + Patience().in_flight
 
 
 async def test_reads_that_nobody_answers_stop_the_lane_before_anything_is_lost(bench) -> None:

@@ -129,7 +129,7 @@ async def test_what_is_unknown_or_may_succeed_later_is_sent_again(
     sandbox: Sandbox, source: Path, fault: str, strikes: set[int], status: str
 ) -> None:
     sandbox.change(faults_at={fault: strikes})
-    result = await apply(sandbox, source, persistence={"max_attempts": 1}, timeout=0.2)
+    result = await apply(sandbox, source, patience={"max_attempts": 1}, timeout=0.2)
     assert (result.exit_code, result.summary.can_go_on) == (1, True)
     assert statuses(source.parent) == ["applied"] * 4 + [status]
     sandbox.change(faults_at={})
@@ -208,7 +208,7 @@ async def test_fresh_sets_the_journal_aside_and_sends_everything(sandbox: Sandbo
 
 async def test_what_ses_refused_is_sent_again_only_when_asked(sandbox: Sandbox, source: Path) -> None:
     sandbox.change(late_principals={"444455556666": 1})
-    assert (await apply(sandbox, source, persistence={"max_deferrals": 0})).exit_code == 1
+    assert (await apply(sandbox, source, patience={"max_deferrals": 0})).exit_code == 1
     assert statuses(source.parent) == ["failed"] + ["applied"] * 4
     watcher = Watcher()
     result = await apply(sandbox, source, observer=watcher)
@@ -339,7 +339,7 @@ async def test_two_runs_on_one_target_both_survive(sandbox: Sandbox, tmp_path: P
 @pytest.mark.parametrize("torn", [b"", b'{"t":"intent","n":4,"atte'])
 async def test_a_dry_run_changes_nothing(sandbox: Sandbox, source: Path, torn: bytes) -> None:
     sandbox.change(faults_at={"error_after": {3}})
-    await apply(sandbox, source, limit=3, persistence={"max_attempts": 1})
+    await apply(sandbox, source, limit=3, patience={"max_attempts": 1})
     book = source.parent / "run.journal.jsonl"
     book.write_bytes(book.read_bytes() + torn)
     before, sent, watcher = book.read_bytes(), len(writes(sandbox)), Watcher()

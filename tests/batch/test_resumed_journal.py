@@ -76,7 +76,7 @@ async def half_failed(sandbox: Sandbox, source: Path) -> None:
     rows = [line | {"policy": document(str(line["identity"]), principal=late)} if n in (1, 4) else line
             for n, line in enumerate(ROWS)]  # fmt: skip
     sandbox.change(late_principals={late: 100})
-    await apply(sandbox, write_input(source, rows), persistence={"max_deferrals": 0})
+    await apply(sandbox, write_input(source, rows), patience={"max_deferrals": 0})
     sandbox.change(late_principals={})
 
 

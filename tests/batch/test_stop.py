@@ -102,7 +102,7 @@ async def test_too_many_failures_stop_the_run(
 ) -> None:
     rows = [row(number, principal="999900009999") for number in range(30)]
     sandbox.change(late_principals={"999900009999": 1000})
-    choices = {"threshold": threshold, "persistence": {"max_deferrals": 0}}
+    choices = {"threshold": threshold, "patience": {"max_deferrals": 0}}
     result = await apply(sandbox, write_input(source, rows), **choices)
     assert (result.exit_code, "--max-failures" in result.reason) == (3, True)
     assert len(writes(sandbox)) <= at_most

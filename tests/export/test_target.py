@@ -12,8 +12,8 @@ from batchpol.cli.screen.exporting import _costs
 from batchpol.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.export import TargetReader, Watch
 from batchpol.model import Target
+from batchpol.sending.conduct import Patience
 from batchpol.sending.gate import Gates
-from batchpol.sending.lane import Persistence
 from tests.sending.simulated import LIST, PAGE, PUT, READ, Server, SimulatedSes
 
 pytestmark = pytest.mark.virtual_clock
@@ -143,7 +143,7 @@ async def test_what_fails_for_a_while_is_read_in_the_end() -> None:
     server = serving(20)
     begun = anyio.current_time()
     server.down, server.down_for = (begun + 3, begun + 23), (READ,)
-    made = await Reading.of(server, persistence=Persistence(in_flight=1)).run()
+    made = await Reading.of(server, patience=Patience(in_flight=1)).run()
     assert made.reader.complete
     assert not made.refused
     assert len(made.kept) == 20

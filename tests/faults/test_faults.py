@@ -78,7 +78,7 @@ async def test_a_fault_that_stays_is_never_called_success(
 ) -> None:
     sandbox.change(faults_at={fault: range(3, 1000)})
     quick = {"max_attempts": 2, "max_outage": 0.2}
-    result = await apply(sandbox, source, timeout=0.05, persistence=quick, max_duration=1.0, drain=0.2)
+    result = await apply(sandbox, source, timeout=0.05, patience=quick, max_duration=1.0, drain=0.2)
     found = statuses(source.parent)
     assert found[:2] == ["applied"] * 2
     assert "applied" not in found[2:]
@@ -151,7 +151,7 @@ async def test_a_server_that_does_not_come_back_stops_the_run_and_burns_nothing(
         await sandbox.go_away()
 
     gone = asyncio.create_task(outage())
-    result = await apply(sandbox, source, conduct=conduct, persistence={"max_outage": 0.4})
+    result = await apply(sandbox, source, conduct=conduct, patience={"max_outage": 0.4})
     await gone
     found = report(tmp_path)
     assert (result.exit_code, result.summary.can_go_on) == (3, True)
@@ -173,7 +173,7 @@ async def test_a_name_that_does_not_resolve(
 ) -> None:
     keys_file(monkeypatch, tmp_path, sandbox, AWS_ENDPOINT_URL_SES=f"http://ses.batchpol.invalid:{sandbox.port}")
     choices = {"connection": Connection(region=REGION), "own_session": True, "conduct": COMPARE}
-    result = await apply(sandbox, source, persistence={"max_outage": 0.3}, **choices)
+    result = await apply(sandbox, source, patience={"max_outage": 0.3}, **choices)
     assert result.exit_code == 3
     found = report(source.parent)
     assert {line["error_code"] for line in found} == {"ConnectFailed"}
@@ -295,7 +295,7 @@ async def test_a_write_that_may_have_taken_effect_stays_unknown_whatever_comes_b
     sandbox: Sandbox, source: Path, rows: list[dict[str, object]], first: str, then: str
 ) -> None:
     sandbox.change(faults_at={first: {1}, then: range(2, 1000)})
-    await apply(sandbox, write_input(source, rows[:1]), persistence={"max_attempts": 1, "max_outage": 0.1})
+    await apply(sandbox, write_input(source, rows[:1]), patience={"max_attempts": 1, "max_outage": 0.1})
     (line,) = report(source.parent)
     assert line["status"] == "unknown"
     assert writes(sandbox)[0].applied, "it did take effect, and an outcome of 'failed' or 'never sent' would be a lie"
@@ -324,7 +324,7 @@ async def test_a_principal_that_never_appears_is_refused_in_ses_s_words(
     late = "arn:aws:iam::444455556666:role/late"
     rows[1] = row(1, principal=late)
     sandbox.change(late_principals={late: math.inf})
-    result = await apply(sandbox, write_input(source, rows), persistence={"max_deferrals": deferrals})
+    result = await apply(sandbox, write_input(source, rows), patience={"max_deferrals": deferrals})
     assert (result.exit_code, statuses(source.parent).count("applied")) == (1, 4)
     line = report(source.parent)[1]
     assert (line["status"], line["error_code"], line["attempts"]) == ("failed", "InvalidPolicy", attempts)

@@ -9,8 +9,8 @@ from batchpol.errors import AccessRefused, JournalUnwritable, NoAnswer, PolicyRe
 from batchpol.journal import Before, Intent, OutcomeEntry
 from batchpol.model import Action, Status
 from batchpol.sending.commit import GroupCommit
+from batchpol.sending.conduct import Conduct, Patience
 from batchpol.sending.gate import Gates
-from batchpol.sending.lane import Conduct, Persistence
 from tests.sending.conftest import change
 from tests.sending.simulated import Server, SimulatedSes
 
@@ -57,7 +57,7 @@ async def test_what_was_refused_as_too_fast_goes_again_before_the_next(bench) ->
 async def test_no_answer_is_tried_again_and_a_bounded_number_of_times(bench) -> None:
     made = bench(
         network={"faults": {"name-1": [server_error()] * 99, "name-2": [server_error()]}},
-        persistence=Persistence(max_attempts=4),
+        patience=Patience(max_attempts=4),
     )
     outcomes = await made.run([change(number) for number in range(6)])
     assert outcomes["name-1"].status is Status.UNKNOWN
@@ -69,7 +69,7 @@ async def test_no_answer_is_tried_again_and_a_bounded_number_of_times(bench) -> 
 
 
 async def test_a_lone_record_without_an_answer_ends_too(bench) -> None:
-    made = bench(network={"faults": {"name-0": [server_error()] * 99}}, persistence=Persistence(max_attempts=3))
+    made = bench(network={"faults": {"name-0": [server_error()] * 99}}, patience=Patience(max_attempts=3))
     outcomes = await made.run([change(0)])
     assert outcomes["name-0"].status is Status.UNKNOWN
     assert outcomes["name-0"].attempts == 3
@@ -77,13 +77,13 @@ async def test_a_lone_record_without_an_answer_ends_too(bench) -> None:
 
 async def test_an_outage_uses_up_no_records_and_stops_the_lane_in_the_end(bench) -> None:
     silent = {f"name-{number}": [server_error()] * 999 for number in range(3, 100)}
-    made = bench(network={"faults": silent}, persistence=Persistence(max_outage=60))
+    made = bench(network={"faults": silent}, patience=Patience(max_outage=60))
     outcomes = await made.run([change(number) for number in range(100)])
     assert isinstance(made.lane.stopped, NoAnswer)
     assert "took nothing for 6" in str(made.lane.stopped)
     assert sum(outcome.status is Status.APPLIED for outcome in outcomes.values()) == 3
     tried = [outcome for outcome in outcomes.values() if outcome.status is Status.UNKNOWN]
-    assert 0 < len(tried) <= Persistence().in_flight, "the other records were not touched"
+    assert 0 < len(tried) <= Patience().in_flight, "the other records were not touched"
     assert len(outcomes) == 3 + len(tried)
 
 
@@ -126,7 +126,7 @@ async def test_a_deferred_record_is_read_again_where_reads_and_writes_share_one_
 
 
 async def test_deferring_can_be_switched_off(bench) -> None:
-    made = bench(network={"faults": {"name-0": [unseen_principal()]}}, persistence=Persistence(max_deferrals=0))
+    made = bench(network={"faults": {"name-0": [unseen_principal()]}}, patience=Patience(max_deferrals=0))
     outcomes = await made.run([change(0), change(1)])
     assert outcomes["name-0"].status is Status.FAILED
 

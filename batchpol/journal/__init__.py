@@ -2,14 +2,15 @@
 
 Knows bytes, fsync, locking and its own format version; nothing of SES, of asyncio or of reports.
 
-============= =====================================================================================
-``entries``   the kinds of line, as types
-``chain``     the bytes below them: chained checksums, the torn tail, damage
-``section``   one start of the command read back: the rows of the report
-``history``   all sections together: the latest fate of each change, for a resume
-``sends``     all sections together: every request, and when it left
-``book``      the file itself: create, resume, lock, append, sync
-============= =====================================================================================
+=========== =======================================================================================
+``journal`` the file as a run has it: created or resumed under a lock, appended to, made durable
+``reading`` the file as anybody may read it, without the lock
+``entries`` the kinds of line, as types
+``chain``   the bytes below them: chained checksums, the torn tail, damage
+``section`` one start of the command read back: the rows of the report
+``history`` all sections together: the latest fate of each change, for a resume
+``sends``   all sections together: every request, and when it left
+=========== =======================================================================================
 
 A section is ``run``, its ``record`` lines, carried ``outcome`` lines, ``planned`` (durable: from here on something
 may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``note`` lines between, and ``end``.
@@ -33,7 +34,8 @@ from batchpol.journal.entries import (
     outcome_entry,
 )
 from batchpol.journal.history import Fate, History
-from batchpol.journal.journal import Journal, is_held, latest, outcomes, read, read_entry, scan, sends, set_aside
+from batchpol.journal.journal import Journal, set_aside
+from batchpol.journal.reading import is_held, latest, outcomes, read, read_entry, scan, sends
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
 from batchpol.journal.sends import Sent
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 from zlib import crc32
 
 import msgspec
@@ -24,7 +24,6 @@ from batchpol.errors import JournalDamaged, JournalError, JournalLocked, Journal
 from batchpol.journal.chain import LONGEST, SEAL, Chain, line_at
 from batchpol.journal.entries import (
     Entry,
-    Intent,
     OutcomeEntry,
     RecordEntry,
     Run,
@@ -35,6 +34,7 @@ from batchpol.journal.entries import (
     scrubbed,
 )
 from batchpol.journal.history import History
+from batchpol.journal.reading import opened
 from batchpol.journal.section import Section, read_section, torn_note
 from batchpol.journal.sends import Sent, read_sends
 from batchpol.model import Outcome
@@ -132,7 +132,7 @@ class Journal:
         Raises:
             JournalDamaged, JournalMismatch, JournalError: as :meth:`resume` does.
         """
-        with _reading(path) as fd, tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
+        with opened(path) as fd, tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
             with open(fd, "rb", closefd=False) as source:
                 shutil.copyfileobj(source, file)
             chain, history = Chain(file.fileno(), str(path)), History()
@@ -319,95 +319,6 @@ def _claim(where: Path, stamp: str) -> Path:
             count += 1
         else:
             return aside
-
-
-def read(path: str | os.PathLike[str]) -> Iterator[tuple[int, Entry]]:
-    """Every entry of a journal with its byte offset, verified on the way; also while a run is writing it.
-
-    A torn last line is left out.
-
-    Raises:
-        JournalDamaged: at the first line that is not as it was written.
-        JournalMismatch: a newer batchpol wrote it.
-    """
-    with _reading(path) as fd:
-        chain = Chain(fd, str(path))
-        for offset, block in chain.blocks():
-            for line in block.splitlines(keepends=True):
-                try:
-                    entry = decode(line)
-                except msgspec.DecodeError as error:
-                    raise chain.undecodable(str(error)) from error
-                if isinstance(entry, Run):
-                    chain.check_format(entry.format)
-                yield offset, entry
-                offset += len(line)
-
-
-def read_entry(file: BinaryIO, offset: int) -> Entry:
-    """The entry at an offset that :func:`read` gave, of the journal opened as ``file``."""
-    entry: Entry = decode(line_at(file.fileno(), offset))
-    return entry
-
-
-def scan(path: str | os.PathLike[str]) -> Section | None:
-    """The section a report is about, None in an empty journal; needs no lock.
-
-    It is the last one that read its whole input. Raises as :func:`read` does.
-    """
-    with _reading(path) as fd:
-        return read_section(Chain(fd, str(path)))
-
-
-def outcomes(path: str | os.PathLike[str], section: Section | None = None) -> Iterator[Outcome]:
-    """One row for each record of the section a report is about, in input order; needs no lock.
-
-    Args:
-        section: what :func:`scan` found, to save reading the journal twice.
-    """
-    with _reading(path) as fd:
-        found = section or read_section(Chain(fd, str(path)))
-        if found is not None:
-            yield from found.outcomes(fd)
-
-
-def sends(path: str | os.PathLike[str]) -> Iterator[Sent]:
-    """Every request of every run that wrote into the journal, in their order; needs no lock.
-
-    Raises as :func:`read` does.
-    """
-    with _reading(path) as fd:
-        yield from read_sends(Chain(fd, str(path)))
-
-
-def latest(path: str | os.PathLike[str], section: Section, most: int) -> list[OutcomeEntry | Intent]:
-    """What was written down last of the records that a section sent, oldest first; needs no lock."""
-    with _reading(path) as fd:
-        return section.latest(fd, most)
-
-
-def is_held(path: str | os.PathLike[str]) -> bool:
-    """Whether a run has the journal just now."""
-    with _reading(path) as fd:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False  # closing the descriptor lets go of it
-
-
-@contextlib.contextmanager
-def _reading(path: str | os.PathLike[str]) -> Iterator[int]:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be read: {error.strerror}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise JournalError(f"the journal {path} is not a plain file")
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _open_plain(where: Path) -> int:

@@ -112,8 +112,8 @@ async def apply(records: Input, **settings: Unpack[Settings]) -> Result:
         JournalError: the journal cannot be used.
     """
     options = _options(settings)
-    async with _opened(records, options.template) as (items, details):
-        return await Batch(items, options, aws=_aws(settings), **details).run()
+    async with _opened(records, options.template) as (items, details), options.targets(_aws(settings)) as targets:
+        return await Batch(items, options, **details).run(targets)
 
 
 async def stream(records: Input, **settings: Unpack[Settings]) -> AsyncIterator[Outcome]:
@@ -124,10 +124,10 @@ async def stream(records: Input, **settings: Unpack[Settings]) -> AsyncIterator[
     and errors are those of :func:`apply`.
     """
     relay, seen, options = _Relay(), bytearray(), _options(settings)
-    async with _opened(records, options.template) as (items, details):
-        batch = Batch(items, options, aws=_aws(settings), observer=relay, **details)
+    async with _opened(records, options.template) as (items, details), options.targets(_aws(settings)) as targets:
+        batch = Batch(items, options, observer=relay, **details)
         relay.journal = lambda: batch.journal.outcomes() if batch.journal else iter(())
-        running = asyncio.create_task(batch.run())
+        running = asyncio.create_task(batch.run(targets))
         running.add_done_callback(lambda _: relay.queue.put_nowait(None))
         try:
             while (outcomes := await relay.queue.get()) is not None:
@@ -190,10 +190,10 @@ async def plan(records: Input, **place: Unpack[Place]) -> list[Outcome]:
         raise UsageError(f"plan has no setting {', '.join(sorted(unknown))}")
     outcomes, settings = _Outcomes(), cast(Settings, place)
     options = replace(_options(settings), conduct=Conduct(plan=True, ownership=True))
-    async with _opened(records, options.template) as (items, details):
-        batch = Batch(items, options, aws=_aws(settings), observer=outcomes, **details)
+    async with _opened(records, options.template) as (items, details), options.targets(_aws(settings)) as targets:
+        batch = Batch(items, options, observer=outcomes, **details)
         outcomes.journal = lambda: batch.journal.outcomes() if batch.journal else iter(())
-        await batch.run()
+        await batch.run(targets)
     return outcomes.found
 
 
@@ -276,7 +276,7 @@ class _Adopted(Aws):
     """The caller's own SES client in the place of all connections of a run: of one target, and never closed."""
 
     def __init__(self, client: Any, account: str) -> None:
-        self._stack = ExitStack()
+        self.connection, self._stack = Connection(), ExitStack()
         self._ses = self._stack.enter_context(adopt(client))
         self._target = Target(account, str(client.meta.region_name))
 

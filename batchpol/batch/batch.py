@@ -36,12 +36,10 @@ from batchpol.errors import (
 from batchpol.journal import FINISHED, FORMAT, LANE_STOPPED, End, Entry, History, Journal, Note, Run, Section, set_aside
 from batchpol.model import Change, Outcome, Record, Status, Target
 from batchpol.report import Summary, check_report, write_plan, write_report
-from batchpol.sending.caller import enter, find_out
+from batchpol.sending.caller import Here
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.gate import Gates
-from batchpol.sending.lane import LEAD, Lane
-from batchpol.sending.reads import Ownership, Reads, patient, tell_gate
-from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.sending.lane import Lane
+from batchpol.sending.targets import Targets
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.stopping import Stoppable
 from batchpol.validation import Checker, Verdict
@@ -52,10 +50,6 @@ AT_ONCE = 100
 
 READING = 0.5
 """Seconds that a first pass cut short is given to finish the record in hand; an input that is silent has none."""
-
-ENTER_AT_ONCE = 32
-"""Lanes that open their client and assume their role at the same time: the first ones send while the last ones are
-still at it, and STS is not asked hundreds of times at once."""
 
 ENTER_EVERY = 0.005
 """Seconds from one lane's entering to the next one's at least. Assuming a role costs more processor time than sending,
@@ -80,7 +74,6 @@ class Batch(Stoppable):
         name: the input's name for people and for the journal.
         columns: the input's extra columns in their order.
         digest: gives the input's SHA-256 once it was read.
-        aws: makes the connection; the caller's own session or client come in here.
         wall: the wall clock.
     """
 
@@ -93,19 +86,13 @@ class Batch(Stoppable):
         name: str = "",
         columns: Callable[[], tuple[str, ...]] = tuple,
         digest: Callable[[], str] = str,
-        aws: Callable[[Connection], Aws] = Aws,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__()
         self._records, self.options, self._observer = records, options, observer or Observer()
         self._name, self._columns, self._digest = name, columns, digest
-        self._make_aws, self._wall = aws, wall
+        self._wall = wall
         self._lanes: dict[Target, Lane] = {}
-        self._gates: dict[Target, Gates] = {}
-        self._regions: dict[str, Gates] = {}
-        self._entering = anyio.Semaphore(ENTER_AT_ONCE)
-        self._ownership: dict[Target, Ownership] = {}
-        self._entered: dict[Target, Ses] = {}
         self._sent: Counter[Status] = Counter()
         self._lanes_stopped: list[str] = []
         self._failure: JournalError | None = None
@@ -117,43 +104,41 @@ class Batch(Stoppable):
 
     # -- the straight line -------------------------------------------------------------------------------------
 
-    async def run(self) -> Result:
-        """Apply the batch.
+    async def run(self, targets: Targets) -> Result:
+        """Apply the batch to targets that are open, and stay so.
 
         Raises:
             UsageError, InputError: configuration or input unusable; nothing was sent.
             JournalError: the journal cannot be used, or could not be written any more.
         """
         check_places(self._name, self.options.journal, self.options.reports)
-        async with self._make_aws(self.options.connection) as aws:
-            here = None
+        here = None
+        with self._stoppable(0):
+            here = await targets.here()
+        if here is None:
+            return self._never_begun()
+        if not self.options.sandbox:  # an embedded SES has another port each time, so that none is written down
+            self._endpoint = here.endpoint
+            self._notes += here.notes
+        checker = self._checker(here.target)
+        with self._open_journal(here) as journal:
+            self.journal = journal
+            self._begin(journal, here, anew=self._looks_anew(journal.history))
+            targets.heed(journal.history.last_sent, self._wall())
+            intake = self._intake(checker, journal, here.target)
             with self._stoppable(0):
-                here = await find_out(aws, self.options.regions, self.options.expect_account)
-            if here is None:
-                return self._never_begun()
-            caller, region = here.caller, here.region
-            if not self.options.sandbox:  # an embedded SES has another port each time, so that none is written down
-                self._endpoint = here.endpoint
-                self._notes += here.notes
-            checker = self._checker(Target(caller.account, region))
-            journal, history = self._open_journal(caller, region)
-            with journal:
-                self.journal = journal
-                self._begin(journal, caller, region, anew=self._looks_anew(history))
-                intake = self._intake(checker, journal, history, Target(caller.account, region))
+                await self._read(intake)
+            if self.options.prune is not None:
                 with self._stoppable(0):
-                    await self._read(intake)
-                if self.options.prune is not None:
-                    with self._stoppable(0):
-                        await self._find_prunes(aws, intake, history, caller)
-                if self._stopped is None:  # an input that was read half says nothing of what is to be sent
-                    backlogs = intake.close(self._digest())
-                    if await self._agreed(aws, intake, backlogs, history, caller, region):
-                        with self._stoppable(self.options.drain):
-                            await self._send(aws, backlogs, history, caller)
-                result = await anyio.to_thread.run_sync(self._finish, journal)
-                await self._observer.ended()
-                return result
+                    await self._find_prunes(targets, intake)
+            if self._stopped is None:  # an input that was read half says nothing of what is to be sent
+                backlogs = intake.close(self._digest())
+                if await self._agreed(targets, intake, backlogs, here):
+                    with self._stoppable(self.options.drain):
+                        await self._send(targets, backlogs)
+            result = await anyio.to_thread.run_sync(self._finish, journal)
+            await self._observer.ended()
+            return result
 
     def _halt(self) -> None:
         for lane in self._lanes.values():
@@ -166,22 +151,22 @@ class Batch(Stoppable):
 
     # -- before the first request ------------------------------------------------------------------------------
 
-    def _open_journal(self, caller: Caller, region: str) -> tuple[Journal, History]:
+    def _open_journal(self, here: Here) -> Journal:
         """The journal to write and what earlier runs left in it; a dry run reads it and leaves it alone."""
         path = self.options.journal
         if path is None:
-            return Journal.temporary(), History()
+            return Journal.temporary()
         if path.exists() or path.is_symlink():
             if self.options.fresh:
                 if not self.options.dry_run:
                     self._notes.append(f"the earlier journal is now {set_aside(path)}")
-            elif (found := self._resume(path, caller, region)) is not None:
+            elif (found := self._resume(path, here)) is not None:
                 return found
         if self.options.dry_run:
-            return Journal.temporary(), History()
-        return Journal.create(path), History()
+            return Journal.temporary()
+        return Journal.create(path)
 
-    def _resume(self, path: Path, caller: Caller, region: str) -> tuple[Journal, History] | None:
+    def _resume(self, path: Path, here: Here) -> Journal | None:
         journal = Journal.copied(path) if self.options.dry_run else Journal.resume(path)
         try:
             before = journal.history.run
@@ -191,29 +176,25 @@ class Batch(Stoppable):
                     aside = set_aside(path)
                     self._notes.append(f"the journal of an embedded SES that is gone was set aside as {aside}")
                 return None
-            self._check_same_place(before, caller, region, path)
+            self._check_same_place(before, here, path)
             self._notes.extend(journal.notes)
         except BaseException:
             journal.close()
             raise
-        return journal, journal.history
+        return journal
 
-    def _check_same_place(self, before: Run | None, caller: Caller, region: str, path: Path) -> None:
+    def _check_same_place(self, before: Run | None, here: Here, path: Path) -> None:
         if before is None:
             return
-        here = self._place(caller, region)
-        there = {key: before.options.get(key, "") for key in here} | {"endpoint": before.endpoint}
-        here["endpoint"] = self._endpoint
-        if here != there or before.sandbox != self.options.sandbox:
-            described = ", ".join(f"{key} {there[key] or '(none)'}" for key in here if here[key] != there[key])
+        place = _place(here)
+        there = {key: before.options.get(key, "") for key in place} | {"endpoint": before.endpoint}
+        place["endpoint"] = self._endpoint
+        if place != there or before.sandbox != self.options.sandbox:
+            described = ", ".join(f"{key} {there[key] or '(none)'}" for key in place if place[key] != there[key])
             raise JournalMismatch(
                 f"the journal {path} belongs to another place: {described or 'a real SES, not an embedded one'}",
                 hint="name another file with --journal, or set this one aside with --fresh",
             )
-
-    @staticmethod
-    def _place(caller: Caller, region: str) -> dict[str, str]:
-        return {"account": caller.account, "region": region}
 
     def _looks_anew(self, history: History) -> bool:
         """After a run that left nothing to go on with, all is compared with what is there by now.
@@ -226,7 +207,7 @@ class Batch(Stoppable):
             self._notes.append("the last run is over, everything done: this one compares anew with what is there")
         return anew
 
-    def _begin(self, journal: Journal, caller: Caller, region: str, *, anew: bool) -> None:
+    def _begin(self, journal: Journal, here: Here, *, anew: bool) -> None:
         run = Run(
             format=FORMAT,
             run_id=self._run_id,
@@ -237,8 +218,8 @@ class Batch(Stoppable):
             input=self._name,
             sandbox=self.options.sandbox,
             endpoint=self._endpoint,
-            options=self._place(caller, region)
-            | {"caller": caller.arn, "period": self.options.period, "command": self.options.command},
+            options=_place(here)
+            | {"caller": here.caller.arn, "period": self.options.period, "command": self.options.command},
             columns=self._columns(),
             anew=anew,
         )
@@ -261,12 +242,12 @@ class Batch(Stoppable):
             also=SOURCE_RULES,
         )
 
-    def _intake(self, checker: Checker, journal: Journal, history: History, target: Target) -> Intake:
+    def _intake(self, checker: Checker, journal: Journal, target: Target) -> Intake:
         template = self.options.template
         return Intake(
             checker,
             journal,
-            history,
+            journal.history,
             fill=template.filler(self._default(target)) if template else None,
             limit=self.options.limit,
             retry_failed=self.options.retry_failed,
@@ -304,20 +285,18 @@ class Batch(Stoppable):
 
     async def _agreed(
         self,
-        aws: Aws,
+        targets: Targets,
         intake: Intake,
         backlogs: dict[Target, Backlog],
-        history: History,
-        caller: Caller,
-        region: str,
+        here: Here,
     ) -> bool:
         """Show what is about to be sent, and ask; False if nothing may be."""
         assert self.journal is not None
         agreed = False
         if self._stopped is None:
             with self._stoppable(0):
-                doubtful = await self._find_unverified(aws, backlogs, self.journal, history, caller)
-                preview = self._preview(intake, backlogs, caller, region, doubtful)
+                doubtful = await self._find_unverified(targets, backlogs, self.journal)
+                preview = self._preview(intake, backlogs, here, doubtful)
                 agreed = await self._observer.planned(preview)
         if self._stopped is None:
             rejected = intake.counts()[Verdict.REJECTED]
@@ -329,12 +308,10 @@ class Batch(Stoppable):
                 self._stopped = ("not confirmed", 2)
         return self._stopped is None
 
-    def _preview(
-        self, intake: Intake, backlogs: dict[Target, Backlog], caller: Caller, region: str, unverified: list[str]
-    ) -> Preview:
+    def _preview(self, intake: Intake, backlogs: dict[Target, Backlog], here: Here, unverified: list[str]) -> Preview:
         return Preview(
-            caller=caller,
-            region=region,
+            caller=here.caller,
+            region=here.region,
             endpoint=self._endpoint,
             records=intake.records,
             verdicts=intake.counts(),
@@ -348,53 +325,35 @@ class Batch(Stoppable):
             unverified=unverified,
         )
 
-    async def _find_prunes(self, aws: Aws, intake: Intake, history: History, caller: Caller) -> None:
+    async def _find_prunes(self, targets: Targets, intake: Intake) -> None:
         """Have deleted what the input's identities have and the input has not."""
         check_certain(intake)
         for target, kept in intake.names.items():
             try:
-                reads = await self._reads(aws, target, history, caller)
+                reads = await targets.reads(target, self.options.patience.max_attempts)
                 found = await prunable(reads, kept, self.options.prune or "")
             except SesError as error:
                 raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
             for identity, name, first in found:
                 intake.prune(target, identity, name, first=first)
 
-    async def _find_unverified(
-        self, aws: Aws, backlogs: dict[Target, Backlog], journal: Journal, history: History, caller: Caller
-    ) -> list[str]:
+    async def _find_unverified(self, targets: Targets, backlogs: dict[Target, Backlog], journal: Journal) -> list[str]:
         """Identities to be told of before the question, where there is one; without it the lanes look them up."""
         if not (self._observer.asks and self.options.conduct.ownership):
             return []
         found = []
         for target, backlog in backlogs.items():
             try:
-                reads = await self._reads(aws, target, history, caller)
+                reads = await targets.reads(target, self.options.patience.max_attempts)
                 names = (change.key_identity for change in changes(journal, backlog))
-                found += await unverified(reads, self._ownership.setdefault(target, Ownership()), names)
+                found += await unverified(reads, targets.ownership(target), names)
             except SesError as error:
                 self._notes.append(f"{target}: whether the identities are verified is not known: {error}")
         return found
 
-    async def _reads(self, aws: Aws, target: Target, history: History, caller: Caller) -> Reads:
-        """Reads of a target before its lane runs, through the gates that the lane will have."""
-        ses = await self._enter(aws, target, caller)
-        gates = self._gates_of(target, history)
-        return Reads(lambda: ses, gates, tell_gate, patient(self.options.patience.max_attempts))
-
-    def _gates_of(self, target: Target, history: History) -> Gates:
-        if target not in self._gates:
-            self._gates[target] = self._regions[target.region] = Gates.at(
-                self.options.period,
-                not_before=self._not_before(history.last_sent.get(target)),
-                shared=self.options.shared_quota,
-                like=self._regions.get(target.region),
-            )
-        return self._gates[target]
-
     # -- sending -----------------------------------------------------------------------------------------------
 
-    async def _send(self, aws: Aws, backlogs: dict[Target, Backlog], history: History, caller: Caller) -> None:
+    async def _send(self, targets: Targets, backlogs: dict[Target, Backlog]) -> None:
         """All lanes at once; each stops alone, a journal that cannot be written stops them all."""
         commit = GroupCommit(self._write)
         if self.options.max_duration is not None:
@@ -406,7 +365,7 @@ class Batch(Stoppable):
                     tasks.start_soon(self._stop_after, self.options.max_duration, limit, timer)
                 async with anyio.create_task_group() as lanes:
                     for target, backlog in backlogs.items():
-                        lanes.start_soon(self._lane, aws, target, backlog, commit, history, caller)
+                        lanes.start_soon(self._lane, targets, target, backlog, commit)
                         if self._stopped is not None:
                             break
                         await anyio.sleep(ENTER_EVERY)
@@ -427,32 +386,30 @@ class Batch(Stoppable):
         else:
             await anyio.to_thread.run_sync(_durably, self.journal, entries)
 
-    async def _lane(
-        self, aws: Aws, target: Target, backlog: Backlog, commit: GroupCommit[Entry], history: History, caller: Caller
-    ) -> None:
+    async def _lane(self, targets: Targets, target: Target, backlog: Backlog, commit: GroupCommit[Entry]) -> None:
         assert self.journal is not None
         try:
-            async with self._entering:
+            async with targets.entering:
                 if self._stopped is not None:
                     return
-                ses = await self._enter(aws, target, caller)
+                ses = await targets.ses(target)
         except SesError as error:
             await self._lane_stopped(commit, target, error)
             return
         lane = Lane(
             target=target,
             ses=ses,
-            gates=self._gates_of(target, history),
+            gates=targets.gates(target),
             commit=commit,
             settled=self._settled,
             noted=self._observer.noted,
             attempted=self._observer.attempted,
             planned=self._observer.compared,
-            renew=lambda old: aws.renew(target, old),
+            renew=lambda old: targets.renew(target, old),
             wall=self._wall,
             patience=self.options.patience,
             conduct=self.options.conduct,
-            ownership=self._ownership.setdefault(target, Ownership()),
+            ownership=targets.ownership(target),
         )
         if self._stopped is not None:
             return
@@ -464,12 +421,6 @@ class Batch(Stoppable):
         else:
             self._observer.lane_ended(target, None)
 
-    async def _enter(self, aws: Aws, target: Target, caller: Caller) -> Ses:
-        """SES of a target, entered once."""
-        if target not in self._entered:
-            self._entered[target] = await enter(aws, target, caller, assumes=bool(self.options.connection.role_arn))
-        return self._entered[target]
-
     async def _lane_stopped(self, commit: GroupCommit[Entry], target: Target, error: SesError) -> None:
         text = f"{error}" + (f"; {error.hint}" if error.hint else "")
         data = {"account": target.account, "region": target.region, "error_code": error.code}
@@ -477,17 +428,6 @@ class Batch(Stoppable):
         self._observer.noted(target, f"stopped: {text}")
         self._observer.lane_ended(target, error)
         self._lanes_stopped.append(f"{target} stopped: {text}")
-
-    def _not_before(self, last_sent: str | None) -> float:
-        """Loop time before which nothing leaves: a period after what an earlier run sent last.
-
-        The journal has the time of the intent, which was written up to ``LEAD`` seconds before the request left.
-        """
-        if last_sent is None:
-            return 0.0
-        ago = (self._wall() - datetime.fromisoformat(last_sent)).total_seconds()
-        pause = self.options.period + LEAD
-        return anyio.current_time() + min(max(0.0, pause - ago), pause)
 
     def _settled(self, outcome: Outcome) -> None:
         self._sent[outcome.status] += 1
@@ -572,6 +512,10 @@ def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> 
     if journal is not None and not journal.parent.is_dir():
         text = f"the journal {journal} would be in a folder that is not there"
         raise UsageError(text, hint=f"make {journal.parent} first")
+
+
+def _place(here: Here) -> dict[str, str]:
+    return {"account": here.caller.account, "region": here.region}
 
 
 def _durably(journal: Journal, entries: list[Entry]) -> None:

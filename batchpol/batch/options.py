@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchpol.rewriting.template import Template
 from batchpol.sending.conduct import Conduct, Patience
 from batchpol.sending.gate import PERIOD
-from batchpol.ses import Connection
+from batchpol.sending.targets import Targets
+from batchpol.ses import Aws, Connection
 
 DRAIN = 10.0
 """Seconds that requests under way are given to be answered after a run was asked to stop."""
@@ -65,3 +67,13 @@ class Options:
     drain: float = DRAIN
     command: tuple[str, ...] = ()
     """The command that asked for this, for people who read the journal; empty for a program."""
+
+    def targets(self, aws: Callable[[Connection], Aws] = Aws) -> Targets:
+        """The targets of a run by itself; ``aws`` makes their connection. Raises UsageError as that does."""
+        return Targets(
+            aws(self.connection),
+            regions=self.regions,
+            expect_account=self.expect_account,
+            period=self.period,
+            shared_quota=self.shared_quota,
+        )

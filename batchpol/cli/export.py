@@ -107,7 +107,12 @@ async def _export(choices: Options, quiet: bool) -> int:
             work.abandon()
 
     work = Export(choices, observer=screen, deliver=None if choices.output else deliver)
-    result = await attended(work, work.run, screen.show_progress)
+
+    async def run() -> Result:
+        async with choices.targets() as targets:
+            return await work.run(targets)
+
+    result = await attended(work, run, screen.show_progress)
     if not gone:
         _end(choices, result, quiet)
     return result.exit_code

@@ -90,7 +90,12 @@ async def _run(
             columns=lambda: source.columns,
             digest=lambda: source.sha256,
         )
-        return await attended(batch, batch.run, beside)
+
+        async def run() -> Result:
+            async with options.targets() as targets:
+                return await batch.run(targets)
+
+        return await attended(batch, run, beside)
 
 
 async def attended(

@@ -18,19 +18,17 @@ from batchpol.export.target import TargetReader, Watch
 from batchpol.files import Replacement, check_place
 from batchpol.identity import Identity, read_identity
 from batchpol.model import Severity, Target
-from batchpol.sending.caller import Here, enter, find_out
+from batchpol.sending.caller import Here
 from batchpol.sending.conduct import Patience
-from batchpol.sending.gate import PERIOD, Gates
-from batchpol.ses import Aws, Caller, Connection, Ses
+from batchpol.sending.gate import PERIOD
+from batchpol.sending.targets import Targets
+from batchpol.ses import Aws, Connection, Ses
 from batchpol.stopping import Stoppable
 
 FINISHED = "finished"
 
 DRAIN = 10.0
 """Seconds that identities begun are given to be read after an export was asked to stop."""
-
-ENTER_AT_ONCE = 32
-"""Targets that open their client and assume their role at the same time."""
 
 SYNC_EVERY = 10.0
 """Seconds of reading that a power cut may cost."""
@@ -71,6 +69,16 @@ class Options:
     patience: Patience = field(default_factory=Patience)
     drain: float = DRAIN
 
+    def targets(self, aws: Callable[[Connection], Aws] = Aws) -> Targets:
+        """The targets of an export by itself; ``aws`` makes their connection. Raises UsageError as that does."""
+        return Targets(
+            aws(self.connection),
+            regions=self.scope.regions,
+            expect_account=self.expect_account,
+            period=self.period,
+            shared_quota=self.shared_quota,
+        )
+
 
 @dataclass(slots=True)
 class Result:
@@ -108,7 +116,6 @@ class Export(Stoppable):
         observer: who wants to know.
         deliver: given the rows of one identity after the other, each with its line end, those of the first target
             first; ``None`` where only the file counts.
-        aws: makes the connection.
 
     Raises:
         UsageError: what is to be exported cannot be.
@@ -120,21 +127,18 @@ class Export(Stoppable):
         *,
         observer: Observer | None = None,
         deliver: Callable[[list[bytes]], Awaitable[None]] | None = None,
-        aws: Callable[[Connection], Aws] = Aws,
     ) -> None:
         super().__init__()
-        self.options, self._observer, self._deliver, self._make_aws = options, observer or Observer(), deliver, aws
+        self.options, self._observer, self._deliver = options, observer or Observer(), deliver
         self._identities = [_named(text) for text in options.scope.identities]
         self._lanes: dict[Target, _Lane] = {}
-        self._regions: dict[str, Gates] = {}
-        self._entering = anyio.Semaphore(ENTER_AT_ONCE)
         self._synced = time.monotonic()
         self._delivered = deliver is None
         self._failure: JournalError | None = None
         self._result = Result()
 
-    async def run(self) -> Result:
-        """Export.
+    async def run(self, targets: Targets) -> Result:
+        """Export from targets that are open, and stay so.
 
         Raises:
             UsageError: configuration or output unusable; nothing was read.
@@ -143,19 +147,18 @@ class Export(Stoppable):
         begun = time.monotonic()
         if self.options.output is not None:
             check_place(self.options.output, "--output")
-        async with self._make_aws(self.options.connection) as aws:
-            here = None
-            with self._stoppable(0):
-                here = await find_out(aws, self.options.scope.regions, self.options.expect_account)
-            if here is not None:
-                targets = self._targets(here.caller, here.region)
-                with self._open_partial(targets, here.endpoint) as partial:
-                    self._observer.begun(here, targets, partial)
-                    self._lanes = {target: _Lane() for target in targets}
-                    with self._stoppable(self.options.drain):
-                        await self._read(aws, here.caller, partial)
-                    await anyio.to_thread.run_sync(self._finish, partial)
-        if here is None:
+        here = None
+        with self._stoppable(0):
+            here = await targets.here()
+        if here is not None:
+            wanted = self._wanted(here.target)
+            with self._open_partial(wanted, here.endpoint) as partial:
+                self._observer.begun(here, wanted, partial)
+                self._lanes = {target: _Lane() for target in wanted}
+                with self._stoppable(self.options.drain):
+                    await self._read(targets, partial)
+                await anyio.to_thread.run_sync(self._finish, partial)
+        else:
             self._result.reason, self._result.exit_code = self._stopped or ("stopped", 3)
         self._result.seconds = time.monotonic() - begun
         return self._result
@@ -167,17 +170,17 @@ class Export(Stoppable):
 
     # -- what to read ------------------------------------------------------------------------------------------
 
-    def _targets(self, caller: Caller, region: str) -> list[Target]:
+    def _wanted(self, here: Target) -> list[Target]:
         scope, role = self.options.scope, self.options.connection.role_arn
-        accounts = set(scope.accounts) or {caller.account}
-        if role is None and accounts != {caller.account}:
+        accounts = set(scope.accounts) or {here.account}
+        if role is None and accounts != {here.account}:
             raise UsageError(
-                f"the credentials are of account {caller.account}, and others are to be exported",
+                f"the credentials are of account {here.account}, and others are to be exported",
                 hint="add --role-arn 'arn:aws:iam::{account}:role/NAME', which is assumed in each of them",
             )
         if role is not None and len(accounts) > 1 and "{account}" not in role:
             raise UsageError("one role cannot be of several accounts", hint="write {account} where its account stands")
-        targets = sorted(Target(account, it) for account in accounts for it in set(scope.regions) or {region})
+        targets = sorted(Target(account, it) for account in accounts for it in set(scope.regions) or {here.region})
         for identity in self._identities:
             if identity.account and Target(identity.account, identity.region) not in targets:
                 raise UsageError(
@@ -209,12 +212,12 @@ class Export(Stoppable):
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    async def _read(self, aws: Aws, caller: Caller, partial: Partial) -> None:
+    async def _read(self, targets: Targets, partial: Partial) -> None:
         """All targets at once, each stopping alone; a partial that cannot be written stops them all."""
         try:
             async with anyio.create_task_group() as tasks:
                 for target, lane in self._lanes.items():
-                    tasks.start_soon(self._read_target, aws, caller, partial, target, lane)
+                    tasks.start_soon(self._read_target, targets, partial, target, lane)
                 if self._deliver is not None:
                     tasks.start_soon(self._hand_over, partial, self._deliver)
         except* JournalError as errors:
@@ -222,13 +225,13 @@ class Export(Stoppable):
         if self._failure is not None:
             raise self._failure
 
-    async def _read_target(self, aws: Aws, caller: Caller, partial: Partial, target: Target, lane: _Lane) -> None:
+    async def _read_target(self, targets: Targets, partial: Partial, target: Target, lane: _Lane) -> None:
         try:
-            async with self._entering:
+            async with targets.entering:
                 if self._stopped is not None:
                     return
-                ses = await enter(aws, target, caller, assumes=bool(self.options.connection.role_arn))
-            lane.reader = self._reader(aws, ses, partial, target, lane)
+                ses = await targets.ses(target)
+            lane.reader = self._reader(targets, ses, partial, target, lane)
             if self._stopped is None:
                 await lane.reader.run()
             if lane.reader.stopped is not None:
@@ -238,7 +241,7 @@ class Export(Stoppable):
         finally:
             lane.end()
 
-    def _reader(self, aws: Aws, ses: Ses, partial: Partial, target: Target, lane: _Lane) -> TargetReader:
+    def _reader(self, targets: Targets, ses: Ses, partial: Partial, target: Target, lane: _Lane) -> TargetReader:
         async def keep(identity: str, rows: list[bytes]) -> None:
             partial.add(target, identity, rows)
             lane.tell(identity)
@@ -247,14 +250,14 @@ class Export(Stoppable):
         return TargetReader(
             target,
             ses,
-            self._gates_of(target),
+            targets.gates(target),
             self._observer,
             known=lambda identity: partial.has(target, identity),
             keep=keep,
             named=self._named_in(target),
             match=self.options.scope.match,
             match_name=self.options.scope.match_name,
-            renew=lambda old: aws.renew(target, old),
+            renew=lambda old: targets.renew(target, old),
             patience=self.options.patience,
         )
 
@@ -263,11 +266,6 @@ class Export(Stoppable):
         self._observer.stopped(target, text)
         if self._result.reason == FINISHED:
             self._result.reason, self._result.exit_code = f"{target} {text}", 3
-
-    def _gates_of(self, target: Target) -> Gates:
-        gates = Gates.at(self.options.period, shared=self.options.shared_quota, like=self._regions.get(target.region))
-        self._regions[target.region] = gates
-        return gates
 
     async def _sync(self, partial: Partial) -> None:
         if partial.path is not None and time.monotonic() - self._synced > SYNC_EVERY:

@@ -2,7 +2,8 @@
 
 ============= ==================================================================================
 ``conduct``   what a lane does besides writing, and how patient it is
-``caller``    whose credentials these are, and whether they are of the target
+``targets``   what belongs to the targets of a run, each once: it is here because a batch and an export have it alike
+``caller``    whose credentials these are, in which Region, at which endpoint
 ``gate``      what every attempt to a target passes, once a second
 ``queue``     the changes of a lane in order, between what reads them and what sends them
 ``lane``      the worker of one target: wait near the gate, intent, gate and send, outcome

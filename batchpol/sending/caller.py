@@ -1,14 +1,14 @@
-"""Where a run works and as whom: the Region, the caller, and whether the credentials are of the target."""
+"""Where a run works and as whom: the Region, the caller, the endpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchpol.errors import AccessRefused, SesError, TargetMismatch, UsageError
+from batchpol.errors import SesError, TargetMismatch, UsageError
 from batchpol.identity import check_region
 from batchpol.model import Target
-from batchpol.ses import Aws, Caller, Ses, in_the_clear
+from batchpol.ses import Aws, Caller, in_the_clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,11 @@ class Here:
     caller: Caller
     region: str
     endpoint: str
+
+    @property
+    def target(self) -> Target:
+        """The target of whatever names none."""
+        return Target(self.caller.account, self.region)
 
     @property
     def notes(self) -> list[str]:
@@ -63,24 +68,3 @@ def _hint_of_place(error: SesError, region: str) -> str:
     if found:
         return f"check the Region {region}" + (f": {found[0].hint}" if found[0].hint else "")
     return "check the network, --endpoint-url and --region" if error.http_status == 0 else ""
-
-
-async def enter(aws: Aws, target: Target, caller: Caller, *, assumes: bool) -> Ses:
-    """SES of a target, once it is sure that the credentials are of its account.
-
-    Args:
-        caller: whose credentials these are.
-        assumes: whether a role is assumed with them in each account.
-
-    Raises:
-        SesError: ``AccessRefused`` if they are of another one, or what STS answered.
-    """
-    if assumes:
-        caller = await aws.caller(target.region, target.account)
-    if caller.account != target.account:
-        raise AccessRefused(
-            f"the credentials are of account {caller.account}, the target is of {target.account}",
-            code="WrongAccount",
-            hint="use credentials of that account, or --role-arn with {account} in it",
-        )
-    return await aws.ses(target)

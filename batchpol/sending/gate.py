@@ -208,14 +208,13 @@ class Gate:
 
     Args:
         period: seconds between two attempts (1 unless the account's quota is known to differ).
-        not_before: loop time in seconds before which nothing leaves (a resumed run honours the last send).
         route: what all gates of this operation in one Region have seen so far; a new one unless given.
     """
 
-    def __init__(self, period: float = PERIOD, *, not_before: float = 0.0, route: Route | None = None) -> None:
+    def __init__(self, period: float = PERIOD, *, route: Route | None = None) -> None:
         self.route = route or Route()
         limiter, trips = AsyncLimiter(1, period), RoundTrips(self.route)
-        self._pace = Pace(base=period, limiter=limiter, period=period, due=not_before, trips=trips)
+        self._pace = Pace(base=period, limiter=limiter, period=period, trips=trips)
 
     @property
     def widened(self) -> bool:
@@ -231,6 +230,10 @@ class Gate:
     def last_departure(self) -> float:
         """Loop time at which the last attempt left, in seconds; minus infinity before the first."""
         return self._pace.last_left
+
+    def hold(self, until: float) -> None:
+        """Let nothing leave before this loop time, in seconds."""
+        self._pace.due = max(self._pace.due, until)
 
     def join(self, other: Gate) -> None:
         """Share ``other``'s pace from the next attempt on: the two operations have one quota."""
@@ -292,18 +295,14 @@ class Gates:
     joined: bool = False
 
     @classmethod
-    def at(
-        cls, period: float = PERIOD, *, not_before: float = 0.0, shared: bool = False, like: Gates | None = None
-    ) -> Gates:
+    def at(cls, period: float = PERIOD, *, shared: bool = False, like: Gates | None = None) -> Gates:
         """Gates of ``period`` seconds.
 
         ``shared`` if all operations have one quota. ``like`` are gates of another target in the same Region: what
         they know of the way there is shared.
         """
         routes = [gate.route for gate in like._all()] if like else [Route() for _ in range(5)]
-        writes, reads, lists, look_ups, identities = (
-            Gate(period, not_before=not_before, route=route) for route in routes
-        )
+        writes, reads, lists, look_ups, identities = (Gate(period, route=route) for route in routes)
         gates = cls(writes, reads, lists, look_ups, identities)
         if shared:
             gates.join()
@@ -314,6 +313,11 @@ class Gates:
         for gate in self._all():
             gate.join(self.writes)
         self.joined = True
+
+    def hold(self, until: float) -> None:
+        """Let nothing leave before this loop time, in seconds: somebody before us asked for something just now."""
+        for gate in self._all():
+            gate.hold(until)
 
     def refused(self, by: Gate, departure: float) -> bool:
         """Weigh a refusal of an attempt that left at ``departure`` (loop time); true when it joined the gates.

@@ -109,14 +109,9 @@ def opened(
     *,
     observer: Observer | None = None,
     records: AsyncIterable[Record] | None = None,
-    own_session: bool = False,
     **choices: Any,
 ) -> Iterator[Batch]:
-    """A batch that is ready to run, of ``source`` or of other records said to be from it.
-
-    With ``own_session`` its credentials come from the environment.
-    """
-    aws = Aws if own_session else partial(Aws, session=_SESSION)
+    """A batch that is ready to run, of ``source`` or of other records said to be from it."""
     with open_source(str(source)) as file:
         yield Batch(
             records or file,
@@ -125,14 +120,19 @@ def opened(
             name=file.name,
             columns=lambda: file.columns,
             digest=lambda: file.sha256,
-            aws=aws,
         )
 
 
-async def apply(server: Sandbox, source: Path, **choices: Any) -> Result:
+async def run(batch: Batch, *, own_session: bool = False) -> Result:
+    """Run it to its end; with ``own_session`` its credentials come from the environment."""
+    async with batch.options.targets(Aws if own_session else partial(Aws, session=_SESSION)) as targets:
+        return await batch.run(targets)
+
+
+async def apply(server: Sandbox, source: Path, *, own_session: bool = False, **choices: Any) -> Result:
     """Run one batch to its end."""
     with opened(server, source, **choices) as batch:
-        return await batch.run()
+        return await run(batch, own_session=own_session)
 
 
 def report(folder: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from batchpol.sending.conduct import Conduct
 from batchpol.ses import Connection
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
 from tests.batch.place import FASTER, LIST, LOOK_UP, PUT, READ, Place
+from tests.batch.runs import run
 from tests.e2e.command import finish, policy, record, start
 
 OLD = {"Sid": "Was"}
@@ -136,7 +137,7 @@ def batch(sandbox: Sandbox, count: int, conduct: Conduct, period: float) -> Batc
 
 async def test_what_is_never_shown_is_unknown_with_both_digests(ses_sandbox: Sandbox) -> None:
     ses_sandbox.change(stale_seconds=60.0)
-    result = await batch(ses_sandbox, 1, Conduct(compare=True, verify=True, stale=0.3), 0.002).run()
+    result = await run(batch(ses_sandbox, 1, Conduct(compare=True, verify=True, stale=0.3), 0.002))
     assert result.exit_code == 1
     (cause,) = result.summary.causes
     assert (cause.status, cause.error_code) == (Status.UNKNOWN, "NotAsAsked")
@@ -147,7 +148,7 @@ async def test_what_is_never_shown_is_unknown_with_both_digests(ses_sandbox: San
 async def test_one_quota_for_all_operations_is_found_out() -> None:
     """Reads, lookups and writes take turns after a few refusals; nothing is lost."""
     with running_sandbox(SandboxOptions(rate=25, shared_quota=True, latency_ms=4)) as sandbox:
-        result = await batch(sandbox, 25, Conduct(compare=True, ownership=True), 0.04).run()
+        result = await run(batch(sandbox, 25, Conduct(compare=True, ownership=True), 0.04))
         arrivals = [it for it in sandbox.arrivals if it.operation in (PUT, READ, LIST, LOOK_UP)]
     assert result.summary.counts == {Status.APPLIED: 25}
     assert sum(not it.accepted for it in arrivals) <= 5

@@ -30,6 +30,7 @@ from tests.batch.runs import (
     opened,
     report,
     row,
+    run,
     statuses,
     write_input,
     writes,
@@ -77,7 +78,7 @@ async def stopped_after(count: int, sandbox: Sandbox, source: Path) -> None:
     stopper = _StopsAfter(count)
     with opened(sandbox, source, observer=stopper, conduct=COMPARE) as batch:
         stopper.batch = batch  # type: ignore[assignment]
-        assert (await batch.run()).exit_code == 130
+        assert (await run(batch)).exit_code == 130
 
 
 async def test_what_was_unchanged_is_neither_read_nor_sent_again(sandbox: Sandbox, source: Path) -> None:
@@ -305,7 +306,7 @@ async def test_a_second_run_on_the_same_journal_is_refused_at_once_and_told_of_t
     sandbox: Sandbox, source: Path
 ) -> None:
     with opened(sandbox, source, period=0.2) as first:
-        running = asyncio.create_task(first.run())
+        running = asyncio.create_task(run(first))
         while not writes(sandbox):
             await asyncio.sleep(0.01)
         with pytest.raises(JournalLocked, match=f"process {os.getpid()} on ") as caught:
@@ -382,7 +383,7 @@ async def test_a_run_stopped_in_its_first_pass_sends_nothing_and_hides_no_report
             yield as_record(row(number), number)
 
     with opened(sandbox, source, records=reading()) as batch:
-        result = await batch.run()
+        result = await run(batch)
     assert (result.exit_code, result.reason) == (130, "interrupted")
     assert (len(read), len(writes(sandbox))) == (4, 5)
     assert statuses(source.parent) == ["applied"] * 5, "the report is still that of the run before"
@@ -410,7 +411,7 @@ async def test_a_target_that_stopped_leaves_the_others_stoppable(sandbox: Sandbo
     rows = [row(0) | {"account": "999999999999", "policy": document("tenant-0.example", account="999999999999")}]
     rows += [row(number) for number in range(1, 40)]
     with opened(sandbox, write_input(source, rows)) as batch:
-        running = asyncio.create_task(batch.run())
+        running = asyncio.create_task(run(batch))
         while len(writes(sandbox)) < 3:
             await asyncio.sleep(0.01)
         batch.stop("interrupted", 130)

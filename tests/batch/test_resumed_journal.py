@@ -15,7 +15,19 @@ from batchpol.cli import app
 from batchpol.cli.screen.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import ACCOUNT, REGION, apply, check_truth, document, opened, row, statuses, write_input, writes
+from tests.batch.runs import (
+    ACCOUNT,
+    REGION,
+    apply,
+    check_truth,
+    document,
+    opened,
+    row,
+    run,
+    statuses,
+    write_input,
+    writes,
+)
 
 BOOK = "run.journal.jsonl"
 ROWS = [row(number, tenant=f"T-{number}") for number in range(6)]
@@ -114,7 +126,7 @@ async def test_the_report_of_a_run_that_is_going_on_or_was_killed(
     sandbox: Sandbox, source: Path, batchpol: Command
 ) -> None:
     with opened(sandbox, source, period=0.1) as batch:
-        running = asyncio.create_task(batch.run())
+        running = asyncio.create_task(run(batch))
         while len(writes(sandbox)) < 3:
             await asyncio.sleep(0.005)
         code, _, _ = batchpol("report", BOOK, "--report", "now.csv")
@@ -172,7 +184,7 @@ def test_a_journal_that_is_none(
 
 async def test_status_of_a_run_that_is_going_on(sandbox: Sandbox, source: Path, batchpol: Command) -> None:
     with opened(sandbox, source, period=0.2) as batch:
-        running = asyncio.create_task(batch.run())
+        running = asyncio.create_task(run(batch))
         while len(writes(sandbox)) < 3:
             await asyncio.sleep(0.005)
         code, out, _ = batchpol("status", BOOK)
@@ -207,7 +219,7 @@ async def test_status_of_an_interrupted_run_gives_its_own_command(
 ) -> None:
     asked = ("batchpol", "apply", "my tenants.csv", "--fresh", "--yes")
     with opened(sandbox, source, command=asked) as batch:
-        running = asyncio.create_task(batch.run())
+        running = asyncio.create_task(run(batch))
         while len(writes(sandbox)) < 2:
             await asyncio.sleep(0.005)
         batch.stop("interrupted", 130)

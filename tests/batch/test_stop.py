@@ -12,7 +12,7 @@ import pytest
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Threshold
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, statuses, write_input, writes
+from tests.batch.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, run, statuses, write_input, writes
 
 ROWS = [row(number) for number in range(30)]
 
@@ -33,7 +33,7 @@ async def stopped(
 ) -> tuple[Result, float]:
     """A run that is stopped once so many writes have arrived; its result, and how long it took to end (seconds)."""
     with opened(sandbox, source, **choices) as batch:
-        running = asyncio.create_task(batch.run())
+        running = asyncio.create_task(run(batch))
         while len(writes(sandbox)) < after:
             await asyncio.sleep(0.005)
         began = time.perf_counter()
@@ -112,7 +112,7 @@ async def test_too_many_failures_stop_the_run(
 
 async def test_a_run_that_is_cancelled_leaves_a_journal_to_go_on_from(sandbox: Sandbox, source: Path) -> None:
     with opened(sandbox, source) as batch:
-        running = asyncio.create_task(batch.run())
+        running = asyncio.create_task(run(batch))
         while len(writes(sandbox)) < 5:
             await asyncio.sleep(0.005)
         running.cancel()

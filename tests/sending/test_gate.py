@@ -157,8 +157,9 @@ async def test_a_new_lane_goes_by_what_others_saw_on_the_same_route(bench) -> No
 async def test_nothing_leaves_before_the_time_a_resumed_run_must_honour(bench) -> None:
     from batchpol.sending.gate import Gates
 
-    begun = now()
-    made = bench(gates=Gates.at(not_before=begun + 5.0))
+    begun, gates = now(), Gates.at()
+    gates.hold(begun + 5.0)
+    made = bench(gates=gates)
     await made.run([change(0)])
     assert made.server.arrivals[0].at >= begun + 5.0 + made.ses.rtt / 2
 

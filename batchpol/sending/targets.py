@@ -1,0 +1,139 @@
+"""What belongs to the targets of a run, each once: connection, caller, clients, gates, what is known of identities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from batchpol.errors import AccessRefused
+from batchpol.model import Target
+from batchpol.sending.caller import Here, find_out
+from batchpol.sending.gate import PERIOD, Gates
+from batchpol.sending.lane import LEAD
+from batchpol.sending.reads import Ownership, Reads, patient, tell_gate
+from batchpol.ses import Aws, Ses
+
+ENTER_AT_ONCE = 32
+"""Targets that open their client and assume their role at the same time: the first ones send while the last ones are
+still at it, and STS is not asked hundreds of times at once."""
+
+
+class Targets:
+    """The one connection and all that is known of the targets behind it; open as a context manager.
+
+    It may outlive a run, and be given to several: those that share it pass the same gates, and STS is asked once.
+
+    Args:
+        aws: makes the clients; closed with this.
+        regions: the first is the default of whatever names none; without any it is the environment's or the profile's.
+        expect_account: the account that the credentials must be of, if any.
+        period: seconds between two requests of one operation to one target.
+        shared_quota: whether all operations of a target share one quota.
+
+    Attributes:
+        entering: held by each of the many that enter their target at the same time.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        *,
+        regions: Sequence[str] = (),
+        expect_account: str | None = None,
+        period: float = PERIOD,
+        shared_quota: bool = False,
+    ) -> None:
+        self.regions, self.period = tuple(regions), period
+        self.entering = anyio.Semaphore(ENTER_AT_ONCE)
+        self._aws, self._expected, self._shared_quota = aws, expect_account, shared_quota
+        self._here: Here | None = None
+        self._asking = anyio.Lock()
+        self._entered: dict[Target, Ses] = {}
+        self._gates: dict[Target, Gates] = {}
+        self._regions: dict[str, Gates] = {}
+        self._ownership: dict[Target, Ownership] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._aws.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._aws.__aexit__(kind, error, trace)
+
+    async def here(self) -> Here:
+        """Who we are, in which Region, at which endpoint; AWS is asked once.
+
+        Raises:
+            UsageError: there is no Region, or STS does not answer.
+            TargetMismatch: the credentials are of another account than the expected one.
+        """
+        async with self._asking:
+            if self._here is None:
+                self._here = await find_out(self._aws, self.regions, self._expected)
+            return self._here
+
+    async def ses(self, target: Target) -> Ses:
+        """SES of a target, entered once, as soon as it is sure that the credentials are of its account.
+
+        Raises:
+            SesError: ``AccessRefused`` if they are of another one, or what STS answered.
+        """
+        if target not in self._entered:
+            await self._check_account(target)
+            self._entered[target] = await self._aws.ses(target)
+        return self._entered[target]
+
+    async def _check_account(self, target: Target) -> None:
+        caller = (await self.here()).caller
+        if self._aws.connection.role_arn is not None:
+            caller = await self._aws.caller(target.region, target.account)
+        if caller.account != target.account:
+            raise AccessRefused(
+                f"the credentials are of account {caller.account}, the target is of {target.account}",
+                code="WrongAccount",
+                hint="use credentials of that account, or --role-arn with {account} in it",
+            )
+
+    async def renew(self, target: Target, used: Ses) -> Ses | None:
+        """SES of a target with newer credentials than those of ``used``, which expired; None if there are none."""
+        renewed = await self._aws.renew(target, used)
+        if renewed is not None:
+            self._entered[target] = renewed
+        return renewed
+
+    def gates(self, target: Target) -> Gates:
+        """What every attempt at a target passes, whoever makes it."""
+        if target not in self._gates:
+            self._gates[target] = self._regions[target.region] = Gates.at(
+                self.period, shared=self._shared_quota, like=self._regions.get(target.region)
+            )
+        return self._gates[target]
+
+    def heed(self, sent: Mapping[Target, str], now: datetime) -> None:
+        """Let nothing leave until a period after what somebody before us sent last.
+
+        Args:
+            sent: by target, when its latest intent was written down, in ISO 8601: up to ``LEAD`` seconds before it
+                left.
+            now: the time by the same clock.
+        """
+        pause = self.period + LEAD
+        for target, at in sent.items():
+            ago = (now - datetime.fromisoformat(at)).total_seconds()
+            if ago < pause:
+                self.gates(target).hold(anyio.current_time() + min(pause - ago, pause))
+
+    def ownership(self, target: Target) -> Ownership:
+        """What is known of the identities of a target."""
+        return self._ownership.setdefault(target, Ownership())
+
+    async def reads(self, target: Target, max_attempts: int) -> Reads:
+        """Reads of a target before its lane runs, through the same gates. Raises as :meth:`ses` does."""
+        ses = await self.ses(target)
+        return Reads(lambda: ses, self.gates(target), tell_gate, patient(max_attempts))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import fields, replace
@@ -23,7 +22,7 @@ from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options, Threshold
 from batchpol.errors import AccessRefused, UsageError
-from batchpol.model import Outcome, Record, Status, Target
+from batchpol.model import Outcome, Record, Status, Target, is_account_id
 from batchpol.rewriting.template import Template, open_input
 from batchpol.sending.conduct import Conduct, Patience
 from batchpol.ses import Aws, Caller, Connection, Ses, adopt, discretion, elsewhere
@@ -317,7 +316,7 @@ def _aws(settings: Settings) -> Callable[[Connection], Aws]:
         return partial(Aws, session=settings.get("session"))
     if beside := sorted(name for name in _OF_OTHER_CONNECTIONS if settings.get(name)):
         raise UsageError(f"client is a connection already, so {', '.join(beside)} has no effect", hint="leave it out")
-    if not re.fullmatch(r"[0-9]{12}", account):
+    if not is_account_id(account):
         raise UsageError("with client, account must name the 12 digits of the account that it belongs to")
     return lambda _: _Adopted(client, account)
 

@@ -5,7 +5,8 @@ Nothing here knows files, clocks, AWS or asyncio. Every other module speaks in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,6 +14,9 @@ import msgspec
 
 MAX_POLICIES = 20
 """Policies that one identity can have, and so what one call reads of them (SES Developer Guide, Policy anatomy)."""
+
+ACCOUNT_ID = "[0-9]{12}"
+"""The pattern of an account id, for longer ones to hold (IAM User Guide, AWS account identifiers)."""
 
 
 class Severity(StrEnum):
@@ -90,7 +94,7 @@ class Rule:
 
     def at(self, where: str, message: str, hint: str = "") -> Finding:
         """This rule's finding at ``where``; nothing a terminal would obey is left in message and hint."""
-        return Finding(self.severity, self.code, where, _printable(message), _printable(hint))
+        return Finding(self.severity, self.code, where, visible(message), visible(hint))
 
 
 def rules_in(module: Mapping[str, object]) -> tuple[Rule, ...]:
@@ -154,6 +158,14 @@ class Change:
     if_match: str = ""
 
 
+_is_account_id = re.compile(ACCOUNT_ID).fullmatch
+
+
+def is_account_id(text: str) -> bool:
+    """Whether this has the form of an account id: 12 digits."""
+    return _is_account_id(text) is not None
+
+
 def if_match_of(extra: Mapping[str, str]) -> str:
     """What a record's column ``if_match`` says, however its name is spelled: overlooked, it would be overridden."""
     for name, cell in extra.items():
@@ -202,8 +214,7 @@ def shown(value: object, limit: int = 80) -> str:
     """
     match value:
         case str():
-            safe = _printable(value[:limit])
-            return f'"{safe}"' if len(value) <= limit else f'"{safe}…"'
+            return f'"{excerpt(value, limit)}"'
         case None:
             return "null"
         case bool():
@@ -217,8 +228,17 @@ def shown(value: object, limit: int = 80) -> str:
     return str(value)[:limit]
 
 
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+def excerpt(text: str, limit: int = 80) -> str:
+    """The beginning of a text of the input, at most ``limit`` characters, as it can be shown to people."""
+    return visible(text) if len(text) <= limit else visible(text[:limit]) + "…"
+
+
+def visible(text: str, escaped: Callable[[str], str] = ascii) -> str:
+    """``text`` with nothing in it that a terminal would obey or nobody could see (control characters, direction marks).
+
+    Such characters are written as ``escaped`` spells them, in quotation marks that are left out.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else escaped(c)[1:-1] for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str], *, before: str = "", cutoff: float = 0.75) -> str:

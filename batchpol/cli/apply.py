@@ -13,6 +13,7 @@ from batchpol.cli import options
 from batchpol.cli.running import importing, run_batch
 from batchpol.cli.screen.terminal import reserve_output
 from batchpol.errors import UsageError
+from batchpol.model import is_account_id
 
 EPILOG = (
     "Examples:\n"
@@ -159,7 +160,7 @@ def _check_together(
         raise UsageError(f"--output is text or json, not {output!r}")
     if sandbox and elsewhere:
         raise UsageError("--sandbox brings its own SES and account", hint="leave out --endpoint-url and --profile")
-    if expect_account is not None and not re.fullmatch(r"[0-9]{12}", expect_account):
+    if expect_account is not None and not is_account_id(expect_account):
         raise UsageError(f"--expect-account is an account id of 12 digits, not {expect_account!r}")
     if prune and blind:
         hint = "leave --blind out: then what is deleted is in the journal, and undo brings it back"

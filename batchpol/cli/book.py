@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from batchpol.cli.screen.terminal import duration, reserve_output, tell, visible, write
+from batchpol.cli.screen.terminal import duration, reserve_output, tell, write
 from batchpol.errors import UsageError
-from batchpol.model import Status, did_you_mean
+from batchpol.model import Status, did_you_mean, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from functools import partial
 from pathlib import Path
@@ -13,8 +12,9 @@ import typer
 from batchpol.cli import options
 from batchpol.cli.output import Output, check_output
 from batchpol.cli.running import attended, importing, on_loop
-from batchpol.cli.screen.terminal import duration, tell, visible, write_bytes
+from batchpol.cli.screen.terminal import duration, tell, write_bytes
 from batchpol.errors import UsageError
+from batchpol.model import is_account_id, visible
 
 if TYPE_CHECKING:
     from batchpol.export import Options, Result
@@ -85,7 +85,7 @@ def _check_arguments(identity: list[str] | None, match: str | None, accounts: li
     if identity and match is not None:
         raise UsageError("--identity names what to export, and --match picks from all that there is", hint="use one")
     for account in accounts:
-        if not re.fullmatch(r"[0-9]{12}", account):
+        if not is_account_id(account):
             raise UsageError(f"an account id has 12 digits, which {account!r} has not")
 
 

@@ -14,8 +14,9 @@ from batchpol.cli import options
 from batchpol.cli.apply import pruned_names
 from batchpol.cli.output import Output, check_output, write_lines
 from batchpol.cli.running import importing, run_batch
-from batchpol.cli.screen.terminal import duration, reserve_output, tell, visible, write
+from batchpol.cli.screen.terminal import duration, reserve_output, tell, write
 from batchpol.errors import UsageError
+from batchpol.model import visible
 
 if TYPE_CHECKING:
     from batchpol.batch.observer import Observer, Preview, Result

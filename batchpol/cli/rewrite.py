@@ -10,7 +10,8 @@ import typer
 
 from batchpol.cli import options
 from batchpol.cli.output import Output, check_output, write_lines
-from batchpol.cli.screen.terminal import finding_line, tell, visible
+from batchpol.cli.screen.terminal import finding_line, tell
+from batchpol.model import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

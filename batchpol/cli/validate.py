@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchpol.cli import options
-from batchpol.cli.screen.terminal import finding_line, reserve_output, tell, visible, write
+from batchpol.cli.screen.terminal import finding_line, reserve_output, tell, write
 from batchpol.errors import UsageError
+from batchpol.model import visible
 
 if TYPE_CHECKING:
     from batchpol.model import Finding, Record

@@ -13,13 +13,13 @@ import anyio
 import msgspec
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled
-from batchpol.model import Target
+from batchpol.model import MAX_POLICIES, Target
 from batchpol.rewriting.lines import embedded
 from batchpol.sending.conduct import Patience
 from batchpol.sending.gate import Gate, Gates, Passage
 from batchpol.sending.lane import DENIED
 from batchpol.sending.reads import Reads, tell_gate
-from batchpol.ses import EXPIRED, READS_AT_ONCE, Ses
+from batchpol.ses import EXPIRED, Ses
 
 Answer = TypeVar("Answer")
 
@@ -179,8 +179,8 @@ class TargetReader:
         wanted = sorted(name for name in names if fnmatchcase(name, self.match_name))
         found: dict[str, str] = {}
         with _needing("ses:GetIdentityPolicies"):
-            for start in range(0, len(wanted), READS_AT_ONCE):
-                found |= await self._reads.policies(identity, wanted[start : start + READS_AT_ONCE])
+            for start in range(0, len(wanted), MAX_POLICIES):
+                found |= await self._reads.policies(identity, wanted[start : start + MAX_POLICIES])
         return [row(self.target, identity, name, found[name]) for name in wanted if name in found]
 
     async def _unless_halted(self, reading: Callable[[], Awaitable[Answer]]) -> Answer | None:

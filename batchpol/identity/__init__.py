@@ -17,7 +17,16 @@ from __future__ import annotations
 
 from batchpol.identity import address, arn, domain, name, owner, place
 from batchpol.identity.address import check_address
-from batchpol.identity.arn import UNVERIFIED, Identity, canonical_name, check_bare, is_plain, read_arn, read_identity
+from batchpol.identity.arn import (
+    UNVERIFIED,
+    Identity,
+    arn_of,
+    canonical_name,
+    check_bare,
+    is_plain,
+    read_arn,
+    read_identity,
+)
 from batchpol.identity.domain import check_domain, is_usual_domain
 from batchpol.identity.name import check_name, is_usual_name
 from batchpol.identity.owner import Owner
@@ -31,6 +40,7 @@ __all__ = [
     "UNVERIFIED",
     "Identity",
     "Owner",
+    "arn_of",
     "canonical_name",
     "check_account",
     "check_address",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from batchpol.identity.domain import NOT_ASCII, check_domain
-from batchpol.model import Finding, Rule, Severity, rules_in, shown
+from batchpol.model import Finding, Rule, Severity, excerpt, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _API = "SES API Reference, PutIdentityPolicy"
@@ -83,5 +83,5 @@ def _refusal_of_local(local: str) -> str:
     try:
         validate_email(f"{local}@a.co", check_deliverability=False, allow_quoted_local=True, allow_smtputf8=False)
     except EmailNotValidError as error:
-        return shown(str(error), 200)[1:-1]
+        return excerpt(str(error), 200)
     return ""

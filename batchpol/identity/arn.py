@@ -10,7 +10,7 @@ from typing import NamedTuple
 from batchpol.identity.address import check_address
 from batchpol.identity.domain import check_domain, host_hint, is_plain_domain, is_usual_domain
 from batchpol.identity.place import ARN_FORM, OWN, check_account, check_place
-from batchpol.model import Finding, Rule, Severity, placed, rules_in, shown
+from batchpol.model import ACCOUNT_ID, Finding, Rule, Severity, excerpt, placed, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _API = "SES API Reference, PutIdentityPolicy"
@@ -83,7 +83,12 @@ class Identity:
 
 
 NAMED = ":identity/"
-_HEAD = re.compile(r"arn:([a-z-]+):ses:([a-z0-9-]+):([0-9]{12})")
+_HEAD = re.compile(rf"arn:([a-z-]+):ses:([a-z0-9-]+):({ACCOUNT_ID})")
+
+
+def arn_of(partition: str, region: str, account: str, name: str) -> str:
+    """The ARN of the identity with this bare name."""
+    return f"arn:{partition}:ses:{region}:{account}{NAMED}{name}"
 
 
 class Head(NamedTuple):
@@ -147,7 +152,7 @@ def check_bare(name: str) -> tuple[Finding, ...]:
     found = check_address(name) if "@" in name else check_domain(name.lower())
     if found and name[0] != '"' and _NOT_BARE.search(name):
         inside = _ADDRESS_INSIDE.search(name[:500])
-        hint = f"did you mean {shown(inside[0])[1:-1]}?" if inside else host_hint(name)
+        hint = f"did you mean {excerpt(inside[0])}?" if inside else host_hint(name)
         return (SYNTAX.at("", f"{shown(name)} is no address, domain or ARN", hint),)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchpol.identity.arn import NAMED, Identity, canonical_name, read_arn, read_head
+from batchpol.identity.arn import NAMED, Identity, arn_of, canonical_name, read_arn, read_head
 from batchpol.identity.place import OWN, partition_of
 from batchpol.model import Finding, Rule, Severity, Target, rules_in, shown
 
@@ -68,7 +68,7 @@ class Owner:
         self.places: set[tuple[str, str]] = set()
         self.arn = self.accepted = ""
         if identity and region and account and self.partition:
-            self.arn = f"arn:{self.partition}:ses:{region}:{account}:identity/{identity.name}"
+            self.arn = arn_of(self.partition, region, account, identity.name)
 
     def check(self, resource: str) -> tuple[Finding, ...]:
         """A Resource: the owner's own ARN, or what is wrong with it (``where`` is empty)."""
@@ -106,6 +106,5 @@ class Owner:
         return RESOURCE_CASE.at("", f"Resource {shown(resource)} spells the domain in another case", self._hint())
 
     def _hint(self) -> str:
-        partition, region, account = self.partition or "aws", self.region or "REGION", self.account or "ACCOUNT"
-        name = self.name or "IDENTITY"
-        return f"SES needs the Resource arn:{partition}:ses:{region}:{account}:identity/{name}"[:400]
+        region, account, name = self.region or "REGION", self.account or "ACCOUNT", self.name or "IDENTITY"
+        return f"SES needs the Resource {arn_of(self.partition or 'aws', region, account, name)}"[:400]

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from batchpol.model import Finding, Rule, Severity, did_you_mean, rules_in, shown
+from batchpol.model import Finding, Rule, Severity, did_you_mean, is_account_id, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 ARN_FORM = "Service Authorization Reference, Amazon SES: arn:{partition}:ses:{region}:{account}:identity/{name}"
@@ -96,8 +96,6 @@ _REGIONS = _words(
     """
 )
 
-_ACCOUNT = re.compile(r"[0-9]{12}")
-
 
 @lru_cache(maxsize=1024)
 def partition_of(region: str) -> str:
@@ -133,7 +131,7 @@ def check_region(region: str, partition: _Partition | None = None) -> tuple[Find
 
 def check_account(account: str) -> tuple[Finding, ...]:
     """An account id: 12 digits."""
-    if _ACCOUNT.fullmatch(account):
+    if is_account_id(account):
         return ()
     digits = "".join(c for c in account[:40] if c in "0123456789")
     hint = ""

@@ -38,7 +38,7 @@ from enum import StrEnum
 from json.encoder import encode_basestring as _quote
 from typing import Any, Final, NoReturn
 
-from batchpol.model import Action, Status
+from batchpol.model import ACCOUNT_ID, Action, Status, visible
 
 ABSENT: Final = "absent"
 """What ``if_match`` says where no policy must be there."""
@@ -159,7 +159,7 @@ def diff(present: str, asked: str) -> list[str]:
     if both:
         old = list(_lines(_DOCUMENT.aligned(*both)))
         new = list(_lines(both[1]))
-    return [_printable(line) for line in difflib.unified_diff(old, new, "present", "asked", lineterm="")]
+    return [visible(line, json.dumps) for line in difflib.unified_diff(old, new, "present", "asked", lineterm="")]
 
 
 def changed_paths(present: str, asked: str) -> list[str]:
@@ -173,7 +173,7 @@ def changed_paths(present: str, asked: str) -> list[str]:
     both = _read_both(present, asked)
     if both is None:
         return ["(document): the texts differ, and not both are plain JSON objects"]
-    found = [_printable(line) for line in _DOCUMENT.changes("", *both)]
+    found = [visible(line, json.dumps) for line in _DOCUMENT.changes("", *both)]
     more = len(found) - MOST_PATHS
     return found if more <= 0 else [*found[:MOST_PATHS], f"… and {more} more"]
 
@@ -205,13 +205,6 @@ def _lines(value: Any, key: str = "", indent: str = "") -> Iterator[str]:
 def _shown(value: Any) -> str:
     text = _spelled(value, 2 * _DEEPEST)  # a place of the document may itself hold the deepest that is compared
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
-
-
-def _printable(line: str) -> str:
-    """The line with control, formatting and other invisible characters as JSON escapes."""
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------
@@ -447,7 +440,7 @@ def _sid(statement: dict[str, Any]) -> str:
 # -- members: the canonical JSON text of one scalar, or none ---------------------------------------------------
 
 # The partition is not compared: an account is in one, and SES refuses a root ARN of another.
-_ROOT = re.compile(r"arn:aws(?:-[a-z0-9]+)*:iam::([0-9]{12}):root")
+_ROOT = re.compile(rf"arn:aws(?:-[a-z0-9]+)*:iam::({ACCOUNT_ID}):root")
 
 
 def _string(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from batchpol.model import Finding, Rule, Severity, placed, pointer, rules_in, shown
+from batchpol.model import ACCOUNT_ID, Finding, Rule, Severity, is_account_id, placed, pointer, rules_in, shown
 from batchpol.policy.example import example
 
 Findings = tuple[Finding, ...] | list[Finding]
@@ -126,11 +126,11 @@ def arn_pattern(path_character: str) -> str:
     """The regular expression of an IAM or STS principal's ARN, whose path segments have such characters."""
     user_or_role = rf"(?:user|role)/(?:{path_character}+/)*{_NAME}"
     session = rf"assumed-role/{_NAME}/{_NAME}|federated-user/{_NAME}"
-    return rf"arn:aws(?:-[a-z]+)*:(?:iam::[0-9]{{12}}:(?:root|{user_or_role})|sts::[0-9]{{12}}:(?:{session}))"
+    return rf"arn:aws(?:-[a-z]+)*:(?:iam::{ACCOUNT_ID}:(?:root|{user_or_role})|sts::{ACCOUNT_ID}:(?:{session}))"
 
 
 # IAM's paths have any printable ASCII; but no wildcard is allowed in a principal.
-_AWS = re.compile(rf"\*|[0-9]{{12}}|{arn_pattern('[!-)+-.0->@-~]')}")
+_AWS = re.compile(rf"\*|{ACCOUNT_ID}|{arn_pattern('[!-)+-.0->@-~]')}")
 _UNIQUE_ID = re.compile(r"A[A-Z0-9]{3}[A-Z0-9]{12,124}")
 _SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.(?:com|com\.cn|eu)")
 _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
@@ -199,7 +199,7 @@ def _fault_of_aws(value: str) -> Finding:
         return ARN.at("", f"{shown(value)} names no principal", _hint_for_arn(value))
     digits = value.replace("-", "").replace(" ", "")
     if digits.isdecimal():
-        right = digits if len(digits) == 12 and digits.isascii() else ""
+        right = digits if is_account_id(digits) else ""
         hint = f"write {right}" if right else ""
         return ACCOUNT.at("", f"{shown(value)} is no account id of 12 digits", hint)
     if _UNIQUE_ID.fullmatch(value):
@@ -216,7 +216,7 @@ def _hint_for_arn(arn: str) -> str:
     kind = parts[5].partition("/")[0]
     if kind in ("group", "policy", "instance-profile"):
         return f"a {kind} is no principal: name its users or roles"
-    if not re.fullmatch(r"[0-9]{12}", parts[4]):
+    if not is_account_id(parts[4]):
         return f"{shown(parts[4], 20)} is no account id of 12 digits"
     if parts[3]:
         return "IAM has no Region: write two colons before the account"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
-from batchpol.model import Finding, Rule, Severity, pointer, rules_in, shown
+from batchpol.model import Finding, Rule, Severity, excerpt, pointer, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _RFC = "RFC 8259 (JSON)"
@@ -457,7 +457,7 @@ class _Reader:
         elif (word := _WORD.match(self.text, at)) is not None:
             key = word[0]
             self.at = word.end()
-            self._bend(QUOTES, at, f"the key {shown(key)} has no quotation marks", f'write "{shown(key)[1:-1]}"')
+            self._bend(QUOTES, at, f"the key {shown(key)} has no quotation marks", f'write "{excerpt(key)}"')
         else:
             self._stop(SYNTAX, at, f"{shown(here)} where a key was expected")
         assert isinstance(frame.value, dict)
@@ -508,7 +508,7 @@ class _Reader:
         self.at = word.end()
         if word[0] in _LITERALS:
             return _LITERALS[word[0]]
-        mend = _MENDS.get(word[0].lower(), f'"{shown(word[0])[1:-1]}"')
+        mend = _MENDS.get(word[0].lower(), f'"{excerpt(word[0])}"')
         self._bend(WORD, at, f"{shown(word[0])} is no JSON value", f"write {mend}")
         return _LITERALS.get(mend, word[0])
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from batchpol.model import Finding
+from batchpol.model import ACCOUNT_ID, Finding, is_account_id
 from batchpol.policy.condition import OPERATORS
 from batchpol.policy.principal import KINDS, arn_pattern
 from batchpol.policy.statement import ELEMENTS, TOP
@@ -29,14 +29,13 @@ _CLASSES = {
     "\0free": r"[A-Za-z0-9_@+ .-]*",
     # Text with an asterisk is right only where any pattern is.
     "\0pattern": r"[A-Za-z0-9_@+ .*-]*",
-    "\0account": r"[0-9]{12}",
+    "\0account": ACCOUNT_ID,
     "\0principal": _ARN,
 }
 _AGAIN = "(?P=own)"
 
 _FREE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_@+ -]|\.(?!amazonaws))*")
 _PATTERN = re.compile(r"[A-Za-z0-9_@+ .*-]{2,}")
-_ACCOUNT = re.compile(r"[0-9]{12}")
 _PRINCIPAL = re.compile(_ARN)
 _WORDS = TOP | ELEMENTS | OPERATORS.keys() | set(KINDS.values()) | {"Allow", "Deny"}
 _NOT_FREE = re.compile(r".*IfExists|true|false", re.IGNORECASE)
@@ -108,7 +107,7 @@ def _class_of(piece: str) -> str:
     """What stands in a shape for a piece of text between two quotation marks: its class, or itself."""
     if _FREE.fullmatch(piece):
         return piece if piece in _WORDS or _NOT_FREE.fullmatch(piece) else "\0free"
-    if _ACCOUNT.fullmatch(piece):
+    if is_account_id(piece):
         return "\0account"
     if _PRINCIPAL.fullmatch(piece):
         return "\0principal"

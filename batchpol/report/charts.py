@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
 
-from batchpol.model import Status, shown
+from batchpol.model import Status, excerpt
 from batchpol.report.pace import Lane, RoundTrips
 
 WIDTH, HEIGHT = 1000.0, 200.0
@@ -27,7 +27,7 @@ LONGEST = 1_000
 def plain(text: str) -> str:
     """Text of the input as the page shows it: cut, and what nobody could see (control characters, marks that turn
     the direction of writing) escaped so that it can be seen."""
-    return text if len(text) <= LONGEST and text.isprintable() else shown(text, LONGEST)[1:-1]
+    return excerpt(text, LONGEST)
 
 
 def label(status: Status) -> str:

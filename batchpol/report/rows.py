@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from batchpol.identity import partition_of
+from batchpol.identity import arn_of, partition_of
 from batchpol.model import Finding, Outcome, Severity, Status
 
 COLUMNS = (
@@ -101,7 +101,7 @@ def as_input(outcome: Outcome, row: dict[str, Value]) -> dict[str, Value]:
     identity = outcome.identity
     if identity.startswith(FORMULA) and outcome.account and outcome.region:
         partition = partition_of(outcome.region) or "aws"
-        row["identity"] = f"arn:{partition}:ses:{outcome.region}:{outcome.account}:identity/{identity}"
+        row["identity"] = arn_of(partition, outcome.region, outcome.account, identity)
     row[POLICY] = outcome.policy.strip(" \t\r\n") or None
     return row
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchpol.model import Outcome, Status, shown
+from batchpol.model import Outcome, Status, excerpt
 from batchpol.report.rows import reason
 
 EXAMPLES = 3
@@ -171,4 +171,4 @@ def _cause_lines(cause: Cause) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return shown(text, 300)[1:-1]
+    return excerpt(text, 300)

@@ -6,7 +6,6 @@ unless it is asked for: its text is changed where such a string stands, and stay
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 from batchpol import identity
 from batchpol.errors import UsageError
 from batchpol.identity import Identity
-from batchpol.model import Finding, Record, Rule, Severity, if_match_of, shown
+from batchpol.model import Finding, Record, Rule, Severity, if_match_of, is_account_id, shown
 from batchpol.policy import reader as grammar
 from batchpol.policy.comparison import ABSENT
 from batchpol.policy.text import Text, replaced, strings
@@ -45,8 +44,6 @@ IF_MATCH = Rule(
     always=True,
 )
 RULES = (PLACE, IF_MATCH)
-
-_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class Move:
         Raises:
             UsageError: for no account, no Region, or a pair that names neither accounts, Regions nor identities.
         """
-        if account and not _is_account(account):
+        if account and not is_account_id(account):
             raise UsageError(f"--to-account is an account id of 12 digits, not {shown(account)}")
         if region and not _is_region(region):
             raise UsageError(f"--to-region: there is no Region {shown(region)}")
@@ -116,15 +113,11 @@ class Move:
 
 
 def _kind(text: str) -> str | None:
-    if _is_account(text):
+    if is_account_id(text):
         return "accounts"
     if _is_region(text):
         return "regions"
     return None if not text or identity.check_bare(text) else "identities"
-
-
-def _is_account(text: str) -> bool:
-    return _ACCOUNT.fullmatch(text) is not None
 
 
 def _is_region(text: str) -> bool:
@@ -214,7 +207,7 @@ class _Step:
         return f"{local}@{known[domain.lower()]}" if at and domain.lower() in known else spelling
 
     def _arn(self, name: str) -> str:
-        return f"arn:{self._to_partition}:ses:{self._to_region}:{self._to_account}:identity/{name}"
+        return identity.arn_of(self._to_partition, self._to_region, self._to_account, name)
 
     def _value(self, value: str) -> str:
         """An account id, a Region, an ARN or an address as it would be in the new place; any other text as it is."""

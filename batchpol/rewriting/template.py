@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from batchpol import identity
 from batchpol.errors import InputError, UsageError
-from batchpol.model import Finding, Record, Severity, Target, did_you_mean, shown
+from batchpol.model import Finding, Record, Severity, Target, did_you_mean, excerpt, shown
 from batchpol.policy import reader as grammar
 from batchpol.policy.text import quoted, strings
 from batchpol.source import Source, open_source
@@ -116,7 +116,7 @@ class Template:
         """
         known = [*columns, *OF_THE_RECORD]
         if unknown := sorted(name for name in self.names if name.casefold() not in map(str.casefold, known)):
-            what = ", ".join(f"{{{{{shown(name)[1:-1]}}}}}" for name in unknown)
+            what = ", ".join(f"{{{{{excerpt(name)}}}}}" for name in unknown)
             raise InputError(
                 f"{self.file or '--policy-name'}: {what} is no column of the input, which has {_listed(known)}",
                 hint=did_you_mean(unknown[0], known) or "rename the column or the placeholder",
@@ -240,7 +240,7 @@ def _items(cell: str) -> list[str]:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(shown(name)[1:-1] for name in names[:40]) + (", ..." if len(names) > 40 else "")
+    return ", ".join(excerpt(name) for name in names[:40]) + (", ..." if len(names) > 40 else "")
 
 
 _NEEDS = {
@@ -287,7 +287,7 @@ class _Values:
             found = self._column(name)
         if found is None:
             known = [*self._record.extra, *OF_THE_RECORD]
-            message = f"{{{{{shown(name)[1:-1]}}}}} is no column of this record, which has {_listed(known)}"
+            message = f"{{{{{excerpt(name)}}}}} is no column of this record, which has {_listed(known)}"
             self._note(TEMPLATE_NAME.at(where, message, did_you_mean(name, known)))
             return ""
         if not found.strip():
@@ -297,7 +297,7 @@ class _Values:
                 hint = "say it with --account and --region, or in columns account and region"
                 self._note(TEMPLATE_UNKNOWN.at(where, message, hint))
             else:
-                self._note(TEMPLATE_EMPTY.at(where, f"{{{{{shown(name)[1:-1]}}}}} is empty in this record"))
+                self._note(TEMPLATE_EMPTY.at(where, f"{{{{{excerpt(name)}}}}} is empty in this record"))
         return found
 
     def _note(self, finding: Finding) -> None:
@@ -326,7 +326,7 @@ class _Values:
             case "policy_name":
                 return self.name
             case "identity_arn" if self._account and self._region and partition:
-                return f"arn:{partition}:ses:{self._region}:{self._account}:identity/{bare}"
+                return identity.arn_of(partition, self._region, self._account, bare)
             case "identity_arn":
                 return ""
         return None

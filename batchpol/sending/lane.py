@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before, Entry, Intent, outcome_entry
-from batchpol.model import Action, Change, Outcome, Status, Target
+from batchpol.model import MAX_POLICIES, Action, Change, Outcome, Status, Target
 from batchpol.policy.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.conduct import Conduct, Patience
@@ -29,7 +29,7 @@ from batchpol.sending.gate import Gate, Gates, Passage
 from batchpol.sending.queue import Job, Queue
 from batchpol.sending.readback import ReadBack
 from batchpol.sending.reads import Ownership, Reads, owners, tell_gate
-from batchpol.ses import EXPIRED, IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses
+from batchpol.ses import EXPIRED, IDENTITIES_AT_ONCE, Attempt, Ses
 
 Answer = TypeVar("Answer")
 
@@ -44,9 +44,6 @@ few enough that what was read is a few seconds old when it is replaced."""
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
 """The caller is known, and may not do this."""
 
-MOST_POLICIES = 20
-"""Policies one identity can have (SES Developer Guide, Policy anatomy)."""
-
 _UNVERIFIED = UNVERIFIED.at("identity", "the identity is not verified in this account and Region")
 UNVERIFIED_REFUSED = PolicyRefused(_UNVERIFIED.message, code=UNVERIFIED.code)
 
@@ -56,7 +53,7 @@ BAD_IF_MATCH = PolicyRefused(
     code="BadIfMatch",
 )
 TOO_MANY = PolicyRefused(
-    f"the identity has {MOST_POLICIES} policies by then, and SES takes no more", code="TooManyPolicies"
+    f"the identity has {MAX_POLICIES} policies by then, and SES takes no more", code="TooManyPolicies"
 )
 
 
@@ -93,7 +90,7 @@ class _Occupied:
         if self.names is not None:
             self.names -= self._gone
             if job.effect is Effect.CREATE:
-                if len(self.names) >= MOST_POLICIES:
+                if len(self.names) >= MAX_POLICIES:
                     return False
                 self.names.add(name)
         return True
@@ -343,7 +340,7 @@ class Lane:
     async def _feed(self, changes: AsyncIterator[Change]) -> None:
         """Put changes in the queue: looked up, compared with what is there, one identity at a time, as the run asks."""
         unread: list[list[Job]] = []
-        async for group in _by_identity(self._owned(changes), READS_AT_ONCE if self.conduct.reads else 1):
+        async for group in _by_identity(self._owned(changes), MAX_POLICIES if self.conduct.reads else 1):
             if not await self._line_up(group, unread):
                 return
         for group in unread:

@@ -13,15 +13,12 @@ from hashlib import sha256
 import anyio
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError
-from batchpol.model import Action
+from batchpol.model import MAX_POLICIES, Action
 from batchpol.policy.comparison import Effect, effect
 from batchpol.sending.queue import Job
 
 LONGEST_PAUSE = 15.0
 """Seconds between two looks at one identity at most."""
-
-AT_ONCE = 20
-"""Names that one look takes."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +44,7 @@ class ReadBack:
     """Reads back what was written to one target.
 
     Args:
-        read: documents by name, of up to :data:`AT_ONCE` names of one identity.
+        read: documents by name, of up to ``MAX_POLICIES`` names of one identity.
         seen: told of a write that is there as it was asked for, with its request id.
         unseen: told of one that is not, or that cannot be looked for, and why.
         stale: seconds after a write during which reads may still show what was before it.
@@ -82,7 +79,7 @@ class ReadBack:
 
     async def _look(self, key: str, identity: _Identity) -> None:
         """One look at the oldest writes of an identity; what is not there yet goes behind the others."""
-        looked_for, later = identity.written[:AT_ONCE], identity.written[AT_ONCE:]
+        looked_for, later = identity.written[:MAX_POLICIES], identity.written[MAX_POLICIES:]
         identity.written = later
         change = looked_for[0].job.change
         error: SesError | None = None

@@ -15,13 +15,12 @@ import logging
 
 from batchpol.ses import discretion
 from batchpol.ses.aws import Aws, Caller, Connection, elsewhere, in_the_clear
-from batchpol.ses.calls import IDENTITIES_AT_ONCE, READS_AT_ONCE, Attempt, Ses, adopt
+from batchpol.ses.calls import IDENTITIES_AT_ONCE, Attempt, Ses, adopt
 from batchpol.ses.translation import EXPIRED, translate
 
 __all__ = [
     "EXPIRED",
     "IDENTITIES_AT_ONCE",
-    "READS_AT_ONCE",
     "Attempt",
     "Aws",
     "Caller",

@@ -18,9 +18,6 @@ from batchpol.errors import BatchpolError, NoAnswer, Unreachable, UsageError
 from batchpol.ses.exchange import Exchange
 from batchpol.ses.translation import translate
 
-READS_AT_ONCE = 20
-"""Names one ``GetIdentityPolicies`` takes (API Reference)."""
-
 IDENTITIES_AT_ONCE = 100
 """Identities one ``GetIdentityVerificationAttributes`` takes (API Reference)."""
 
@@ -157,12 +154,12 @@ class Ses:
         return _request_id(answer)
 
     async def policies(self, identity: str, names: Iterable[str], attempt: Attempt | None) -> dict[str, str]:
-        """``GetIdentityPolicies``: documents by name, of at most :data:`READS_AT_ONCE` names; unknown ones left out."""
+        """``GetIdentityPolicies``: documents by name, of at most ``MAX_POLICIES`` names; unknown ones left out."""
         answer = await self._make("GetIdentityPolicies", attempt, Identity=identity, PolicyNames=list(names))
         return {str(name): str(text) for name, text in (answer.get("Policies") or {}).items()}
 
     async def policy_names(self, identity: str, attempt: Attempt | None) -> list[str]:
-        """``ListIdentityPolicies``: all names of one identity (at most 20)."""
+        """``ListIdentityPolicies``: all names of one identity (at most ``MAX_POLICIES``)."""
         answer = await self._make("ListIdentityPolicies", attempt, Identity=identity)
         return [str(name) for name in answer.get("PolicyNames") or ()]
 

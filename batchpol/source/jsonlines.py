@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from batchpol.errors import InputError
-from batchpol.model import Finding, Record, shown
+from batchpol.model import Finding, Record, is_account_id, shown
 from batchpol.source.fields import SPELLINGS, field_of, repeated
 from batchpol.source.policyfile import PREFIX, PolicyFiles
 from batchpol.source.rules import ENCODING, FIELD, JSON, REPEATED
@@ -278,7 +278,7 @@ def _text_of(known: str, value: bytes, problems: list[Finding]) -> str:
         return _string(value)
     if known == "policy" and kind == b"{":
         return value.decode()
-    if known == "account" and len(value) == 12 and value.isdigit():
+    if known == "account" and is_account_id(value.decode()):
         return value.decode()
     wanted = "an object, or text" if known == "policy" else "text"
     hint = ""

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from batchpol.batch.observer import Result
 from batchpol.cli.screen import log
-from batchpol.cli.screen.terminal import tell, visible, write
+from batchpol.cli.screen.terminal import tell, write
 from batchpol.journal import FINISHED, Run
-from batchpol.model import Status
+from batchpol.model import Status, visible
 from batchpol.report import summary_json, summary_text
 
 DRY_RUN = "dry run"

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from batchpol.cli.screen.progress import is_wanted
-from batchpol.cli.screen.terminal import duration, tell, visible
+from batchpol.cli.screen.terminal import duration, tell
 from batchpol.errors import SesError
 from batchpol.export import Observer, Options, Partial, TargetReader
-from batchpol.model import Target
+from batchpol.model import Target, visible
 from batchpol.sending.caller import Here
 
 EVERY = 30.0

@@ -12,10 +12,10 @@ from batchpol.cli.screen import log
 from batchpol.cli.screen.events import Events
 from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
-from batchpol.cli.screen.terminal import duration, painted, tell, visible
+from batchpol.cli.screen.terminal import duration, painted, tell
 from batchpol.errors import SesError
 from batchpol.journal import Run
-from batchpol.model import Outcome, Severity, Status, Target
+from batchpol.model import Outcome, Severity, Status, Target, visible
 from batchpol.sending.lane import Attempted, Lane
 from batchpol.validation import Verdict
 

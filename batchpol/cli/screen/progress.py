@@ -19,8 +19,8 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 
-from batchpol.cli.screen.terminal import duration, visible
-from batchpol.model import Status, Target
+from batchpol.cli.screen.terminal import duration
+from batchpol.model import Status, Target, visible
 from batchpol.sending.lane import Lane
 
 REDRAWN = 0.3

@@ -15,6 +15,7 @@ import typer
 
 from batchpol.cli.screen import log
 from batchpol.errors import BatchpolError, JournalUnwritable, SesError, UsageError
+from batchpol.model import visible
 
 if TYPE_CHECKING:
     from batchpol.model import Finding, Record
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
 _CLICK = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 _COLOURS = {"red": 31, "green": 32}
-
-
-def visible(text: str) -> str:
-    """``text`` with everything a terminal might interpret escaped: C0 and C1 controls, and bidirectional marks."""
-    return "".join(
-        char if char.isprintable() or char == " " else char.encode("unicode_escape").decode("ascii") for char in text
-    )
 
 
 def painted(text: str, colour: str) -> str:

@@ -1,12 +1,20 @@
-"""A file of ours: written beside its place and renamed over it, readable by its owner alone, never through a link."""
+"""Files of ours, readable by their owner alone and never opened through a link: whole, held and durable ones.
+
+A whole file (:class:`Replacement`) is written beside its place and renamed over it. One that is appended to is opened
+by :func:`create` or :func:`open_plain`, held by one process at a time (:func:`hold`), and durable when its bytes
+(:func:`make_durable`) and its name (:func:`sync_folder`) are. Those functions raise OSError; callers have the words.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -65,11 +73,7 @@ class Replacement:
             os.fsync(self.file.fileno())
             self.file.close()
             self._part.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.path)
         except OSError as error:
             self.discard()
             raise unwritable(self.path, error) from error
@@ -130,3 +134,93 @@ def unwritable(path: Path, error: OSError) -> BatchpolError:
         f"{'standard output' if path == STANDARD_OUTPUT else path} cannot be written: {error.strerror or error}",
         hint="mend that; batchpol report writes a run's report again from its journal, any other command is run again",
     )
+
+
+class NotPlain(OSError):
+    """What stands there is no plain file; ``strerror`` says what it is."""
+
+
+def create(path: Path) -> int:
+    """Open a new file to read and append.
+
+    Raises:
+        FileExistsError: something is there already (a dangling link counts).
+    """
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
+def open_plain(path: str | os.PathLike[str], flags: int = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW) -> int:
+    """Open a file, by default to read and append and not through a link; with ``O_CREAT`` it is made if need be.
+
+    Raises:
+        NotPlain: it is a link that is not to be followed, a folder, a pipe or a device.
+    """
+    try:
+        fd = os.open(path, flags | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotPlain(errno.ELOOP, "is a symbolic link, which is refused") from error
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotPlain(errno.EINVAL, "is not a plain file")
+    return fd
+
+
+def hold(fd: int, path: Path) -> None:
+    """Take the lock on an open file that lasts until its descriptor is closed.
+
+    Raises:
+        BlockingIOError: another process has it.
+        FileNotFoundError: another process had it until just now, and the file is no longer at ``path``.
+    """
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not os.path.samestat(os.fstat(fd), path.lstat()):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def is_held(fd: int) -> bool:
+    """Whether another process has the lock; otherwise this one looks at the file until it closes it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def set_aside(fd: int, path: Path) -> Path:
+    """Rename a file that is held, never over another one: its name gains the time of its last write. Gives its path."""
+    stamp, count = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.fstat(fd).st_mtime)), 1
+    while True:
+        aside = path.with_name(f"{path.name}.{stamp}" + (f"-{count}" if count > 1 else ""))
+        try:
+            os.close(create(aside))
+        except FileExistsError:
+            count += 1
+        else:
+            break
+    path.replace(aside)  # the name is an empty file of ours, so nothing is lost
+    sync_folder(path)
+    return aside
+
+
+def write_all(fd: int, data: bytes | bytearray) -> None:
+    """Append every byte, however many the system takes at once."""
+    with memoryview(data) as pending:
+        done = 0
+        while done < len(pending):
+            done += os.write(fd, pending[done:])
+
+
+def make_durable(fd: int) -> None:
+    """What was written survives a power cut from here on, the size included; the time of the last write may not."""
+    os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)  # macOS has only fsync
+
+
+def sync_folder(path: Path) -> None:
+    """That a file has this name survives a power cut from here on."""
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Self, TypeVar
 import msgspec
 from msgspec import Raw
 
+from batchpol import files
 from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
 from batchpol.journal import set_aside
 from batchpol.model import Target
@@ -141,7 +140,7 @@ class Partial:
         """
         if self.path is not None:
             try:
-                os.fsync(self._fd)
+                files.make_durable(self._fd)
             except OSError as error:
                 self._fail(error)
 
@@ -168,9 +167,7 @@ class Partial:
         if self._failure is not None:  # what follows half a line could not be believed
             self._fail(self._failure)
         try:
-            done = 0
-            while done < len(line):
-                done += os.write(self._fd, line[done:])
+            files.write_all(self._fd, line)
         except OSError as error:
             self._fail(error)
         self._size += len(line)
@@ -228,16 +225,15 @@ class Partial:
 def _held(path: Path) -> int:
     """Open a plain file, made if need be, and take the lock that lasts until it is closed."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        fd = files.open_plain(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
+    except files.NotPlain as error:
+        hint = "remove the link" if error.errno == errno.ELOOP else "name another file with --output"
+        raise JournalError(f"{path} {error.strerror}", hint=hint) from error
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise JournalError(f"{path} is a symbolic link, which is refused", hint="remove the link") from error
         raise JournalUnwritable(
             f"what is read cannot be kept in {path}: {error.strerror}", hint="name a file elsewhere with --output"
         ) from error
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise JournalError(f"{path} is not a plain file", hint="name another file with --output")
         _hold(fd, path)
     except BaseException:
         os.close(fd)
@@ -246,14 +242,11 @@ def _held(path: Path) -> int:
 
 
 def _hold(fd: int, path: Path) -> None:
-    hint = "wait until it has ended, or name another file with --output"
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        files.hold(fd, path)
     except BlockingIOError:
+        hint = "wait until it has ended, or name another file with --output"
         raise JournalLocked(f"another export keeps what it reads in {path}", hint=hint) from None
-    try:
-        same = os.path.samestat(os.fstat(fd), path.lstat())
-    except FileNotFoundError:
-        same = False
-    if not same:  # it ended between our opening the file and locking it
-        raise JournalLocked(f"another export has just put away {path}", hint="run the same command again")
+    except FileNotFoundError:  # it ended between our opening the file and locking it
+        hint = "run the same command again"
+        raise JournalLocked(f"another export has just put away {path}", hint=hint) from None

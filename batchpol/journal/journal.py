@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import mmap
 import os
 import shutil
-import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
@@ -20,6 +17,7 @@ from zlib import crc32
 
 import msgspec
 
+from batchpol import files
 from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalUnwritable
 from batchpol.journal.chain import LONGEST, SEAL, Chain, line_at
 from batchpol.journal.entries import (
@@ -79,7 +77,7 @@ class Journal:
         """
         where = Path(path)
         try:
-            fd = os.open(where, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            fd = files.create(where)
         except FileExistsError:
             raise JournalError(
                 f"the journal {where} is there already", hint="set it aside with --fresh, or give another --journal"
@@ -88,7 +86,7 @@ class Journal:
             raise _unwritable(where, error) from error
         try:
             _hold(fd, where)
-            _sync_folder(where)
+            files.sync_folder(where)
         except BaseException:
             os.close(fd)
             raise
@@ -181,7 +179,7 @@ class Journal:
             self._flush()
         if self._durable:
             try:
-                _make_durable(self._fd)
+                files.make_durable(self._fd)
             except OSError as error:
                 self._failure = error
                 raise _unwritable(self.path, error) from error
@@ -253,10 +251,7 @@ class Journal:
     def _flush(self) -> None:
         """Hand the buffer to the system; the lock is held."""
         try:
-            with memoryview(self._buffer) as pending:
-                done = 0
-                while done < len(pending):
-                    done += os.write(self._fd, pending[done:])
+            files.write_all(self._fd, self._buffer)
         except OSError as error:
             self._failure = error
             raise _unwritable(self.path, error) from error
@@ -275,7 +270,7 @@ class Journal:
         """Cut a torn tail off, so that the next line begins on a line of its own."""
         try:
             os.ftruncate(self._fd, chain.size)
-            _make_durable(self._fd)
+            files.make_durable(self._fd)
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self.notes.append(torn_note(chain.torn))
@@ -296,64 +291,39 @@ def set_aside(path: str | os.PathLike[str]) -> Path:
     fd = _open_plain(where)
     try:
         _hold(fd, where)
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.fstat(fd).st_mtime))
-        aside = _claim(where, stamp)
-        # The claimed name is an empty file of ours, so replacing it loses nothing.
-        where.replace(aside)
-        _sync_folder(where)
+        return files.set_aside(fd, where)
     except OSError as error:
         raise _unwritable(where, error) from error
     finally:
         os.close(fd)
-    return aside
-
-
-def _claim(where: Path, stamp: str) -> Path:
-    """Create an empty file under a name that was free."""
-    count = 1
-    while True:
-        aside = where.with_name(f"{where.name}.{stamp}" + (f"-{count}" if count > 1 else ""))
-        try:
-            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-        except FileExistsError:
-            count += 1
-        else:
-            return aside
 
 
 def _open_plain(where: Path) -> int:
     """Open an existing journal for reading and appending; nothing but a plain file will do."""
     try:
-        fd = os.open(where, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return files.open_plain(where)
+    except files.NotPlain as error:
+        hint = "name the file itself" if error.errno == errno.ELOOP else ""
+        raise JournalError(f"the journal {where} {error.strerror}", hint=hint) from error
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise JournalError(
-                f"the journal {where} is a symbolic link, which is refused", hint="name the file itself"
-            ) from error
         raise _unwritable(where, error) from error
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise JournalError(f"the journal {where} is not a plain file")
-    return fd
 
 
 def _hold(fd: int, where: Path) -> None:
     """Take the lock that lasts until the descriptor is closed, or say who has it."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        files.hold(fd, where)
     except BlockingIOError:
         raise JournalLocked(
             f"the journal {where} is held by {_holder(fd)}",
             hint="wait until that run has ended, or give another --journal",
         ) from None
+    except FileNotFoundError:
+        raise JournalLocked(
+            f"the journal {where} was just set aside by another run", hint="run the same command again"
+        ) from None
     except OSError as error:
         raise JournalError(f"the journal {where} cannot be locked: {error.strerror}") from error
-    try:
-        same = os.path.samestat(os.fstat(fd), os.lstat(where))
-    except FileNotFoundError:
-        same = False
-    if not same:
-        raise JournalLocked(f"the journal {where} was just set aside by another run", hint="run the same command again")
 
 
 def _holder(fd: int) -> str:
@@ -373,20 +343,6 @@ def _encode(entry: Entry) -> bytes:
         return encode(entry)
     except UnicodeEncodeError:
         return encode(scrubbed(entry))
-
-
-def _make_durable(fd: int) -> None:
-    # The size is made durable too; what may be left behind is the time of the last write. macOS has only fsync.
-    os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)
-
-
-def _sync_folder(path: Path) -> None:
-    """Make a name in a folder durable."""
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _unwritable(path: Path | None, error: OSError) -> JournalUnwritable:

@@ -6,14 +6,13 @@ Each function takes the journal's path, verifies every byte that it makes someth
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 
+from batchpol import files
 from batchpol.errors import JournalError
 from batchpol.journal.chain import Chain, line_at
 from batchpol.journal.entries import Entry, Intent, OutcomeEntry, Run, decode
@@ -88,11 +87,7 @@ def latest(path: str | os.PathLike[str], section: Section, most: int) -> list[Ou
 def is_held(path: str | os.PathLike[str]) -> bool:
     """Whether a run has the journal just now."""
     with opened(path) as fd:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False  # closing the descriptor lets go of it
+        return files.is_held(fd)
 
 
 @contextlib.contextmanager
@@ -103,12 +98,12 @@ def opened(path: str | os.PathLike[str]) -> Iterator[int]:
         JournalError: it cannot be read.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        fd = files.open_plain(path, os.O_RDONLY)
+    except files.NotPlain as error:
+        raise JournalError(f"the journal {path} {error.strerror}") from error
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be read: {error.strerror}") from error
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise JournalError(f"the journal {path} is not a plain file")
         yield fd
     finally:
         os.close(fd)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchpol.batch.intake import Resumed
+from batchpol.batch.intake import Backlog, Intake, Resumed
 from batchpol.errors import SesError
-from batchpol.journal import Run
+from batchpol.journal import Journal, Run
 from batchpol.model import Change, Outcome, Target
 from batchpol.policy.comparison import Effect
 from batchpol.report import Summary
+from batchpol.sending.caller import Here
 from batchpol.sending.lane import Attempted, Lane
 from batchpol.ses import Caller
 from batchpol.validation import Checked, Verdict
@@ -35,6 +37,26 @@ class Preview:
     pruned: int = 0
     unverified: list[str] = field(default_factory=list)
 
+    @classmethod
+    def of(
+        cls, intake: Intake, backlogs: Mapping[Target, Backlog], here: Here, period: float, notes: list[str]
+    ) -> Preview:
+        """The preview after a first pass; ``period`` is in seconds."""
+        return cls(
+            caller=here.caller,
+            region=here.region,
+            endpoint=here.endpoint,
+            records=intake.records,
+            verdicts=intake.counts(),
+            warnings=intake.warnings,
+            first_rejected=intake.first_rejected,
+            resumed=intake.resumed,
+            targets={target: len(backlog) for target, backlog in backlogs.items()},
+            period=period,
+            notes=notes,
+            pruned=intake.pruned,
+        )
+
     @property
     def to_send(self) -> int:
         return sum(self.targets.values())
@@ -55,8 +77,8 @@ class Observer:
     asks = False
     """Whether somebody is asked before the first write, and wants to know then what is not verified."""
 
-    async def planned(self, preview: Preview) -> bool:
-        """The first pass is over; return False to send nothing."""
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
+        """The first pass is over, and all of it is in the journal; return False to send nothing."""
         return True
 
     def begun(self, run: Run) -> None:
@@ -71,7 +93,7 @@ class Observer:
     def attempted(self, target: Target, attempt: Attempted) -> None:
         """An attempt at a write leaves, or is over."""
 
-    async def ended(self) -> None:
+    async def ended(self, journal: Journal) -> None:
         """Everything is over and written down; the journal is still open."""
 
     def settled(self, outcome: Outcome) -> None:

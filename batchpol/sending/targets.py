@@ -21,6 +21,12 @@ ENTER_AT_ONCE = 32
 """Targets that open their client and assume their role at the same time: the first ones send while the last ones are
 still at it, and STS is not asked hundreds of times at once."""
 
+ENTER_EVERY = 0.005
+"""Seconds from one target's entering to the next one's at least. Assuming a role costs more processor time than
+sending, and hundreds that enter at once leave none to the lanes that send already: the first requests of these came a
+second apart from their turn. One at a time it goes slower by itself where the processor is busy, and the lanes'
+requests are spread over the period."""
+
 
 class Targets:
     """The one connection and all that is known of the targets behind it; open as a context manager.

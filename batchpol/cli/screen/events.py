@@ -8,7 +8,7 @@ from batchpol.batch.observer import Observer, Preview
 from batchpol.cli.screen import log
 from batchpol.cli.screen.question import Confirm, agreed
 from batchpol.errors import PolicyRefused, SesError, Throttled
-from batchpol.journal import Run
+from batchpol.journal import Journal, Run
 from batchpol.model import Change, Outcome, Status, Target
 from batchpol.report.rows import reason
 from batchpol.sending.lane import Attempted, Lane
@@ -57,7 +57,7 @@ class Events(Observer):
             period=run.options.get("period"),
         )
 
-    async def planned(self, preview: Preview) -> bool:
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
         self.notes(preview.notes)
         log.event(
             "first_pass_over",

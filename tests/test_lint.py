@@ -10,7 +10,7 @@ from tests.bench.house import PACKAGE, bodies, classes, late_imports
 LONGEST_BODY = 60
 LONGEST_CLASS = 250
 MOST_METHODS = 20
-BEING_PARTED = {"Batch", "Lane", "_Reader"}
+BEING_PARTED = {"Batch", "Lane"}
 
 LATE = {Path("sandbox/__init__.py")}
 """Its server takes a quarter of a second to import, and ``batchpol --help`` lists its options."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from batchpol.sandbox.store import Owner
-from tests.batch.place import LIST, PAGE, PUT, READ, Place
 from tests.e2e.command import ACCOUNT, REGION, policy, record
+from tests.place import LIST, PAGE, PUT, READ, Place
 
 OTHER = "222222222222"
 ROLE = "arn:aws:iam::{account}:role/Reader"
@@ -124,7 +124,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_read(
 
 
 def test_more_than_one_a_second_must_be_confirmed(place: Place) -> None:
-    from tests.batch import place as module
+    from tests import place as module
 
     faster = module.PACED.pop("export")
     try:

@@ -1,6 +1,6 @@
 """What can go wrong between here and SES, each thing by its name, and the truth told afterwards.
 
-Every test ends with :func:`~tests.batch.runs.check_truth`: what the report says against what the server saw.
+Every test ends with :func:`~tests.runs.check_truth`: what the report says against what the server saw.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from batchpol.sandbox import FAULTS
 from batchpol.sandbox.faults import Stage
 from batchpol.ses import Connection
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import (
+from tests.faults.credentials import given, keys_file
+from tests.runs import (
     BLIND,
     COMPARE,
     PERIOD,
@@ -32,7 +33,6 @@ from tests.batch.runs import (
     write_input,
     writes,
 )
-from tests.faults.credentials import given, keys_file
 
 SHORT = 0.15
 """Seconds without an answer after which an attempt is given up."""

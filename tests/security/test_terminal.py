@@ -8,8 +8,8 @@ import unicodedata
 import pytest
 
 from batchpol.sandbox.wire import ServiceError
-from tests.batch.place import Place
-from tests.batch.runs import row
+from tests.place import Place
+from tests.runs import row
 
 HOSTILE = "=cmd|' /C calc'!A0 \u202egnp.exe\u2066\u2028\x7f\x85\x9b31m\ufeff"
 """What XML can carry of evil: formulas, bidirectional overrides, separators and C1 controls (ESC it cannot)."""

@@ -20,7 +20,7 @@ from batchpol.batch.check import RULES
 from batchpol.cli import app
 from batchpol.cli.help import MANUAL, topics
 from batchpol.model import Status
-from batchpol.sandbox import FAULTS, Sandbox, SandboxOptions
+from batchpol.sandbox import DOUBTS, FAULTS, Sandbox, SandboxOptions
 from tests.readme_commands import README
 
 SAMPLES = README.parent / "samples"
@@ -56,6 +56,11 @@ def statuses() -> str:
 
 def faults() -> str:
     return rows(("fault", "what happens"), [(f"`{name}`", fault.title) for name, fault in FAULTS.items()])
+
+
+def doubts() -> str:
+    body = [(f"`{name}`", doubt.title, "refused" if doubt.refused else "accepted") for name, doubt in DOUBTS.items()]
+    return rows(("doubt", "what it is", "unless told otherwise"), body)
 
 
 def options() -> str:
@@ -116,6 +121,7 @@ TABLES = {
     "codes": codes,
     "statuses": statuses,
     "faults": faults,
+    "doubts": doubts,
     "options": options,
     "topics": contents,
 }

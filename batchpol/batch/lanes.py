@@ -11,12 +11,13 @@ import anyio.to_thread
 
 from batchpol.batch.intake import Backlog
 from batchpol.batch.observer import Observer
-from batchpol.batch.options import Options
+from batchpol.batch.options import Options, Threshold
 from batchpol.errors import JournalError, SesError
 from batchpol.journal import LANE_STOPPED, Entry, Journal, Note
 from batchpol.model import Change, Outcome, Status, Target
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.lane import Lane
+from batchpol.sending.observer import LaneObserver, LaneObservers
 from batchpol.sending.targets import ENTER_EVERY, Targets
 from batchpol.stopping import Stoppable, task_group
 
@@ -46,7 +47,7 @@ class Lanes:
         self._options, self._observer, self._wall = options, observer, wall
         self._commit = GroupCommit[Entry](self._write)
         self._lanes: list[Lane] = []
-        self._settled: Counter[Status] = Counter()
+        self._tally = _Tally(run, options.threshold)
 
     async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
         """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
@@ -83,7 +84,7 @@ class Lanes:
         if lane is None or self._run.stopped is not None:
             return
         self._lanes.append(lane)
-        self._observer.lane_started(lane)
+        self._observer.lane_started(lane.contact)
         await lane.run(_async(backlog.changes(self._journal)))
         if lane.stopped is not None:
             await self._stopped(target, lane.stopped)
@@ -95,22 +96,9 @@ class Lanes:
         async with self._targets.entering:
             if self._run.stopped is not None:
                 return None
-            ses = await self._targets.ses(target)
-        return Lane(
-            target=target,
-            ses=ses,
-            gates=self._targets.gates(target),
-            commit=self._commit,
-            settled=self._settle,
-            noted=self._observer.noted,
-            attempted=self._observer.attempted,
-            planned=self._observer.compared,
-            renew=lambda old: self._targets.renew(target, old),
-            wall=self._wall,
-            patience=self._options.patience,
-            conduct=self._options.conduct,
-            ownership=self._targets.ownership(target),
-        )
+            contact = await self._targets.contact(target, self._options.patience, self._observer)
+        ownership, observer = self._targets.ownership(target), LaneObservers(self._observer, self._tally)
+        return Lane(contact, self._commit, observer, self._options.conduct, ownership, self._wall)
 
     async def _stopped(self, target: Target, error: SesError) -> None:
         """Write down and tell that no more leaves for a target, and why."""
@@ -122,20 +110,26 @@ class Lanes:
         self._observer.lane_ended(target, error)
         self._run.ended_alone(f"{target} stopped: {text}")
 
-    def _settle(self, outcome: Outcome) -> None:
-        """Tell of an outcome, and stop the run where too many records failed."""
-        self._settled[outcome.status] += 1
-        self._observer.settled(outcome)
-        failed, total = self._settled[Status.FAILED] + self._settled[Status.UNKNOWN], self._settled.total()
-        if self._options.threshold.passed(failed, total):
-            self._run.stop(f"{failed} of {total} records failed, more than --max-failures allows", 3)
-
     async def _write(self, entries: list[Entry]) -> None:
         """Append and make durable; on a thread only where there is a disk to wait for."""
         if self._journal.path is None:
             self._journal.append(*entries)
         else:
             await anyio.to_thread.run_sync(_durably, self._journal, entries)
+
+
+class _Tally(LaneObserver):
+    """Counts the outcomes of all lanes, and stops the run where too many records failed."""
+
+    def __init__(self, run: Stoppable, threshold: Threshold) -> None:
+        self._run, self._threshold = run, threshold
+        self._counts: Counter[Status] = Counter()
+
+    def settled(self, outcome: Outcome) -> None:
+        self._counts[outcome.status] += 1
+        failed, total = self._counts[Status.FAILED] + self._counts[Status.UNKNOWN], self._counts.total()
+        if self._threshold.passed(failed, total):
+            self._run.stop(f"{failed} of {total} records failed, more than --max-failures allows", 3)
 
 
 def _durably(journal: Journal, entries: list[Entry]) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from batchpol.batch.intake import Backlog, Intake, Resumed
 from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
-from batchpol.model import Change, Outcome, Target
-from batchpol.policy.comparison import Effect
+from batchpol.model import Target
 from batchpol.report import Summary
 from batchpol.sending.caller import Here
-from batchpol.sending.lane import Attempted, Lane
+from batchpol.sending.contact import Contact
+from batchpol.sending.observer import LaneObserver
 from batchpol.ses import Caller
 from batchpol.validation import Checked, Verdict
 
@@ -71,7 +71,7 @@ class Preview:
         return max((count - 1 for count in self.targets.values()), default=0) * self.period
 
 
-class Observer:
+class Observer(LaneObserver):
     """What a caller may want to know while a batch runs; this one wants nothing."""
 
     asks = False
@@ -84,26 +84,14 @@ class Observer:
     def begun(self, run: Run) -> None:
         """The run has its header in the journal; the input was not read yet."""
 
-    def lane_started(self, lane: Lane) -> None:
-        """A lane is about to begin; its pace can be read off it while it runs."""
+    def lane_started(self, contact: Contact) -> None:
+        """The lane of a target is about to begin; its pace can be read off the contact while it runs."""
 
     def lane_ended(self, target: Target, error: SesError | None) -> None:
         """A lane is through, or was stopped by this error."""
 
-    def attempted(self, target: Target, attempt: Attempted) -> None:
-        """An attempt at a write leaves, or is over."""
-
     async def ended(self, journal: Journal) -> None:
         """Everything is over and written down; the journal is still open."""
-
-    def settled(self, outcome: Outcome) -> None:
-        """A record that was queued has its outcome, durably."""
-
-    def compared(self, change: Change, effect: Effect, present: str | None) -> None:
-        """In a plan: what a change would do to the document that is there (None: nothing is)."""
-
-    def noted(self, target: Target, text: str) -> None:
-        """Something a person should know, said once."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from batchpol.errors import SesError, UsageError
 from batchpol.journal import Journal
 from batchpol.model import MAX_POLICIES, Target
 from batchpol.report import check_report
-from batchpol.sending.reads import owners
+from batchpol.sending.ownership import owners
 from batchpol.sending.targets import Targets
 
 MOST_LOOKED_UP = 1000

@@ -20,9 +20,10 @@ from batchpol.journal import FINISHED
 from batchpol.model import Severity, Target
 from batchpol.sending.caller import Here
 from batchpol.sending.conduct import Patience
+from batchpol.sending.contact import Contact
 from batchpol.sending.gate import PERIOD
 from batchpol.sending.targets import Targets
-from batchpol.ses import Aws, Connection, Ses
+from batchpol.ses import Aws, Connection
 from batchpol.stopping import Stoppable, task_group
 
 DRAIN = 10.0
@@ -222,8 +223,8 @@ class Export(Stoppable):
             async with targets.entering:
                 if self.stopped is not None:
                     return
-                ses = await targets.ses(target)
-            lane.reader = self._reader(targets, ses, partial, target, lane)
+                contact = await targets.contact(target, self.options.patience, self._observer, only_reads=True)
+            lane.reader = self._reader(contact, partial, lane)
             if self.stopped is None:
                 await lane.reader.run()
             if lane.reader.stopped is not None:
@@ -233,24 +234,22 @@ class Export(Stoppable):
         finally:
             lane.end()
 
-    def _reader(self, targets: Targets, ses: Ses, partial: Partial, target: Target, lane: _Lane) -> TargetReader:
+    def _reader(self, contact: Contact, partial: Partial, lane: _Lane) -> TargetReader:
+        target = contact.target
+
         async def keep(identity: str, rows: list[bytes]) -> None:
             partial.add(target, identity, rows)
             lane.tell(identity)
             await self._sync(partial)
 
         return TargetReader(
-            target,
-            ses,
-            targets.gates(target),
+            contact,
             self._observer,
             known=lambda identity: partial.has(target, identity),
             keep=keep,
             named=self._named_in(target),
             match=self.options.scope.match,
             match_name=self.options.scope.match_name,
-            renew=lambda old: targets.renew(target, old),
-            patience=self.options.patience,
         )
 
     def _target_stopped(self, target: Target, error: SesError) -> None:

@@ -16,7 +16,8 @@ from batchpol.cli.screen.terminal import duration, painted, tell
 from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
-from batchpol.sending.lane import Attempted, Lane
+from batchpol.sending.contact import Contact
+from batchpol.sending.observer import Attempted
 from batchpol.validation import Verdict
 
 EVERY = 30.0
@@ -73,8 +74,8 @@ class Screen(Observer):
         self._agreed.set()
         return True
 
-    def lane_started(self, lane: Lane) -> None:
-        self._row(lane.target).lane = lane
+    def lane_started(self, contact: Contact) -> None:
+        self._row(contact.target).contact = contact
 
     def lane_ended(self, target: Target, error: SesError | None) -> None:
         row = self._row(target)

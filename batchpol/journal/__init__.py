@@ -2,15 +2,16 @@
 
 Knows bytes, fsync, locking and its own format version; nothing of SES, of asyncio or of reports.
 
-=========== =======================================================================================
+=========== ========================================================================================
 ``journal`` the file as a run has it: created or resumed under a lock, appended to, made durable
 ``reading`` the file as anybody may read it, without the lock
 ``entries`` the kinds of line, as types
+``peek``    the few members of each that are looked at when a whole journal is gone through
 ``chain``   the bytes below them: chained checksums, the torn tail, damage
 ``section`` one start of the command read back: the rows of the report
 ``history`` all sections together: the latest fate of each change, for a resume
 ``sends``   all sections together: every request, and when it left
-=========== =======================================================================================
+=========== ========================================================================================
 
 A section is ``run``, its ``record`` lines, carried ``outcome`` lines, ``planned`` (durable: from here on something
 may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``note`` lines between, and ``end``.

@@ -7,12 +7,13 @@ memory; the outcomes themselves stay in the file.
 from __future__ import annotations
 
 from array import array
-from typing import Annotated, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import msgspec
 
 from batchpol.journal.chain import Chain
-from batchpol.journal.entries import FINISHED, End, Planned, Run
+from batchpol.journal.entries import FINISHED, End, Intent, Planned, Run
+from batchpol.journal.peek import ChangeLine, OutcomePeek, RecordChange, decode_changes
 from batchpol.journal.section import CODE_OF, STATUSES
 from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Status, Target
@@ -29,42 +30,9 @@ class Fate(NamedTuple):
     offset: int
 
 
-class _Record(msgspec.Struct, tag_field="t", tag="record", gc=False):
-    n: Annotated[int, msgspec.Meta(ge=0)]
-    policy_name: str
-    key: str = ""
-    account: str = ""
-    region: str = ""
-    action: str = "put"
-    sha256: str = ""
-    verdict: str = ""
-
-
-class _Intent(msgspec.Struct, tag_field="t", tag="intent", gc=False):
-    n: Annotated[int, msgspec.Meta(ge=0)]
-    at: str
-
-
-class _Outcome(msgspec.Struct, tag_field="t", tag="outcome", gc=False):
-    n: Annotated[int, msgspec.Meta(ge=0)]
-    status: str
-    retryable: bool = False
-
-
-class _Before(msgspec.Struct, tag_field="t", tag="before", gc=False):
-    pass
-
-
-class _Note(msgspec.Struct, tag_field="t", tag="note", gc=False):
-    pass
-
-
-_RECORDS_ALONE = frozenset({_Record})
+_RECORDS_ALONE = frozenset({RecordChange})
 _SENT_SIZE = 275
 """Bytes that the intent and the outcome of one record take, about."""
-
-_AnyLine = Run | Planned | End | _Record | _Intent | _Outcome | _Before | _Note
-_decode_lines = msgspec.json.Decoder(_AnyLine).decode_lines
 
 _NOT_ATTEMPTED = CODE_OF[Status.NOT_ATTEMPTED.value]
 _RETRYABLE = 0x80
@@ -144,11 +112,11 @@ class History:
         """Take in a whole journal."""
         for offset, block in chain.blocks():
             try:
-                entries = _decode_lines(block)
+                entries = decode_changes(block)
                 if offset == 0:
                     self._index = KeyIndex(chain.ahead // (len(block) // len(entries) + _SENT_SIZE))
                 if _RECORDS_ALONE.issuperset(map(type, entries)):
-                    for entry in cast(list[_Record], entries):
+                    for entry in cast(list[RecordChange], entries):
                         self._take_record(entry)
                 else:
                     self._take(entries, offset, block, chain)
@@ -156,26 +124,26 @@ class History:
                 raise chain.undecodable(repr(error)) from error
         self._close_section()
 
-    def _take(self, entries: list[_AnyLine], offset: int, block: bytes, chain: Chain) -> None:
+    def _take(self, entries: list[ChangeLine], offset: int, block: bytes, chain: Chain) -> None:
         # One plain loop with few look-ups: it is passed two million times for a million records.
         slots, asks, end_of, stop = self._slots, self._asks, block.find, 0
         ask_of, state, fate_at = self._ask, self._state, self._fate_at
         for entry in entries:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
-            if type(entry) is _Outcome:  # quicker than isinstance()
+            if type(entry) is OutcomePeek:  # quicker than isinstance()
                 code = _SENT.get(entry.status)
                 if code is not None:
                     slot = slots[entry.n]
                     ask_of[slot] = asks[entry.n]
                     state[slot] = code | _RETRYABLE if entry.retryable else code
                     fate_at[slot] = at
-            elif type(entry) is _Intent:
+            elif type(entry) is Intent:
                 slot = slots[entry.n]
                 ask_of[slot] = asks[entry.n]
                 state[slot] = _UNANSWERED
                 fate_at[slot] = 0
                 self._last_sent[self._target[slot]] = entry.at
-            elif type(entry) is _Record:
+            elif type(entry) is RecordChange:
                 self._take_record(entry)
             elif isinstance(entry, Run):
                 chain.check_format(entry.format)
@@ -188,7 +156,7 @@ class History:
             elif isinstance(entry, End):
                 self.end = entry
 
-    def _take_record(self, entry: _Record) -> None:
+    def _take_record(self, entry: RecordChange) -> None:
         """Number a record of the section under way and find the slot of its (account, Region, identity, name)."""
         if entry.n != len(self._slots):
             raise ValueError(f"record {entry.n} stands where {len(self._slots)} was due")

@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import nlargest
-from typing import Annotated, Any
 
 import msgspec
 
@@ -25,6 +24,7 @@ from batchpol.journal.entries import (
     decode_fate,
     decode_record,
 )
+from batchpol.journal.peek import ColumnsLine, NotePeek, OutcomePeek, RecordColumns, decode_columns
 from batchpol.model import Outcome, Status
 
 STATUSES = tuple(Status)
@@ -42,39 +42,6 @@ _NOT_ATTEMPTED = CODE_OF[Status.NOT_ATTEMPTED.value]
 _UNKNOWN = CODE_OF[Status.UNKNOWN.value]
 _NOWHERE = 0
 """Offset of no fate: a run's header stands there."""
-
-
-class _Number(msgspec.Struct, tag_field="t", gc=False):
-    """As much of a line as finding it again takes."""
-
-    n: Annotated[int, msgspec.Meta(ge=0)]
-
-
-class _Record(_Number, tag="record"):
-    verdict: str = ""
-    extra: dict[str, msgspec.Raw] = {}
-
-
-class _Intent(_Number, tag="intent"):
-    pass
-
-
-class _Outcome(_Number, tag="outcome"):
-    status: str
-
-
-class _Before(_Number, tag="before"):
-    pass
-
-
-class _Note(msgspec.Struct, tag_field="t", tag="note", gc=False):
-    text: str = ""
-    kind: str = ""
-    data: dict[str, Any] = {}
-
-
-_AnyLine = Run | Planned | End | _Record | _Intent | _Outcome | _Before | _Note
-_decode_lines = msgspec.json.Decoder(_AnyLine).decode_lines
 
 
 @dataclass(slots=True)
@@ -241,11 +208,11 @@ class _Sections:
     def take(self, offset: int, block: bytes) -> None:
         """Go through a block of verified lines."""
         try:
-            self._take(_decode_lines(block), offset, block)
+            self._take(decode_columns(block), offset, block)
         except (msgspec.DecodeError, LookupError, ValueError) as error:
             raise self._chain.undecodable(repr(error)) from error
 
-    def _take(self, entries: list[_AnyLine], offset: int, block: bytes) -> None:
+    def _take(self, entries: list[ColumnsLine], offset: int, block: bytes) -> None:
         # One plain loop with few look-ups: it is passed three million times for a million records.
         section, end_of = self._current, block.find
         stop = 0
@@ -253,13 +220,13 @@ class _Sections:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
             if section is None:
                 section = self._begin(entry)
-            elif type(entry) is _Outcome:  # quicker than isinstance()
+            elif type(entry) is OutcomePeek:  # quicker than isinstance()
                 section.fate_at[entry.n] = at
                 section.state[entry.n] = CODE_OF[entry.status]
-            elif type(entry) is _Intent:
+            elif type(entry) is Intent:
                 section.fate_at[entry.n] = at
                 section.state[entry.n] = _UNKNOWN
-            elif type(entry) is _Record:
+            elif type(entry) is RecordColumns:
                 if entry.n != len(section.state):
                     raise ValueError(f"record {entry.n} stands where {len(section.state)} was due")
                 section.record_at.append(at)
@@ -272,7 +239,7 @@ class _Sections:
             elif isinstance(entry, Planned):
                 section.planned = entry
                 section.withheld = section.state.count(_NOT_ATTEMPTED) - sum(to.changes for to in entry.targets)
-            elif isinstance(entry, _Note):
+            elif isinstance(entry, NotePeek):
                 if entry.kind == LANE_STOPPED:
                     data = entry.data
                     target = str(data.get("account", "")), str(data.get("region", ""))
@@ -293,7 +260,7 @@ class _Sections:
             section.notes.append(torn_note(self._chain.torn))
         return section
 
-    def _begin(self, run: _AnyLine) -> Section:
+    def _begin(self, run: ColumnsLine) -> Section:
         if not isinstance(run, Run):
             raise ValueError("its first line begins no run")
         self._chain.check_format(run.format)

@@ -1,0 +1,69 @@
+"""As much of each kind of line as is looked at without decoding it whole: every start goes through all of a journal.
+
+History, section and sends read these, each what it needs; documents are skipped. A line of which more is wanted is
+read again at its offset, as the entry that it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from batchpol.journal.entries import End, Intent, Number, Planned, Run
+
+
+class _Peek(msgspec.Struct, tag_field="t", gc=False):
+    """Some members of a line."""
+
+
+class _RecordPeek(_Peek):
+    n: Number
+    verdict: str = ""
+
+
+class RecordColumns(_RecordPeek, tag="record"):
+    """Its place, and the names of its extra columns."""
+
+    extra: dict[str, msgspec.Raw] = {}
+
+
+class RecordChange(_RecordPeek, kw_only=True, tag="record"):
+    """Its place, which change it is, and where that goes."""
+
+    policy_name: str
+    key: str = ""
+    account: str = ""
+    region: str = ""
+    action: str = "put"
+    sha256: str = ""
+
+
+class OutcomePeek(_Peek, tag="outcome"):
+    """What it came to, as text: hashing an enum's member takes a Python call."""
+
+    n: Number
+    status: str
+    retryable: bool = False
+
+
+class BeforePeek(_Peek, tag="before"):
+    """Nothing: only the way back reads before-images."""
+
+
+class NotePeek(_Peek, tag="note"):
+    """What is said, and of what."""
+
+    text: str = ""
+    kind: str = ""
+    data: dict[str, Any] = {}
+
+
+_Other = Run | Planned | End | Intent | OutcomePeek | BeforePeek | NotePeek
+"""What has no more members than are wanted, or stands but once in a section, is read whole."""
+
+# Two, since both kinds of member in every record would take a tenth longer than either.
+ColumnsLine = _Other | RecordColumns
+ChangeLine = _Other | RecordChange
+decode_columns = msgspec.json.Decoder(ColumnsLine).decode_lines
+decode_changes = msgspec.json.Decoder(ChangeLine).decode_lines

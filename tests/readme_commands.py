@@ -1,10 +1,7 @@
-"""The commands of the README and the manual, as they stand there.
+"""The README's two commands, read from the README: ``python -m tests.readme_commands run|tests`` prints one.
 
-``python -m tests.readme_commands run|run-all|tests`` prints one of the README's first two: ``run`` the main command
-without its set-up, for an environment in which batchpol is installed already, ``run-all`` and ``tests`` a command
-exactly as it stands.
-
-Every other block of ``sh`` runs in a test, unless ``<!-- not run: why -->`` stands before it.
+``run`` prints the main command without its set-up, for an environment in which batchpol is installed already;
+``run-all`` and ``tests`` print a command exactly as it stands.
 """
 
 from __future__ import annotations
@@ -12,31 +9,14 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 README = Path(__file__).parent.parent / "README.md"
 
 
 def commands() -> list[str]:
     """The contents of the README's first two code blocks."""
-    return [block.text for block in blocks(README)[:2]]
-
-
-class Block(NamedTuple):
-    """A block of ``sh``; ``reason`` says why it is not run, and is empty if it is."""
-
-    text: str
-    reason: str
-
-
-def blocks(page: Path) -> list[Block]:
-    """Every block of ``sh`` of a page."""
-    found = re.finditer(
-        r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?```sh\n(?P<text>.*?)^```$",
-        page.read_text(encoding="utf-8"),
-        re.DOTALL | re.MULTILINE,
-    )
-    return [Block(match["text"].strip(), match["reason"] or "") for match in found]
+    blocks = re.findall(r"^```sh\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [block.strip() for block in blocks[:2]]
 
 
 def main_command() -> str:

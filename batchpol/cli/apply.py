@@ -13,7 +13,6 @@ from batchpol.cli import options
 from batchpol.cli.running import importing, run_batch
 from batchpol.cli.screen.terminal import reserve_output
 from batchpol.errors import UsageError
-from batchpol.model import is_account_id
 
 EPILOG = (
     "Examples:\n"
@@ -93,9 +92,7 @@ def apply(
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
     from batchpol.rewriting.template import open_input
 
-    _check_together(
-        output, expect_account, sandbox=sandbox, elsewhere=bool(endpoint_url or profile), blind=blind, prune=prune
-    )
+    _check_together(output, sandbox=sandbox, elsewhere=bool(endpoint_url or profile), blind=blind, prune=prune)
     if not (yes or sandbox or dry_run):
         _check_can_ask(input)
     period, seconds = options.period_of(rate, higher_quota), _seconds(max_duration)
@@ -152,16 +149,12 @@ def apply(
     raise typer.Exit(result.exit_code)
 
 
-def _check_together(
-    output: str, expect_account: str | None, *, sandbox: bool, elsewhere: bool, blind: bool, prune: bool
-) -> None:
+def _check_together(output: str, *, sandbox: bool, elsewhere: bool, blind: bool, prune: bool) -> None:
     """Refuse options that mean nothing, or nothing good, beside each other."""
     if output not in ("text", "json"):
         raise UsageError(f"--output is text or json, not {output!r}")
     if sandbox and elsewhere:
         raise UsageError("--sandbox brings its own SES and account", hint="leave out --endpoint-url and --profile")
-    if expect_account is not None and not is_account_id(expect_account):
-        raise UsageError(f"--expect-account is an account id of 12 digits, not {expect_account!r}")
     if prune and blind:
         hint = "leave --blind out: then what is deleted is in the journal, and undo brings it back"
         raise UsageError("--prune deletes what is there, and with --blind no copy of it would be kept", hint=hint)

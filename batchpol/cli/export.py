@@ -14,7 +14,7 @@ from batchpol.cli.output import Output, check_output
 from batchpol.cli.running import attended, importing, on_loop
 from batchpol.cli.screen.terminal import duration, tell, write_bytes
 from batchpol.errors import UsageError
-from batchpol.model import is_account_id, visible
+from batchpol.model import visible
 
 if TYPE_CHECKING:
     from batchpol.export import Options, Result
@@ -58,7 +58,7 @@ def export(
 ) -> None:
     """Write every identity policy that is there as JSON Lines, which apply takes back. Never changes anything."""
     check_output(output)
-    _check_arguments(identity, match, [*(account or ()), *([expect_account] if expect_account else ())])
+    _check_arguments(identity, match)
     period = options.period_of(rate, higher_quota)
     with importing():
         from batchpol.export import Options, Scope
@@ -81,12 +81,9 @@ def export(
     raise typer.Exit(on_loop(partial(_export, choices, quiet)))
 
 
-def _check_arguments(identity: list[str] | None, match: str | None, accounts: list[str]) -> None:
+def _check_arguments(identity: list[str] | None, match: str | None) -> None:
     if identity and match is not None:
         raise UsageError("--identity names what to export, and --match picks from all that there is", hint="use one")
-    for account in accounts:
-        if not is_account_id(account):
-            raise UsageError(f"an account id has 12 digits, which {account!r} has not")
 
 
 async def _export(choices: Options, quiet: bool) -> int:

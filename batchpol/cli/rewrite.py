@@ -83,9 +83,12 @@ def retarget(
     """Move records to another account or Region: Resource becomes the identity's ARN there, all else stays as it is."""
     from msgspec.structs import replace
 
+    from batchpol.identity import require_account, require_region
     from batchpol.rewriting.retarget import Move
     from batchpol.validation import Checker
 
+    require_account(account or "")
+    require_region(region or "")
     move = Move.of(to_account, to_region, pairs or (), principals=principals, conditions=conditions)
 
     def change(record: Record) -> Record:

@@ -1,7 +1,8 @@
 """Who: identities, their ARNs, accounts and Regions, and the names of policies.
 
 =========== ==================================================================================
-``place``   accounts, Regions, partitions
+``place``   accounts, Regions, partitions; what is said of a whole run
+``known``   the Regions there are, as data
 ``domain``  domains
 ``address`` e-mail addresses
 ``name``    the names of policies
@@ -30,7 +31,15 @@ from batchpol.identity.arn import (
 from batchpol.identity.domain import check_domain, is_usual_domain
 from batchpol.identity.name import check_name, is_usual_name
 from batchpol.identity.owner import Owner
-from batchpol.identity.place import check_account, check_place, check_region, partition_of
+from batchpol.identity.place import (
+    check_account,
+    check_cell,
+    check_place,
+    check_region,
+    partition_of,
+    require_account,
+    require_region,
+)
 
 RULES = tuple(dict.fromkeys((*arn.RULES, *domain.RULES, *address.RULES, *place.RULES, *owner.RULES, *name.RULES)))
 """What can be found offline."""
@@ -45,6 +54,7 @@ __all__ = [
     "check_account",
     "check_address",
     "check_bare",
+    "check_cell",
     "check_domain",
     "check_name",
     "check_place",
@@ -55,4 +65,6 @@ __all__ = [
     "partition_of",
     "read_arn",
     "read_identity",
+    "require_account",
+    "require_region",
 ]

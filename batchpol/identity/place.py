@@ -6,6 +6,9 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from batchpol.errors import UsageError
+from batchpol.identity import known
+from batchpol.mends import account_mend, is_nothing, slip_of, stripped
 from batchpol.model import Finding, Rule, Severity, did_you_mean, is_account_id, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -46,7 +49,8 @@ REGION_UNLISTED = Rule(
     _WARNING,
     "A Region unknown to this version that resembles a known one",
     _ENDPOINTS,
-    "It has a Region's form, but none of this name was known: probably a slip.",
+    "It has a Region's form, but a word in it is one of a known Region's, misspelt: probably a slip. A new Region, "
+    "whose words are known ones, is taken.",
     bad="arn:aws:ses:us-esat-1:111122223333:identity/example.com",
     good=OWN,
 )
@@ -63,38 +67,26 @@ ACCOUNT = Rule(
 RULES = rules_in(vars())
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 class _Partition(NamedTuple):
     region: re.Pattern[str]
     form: str
-    has_ses: bool
 
 
+# By pattern, not by list: a Region that is not in known.py is no error.
 _PARTITIONS = {
-    "aws": _Partition(re.compile(r"(?!us-iso|us-gov|eu-iso|cn-)[a-z]{2}-[a-z]+-[0-9]{1,2}"), "us-east-1", True),
-    "aws-us-gov": _Partition(re.compile(r"us-gov-[a-z]+-[0-9]{1,2}"), "us-gov-west-1", True),
-    "aws-eusc": _Partition(re.compile(r"eusc-[a-z]{2}-[a-z]+-[0-9]{1,2}"), "eusc-de-east-1", True),
-    "aws-cn": _Partition(re.compile(r"cn-[a-z]+-[0-9]{1,2}"), "cn-north-1", False),
-    "aws-iso": _Partition(re.compile(r"us-iso-[a-z]+-[0-9]{1,2}"), "us-iso-east-1", False),
-    "aws-iso-b": _Partition(re.compile(r"us-isob-[a-z]+-[0-9]{1,2}"), "us-isob-east-1", False),
-    "aws-iso-e": _Partition(re.compile(r"eu-isoe-[a-z]+-[0-9]{1,2}"), "eu-isoe-west-1", False),
-    "aws-iso-f": _Partition(re.compile(r"us-isof-[a-z]+-[0-9]{1,2}"), "us-isof-south-1", False),
+    "aws": _Partition(re.compile(r"(?!us-iso|us-gov|eu-iso|cn-)[a-z]{2}-[a-z]+-[0-9]{1,2}"), "us-east-1"),
+    "aws-us-gov": _Partition(re.compile(r"us-gov-[a-z]+-[0-9]{1,2}"), "us-gov-west-1"),
+    "aws-eusc": _Partition(re.compile(r"eusc-[a-z]{2}-[a-z]+-[0-9]{1,2}"), "eusc-de-east-1"),
+    "aws-cn": _Partition(re.compile(r"cn-[a-z]+-[0-9]{1,2}"), "cn-north-1"),
+    "aws-iso": _Partition(re.compile(r"us-iso-[a-z]+-[0-9]{1,2}"), "us-iso-east-1"),
+    "aws-iso-b": _Partition(re.compile(r"us-isob-[a-z]+-[0-9]{1,2}"), "us-isob-east-1"),
+    "aws-iso-e": _Partition(re.compile(r"eu-isoe-[a-z]+-[0-9]{1,2}"), "eu-isoe-west-1"),
+    "aws-iso-f": _Partition(re.compile(r"us-isof-[a-z]+-[0-9]{1,2}"), "us-isof-south-1"),
 }
 
-# Only to recognise a slip; a Region that is not here is no error.
-_REGIONS = _words(
-    """
-    af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2
-    ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7
-    ca-central-1 ca-west-1 eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2
-    eu-west-3 il-central-1 me-central-1 me-south-1 mx-central-1 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2
-    us-gov-east-1 us-gov-west-1 eusc-de-east-1 cn-north-1 cn-northwest-1 us-iso-east-1 us-iso-west-1
-    us-isob-east-1 us-isob-west-1 eu-isoe-west-1 us-isof-east-1 us-isof-south-1
-    """
-)
+_REGIONS = {name: said for names in known.REGIONS.values() for name, said in names.items()}
+_BEGINNINGS = {name.partition("-")[0] for name in _REGIONS}
+_DIRECTIONS = {word for name in _REGIONS for word in name.split("-")[1:-1]}
 
 
 @lru_cache(maxsize=1024)
@@ -106,11 +98,10 @@ def partition_of(region: str) -> str:
 @lru_cache(maxsize=1024)
 def check_place(partition: str, region: str) -> tuple[Finding, ...]:
     """Partition and Region of an ARN, each against what exists."""
-    known = _PARTITIONS.get(partition)
-    if known is None:
+    if partition not in _PARTITIONS:
         return (PARTITION.at("", f"There is no partition {shown(partition)}", did_you_mean(partition, _PARTITIONS)),)
-    found = list(check_region(region, known))
-    if not known.has_ses:
+    found = list(check_region(region, _PARTITIONS[partition]))
+    if partition not in known.WITH_SES:
         found.append(PARTITION_UNLISTED.at("", f"SES is not listed in partition {shown(partition)}"))
     return tuple(found)
 
@@ -122,21 +113,80 @@ def check_region(region: str, partition: _Partition | None = None) -> tuple[Find
     if not fits:
         form = f" of this partition (such as {partition.form})" if partition else ""
         other = partition_of(region)
-        hint = f"it belongs to partition {other}" if other else did_you_mean(region, _REGIONS)
+        hint = f"it belongs to partition {other}" if other else _region_mend(region)
         return (REGION.at("", f"{shown(region)} is no Region{form}", hint),)
-    if region not in _REGIONS and (hint := did_you_mean(region, _REGIONS)):
-        return (REGION_UNLISTED.at("", f"No Region {shown(region)} is known to this version", hint),)
+    if region not in _REGIONS and _is_misspelt(region):
+        return (REGION_UNLISTED.at("", f"No Region {shown(region)} is known to this version", _region_mend(region)),)
     return ()
+
+
+def _is_misspelt(region: str) -> bool:
+    """Whether an unknown Region is rather a known one, misspelt, than a new one.
+
+    A new one is called by words that others have, with a number or in a combination of its own.
+    """
+    first, *directions, _ = region.split("-")
+    if not _DIRECTIONS.issuperset(directions):
+        return bool(slip_of(region, _REGIONS))
+    return first not in _BEGINNINGS and any(sorted(first) == sorted(it) for it in _BEGINNINGS)
+
+
+def _region_mend(text: str) -> str:
+    """What to write instead of something that is no Region, as far as it can be told."""
+    word = stripped(text[:200]).casefold().replace("_", "-")
+    inside = [name for name in _REGIONS if re.search(rf"(?<![a-z0-9-]){name}(?![a-z0-9-])", word)]
+    if len(inside) == 1:
+        return f"write {inside[0]}"
+    if near := slip_of(word, _REGIONS):
+        return f"did you mean {near}?"
+    called = [name for name, said in _REGIONS.items() if len(word) > 2 and word in said.casefold()]
+    return f"did you mean {called[0]}?" if len(called) == 1 else did_you_mean(word, _REGIONS)
 
 
 def check_account(account: str) -> tuple[Finding, ...]:
     """An account id: 12 digits."""
     if is_account_id(account):
         return ()
-    digits = "".join(c for c in account[:40] if c in "0123456789")
-    hint = ""
-    if len(digits) == 12:
-        hint = f"write {digits}"
-    elif digits == account and 8 <= len(digits) < 12:
-        hint = f"was it {digits:0>12} before a spreadsheet dropped leading zeros?"
-    return (ACCOUNT.at("", f"{shown(account)} is no account id of 12 digits", hint),)
+    return (ACCOUNT.at("", f"{shown(account)} is no account id of 12 digits", account_mend(account)),)
+
+
+def check_cell(where: str, cell: str | None) -> tuple[Finding, ...]:
+    """A record's column ``account`` or ``region`` (``where``); it may be empty, and blanks around it do not count."""
+    value = (cell or "").strip()
+    if not value:
+        return ()
+    found = check_region(value) if where == "region" else check_account(value)
+    mend = "leave it empty" if is_nothing(value) else ""
+    return tuple(Finding(it.severity, it.code, where, it.message, mend or it.hint) for it in found)
+
+
+def require_account(text: str, setting: str = "account") -> None:
+    """Refuse what somebody says of a whole run and is no account id; empty for not said.
+
+    Args:
+        setting: what it was given as, as the API spells it.
+
+    Raises:
+        UsageError: with the mend.
+    """
+    if text and (found := check_account(text)):
+        raise UsageError(f"`{setting}` {found[0].message}", hint=found[0].hint or _WHICH_ACCOUNT)
+
+
+def require_region(text: str, setting: str = "region") -> None:
+    """Refuse what somebody says of a whole run and is no Region; empty for not said.
+
+    Stricter than with a record, where a misspelt Region is a warning: said once, it would be in every record.
+
+    Args:
+        setting: what it was given as, as the API spells it.
+
+    Raises:
+        UsageError: with the mend.
+    """
+    if text and (found := check_region(text)):
+        raise UsageError(f"`{setting}` {shown(text)} is no Region", hint=found[0].hint or _WHICH_REGION)
+
+
+_WHICH_ACCOUNT = "aws sts get-caller-identity says the 12 digits of yours"
+_WHICH_REGION = "a Region is written as us-east-1 is"

@@ -84,10 +84,8 @@ class Move:
         Raises:
             UsageError: for no account, no Region, or a pair that names neither accounts, Regions nor identities.
         """
-        if account and not is_account_id(account):
-            raise UsageError(f"--to-account is an account id of 12 digits, not {shown(account)}")
-        if region and not _is_region(region):
-            raise UsageError(f"--to-region: there is no Region {shown(region)}")
+        identity.require_account(account, "to_account")
+        identity.require_region(region, "to_region")
         maps: dict[str, dict[str, str]] = {"accounts": {}, "regions": {}, "identities": {}}
         for pair in pairs:
             old, equals, new = (part.strip() for part in pair.partition("="))
@@ -97,6 +95,9 @@ class Move:
                     f"--map takes old=new, two accounts, two Regions or two identities, not {shown(pair)}",
                     hint="for instance --map 111122223333=444455556666 or --map old.example=new.example",
                 )
+            if kind == "regions":
+                identity.require_region(old, "map")
+                identity.require_region(new, "map")
             key = identity.canonical_name(old) if kind == "identities" else old
             if maps[kind].setdefault(key, new) != new:
                 raise UsageError(f"--map says two things of {shown(key)}: {shown(maps[kind][key])} and {shown(new)}")
@@ -107,7 +108,8 @@ class Move:
     def record(self, record: Record) -> tuple[Record, list[Moved]]:
         """The record in its new place, and what was changed; what cannot be placed becomes a problem of it."""
         named, faults = identity.read_identity(record.identity)
-        if _is_wrong((*faults, *record.problems)) or _disagrees(record, named):
+        cells = *identity.check_cell("account", record.account), *identity.check_cell("region", record.region)
+        if _is_wrong((*faults, *cells, *record.problems)) or _disagrees(record, named):
             return record, []  # rejected for that, whatever else it says
         return _Step(self, record, named).taken()
 

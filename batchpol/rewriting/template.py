@@ -290,15 +290,27 @@ class _Values:
             message = f"{{{{{excerpt(name)}}}}} is no column of this record, which has {_listed(known)}"
             self._note(TEMPLATE_NAME.at(where, message, did_you_mean(name, known)))
             return ""
-        if not found.strip():
+        faults = self._faults(name.casefold())
+        for fault in faults:
+            self._note(fault)
+        if not faults and not found.strip():
             if name.casefold() in _NEEDS:
                 missing = self._missing(name.casefold())
                 message = f"The template needs the {missing}, and neither the record nor the run says it"
                 hint = "say it with --account and --region, or in columns account and region"
                 self._note(TEMPLATE_UNKNOWN.at(where, message, hint))
-            else:
+            elif self._identity.name or name.casefold() not in ("identity", "domain"):
                 self._note(TEMPLATE_EMPTY.at(where, f"{{{{{excerpt(name)}}}}} is empty in this record"))
         return found
+
+    def _faults(self, name: str) -> list[Finding]:
+        """What is wrong with the columns that a name is made of: said instead of what follows from it."""
+        cells = {
+            "account": ("account", "" if self._identity.account else self._record.account),
+            "Region": ("region", "" if self._identity.region else self._record.region),
+        }
+        found = [fault for need in _NEEDS.get(name, ()) for fault in identity.check_cell(*cells[need])]
+        return [fault for fault in found if fault.severity is Severity.ERROR]
 
     def _note(self, finding: Finding) -> None:
         if finding not in self.problems:

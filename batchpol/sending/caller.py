@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchpol.errors import SesError, TargetMismatch, UsageError
-from batchpol.identity import check_region
+from batchpol.identity import require_account, require_region
 from batchpol.model import Target
 from batchpol.ses import Aws, Caller, in_the_clear
 
@@ -40,18 +40,21 @@ async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> He
         expected: the account they must be of, if any.
 
     Raises:
-        UsageError: there is no Region, or STS does not answer.
+        UsageError: there is no Region or none of this name, ``expected`` is no account, or STS does not answer.
         TargetMismatch: they are of another account.
     """
+    require_account(expected or "", "expect_account")
     region = regions[0] if regions else aws.region()
     if not region:
         raise UsageError(
             "no AWS Region is set", hint="name one with --region, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
         )
+    for name in regions or (region,):
+        require_region(name)
     try:
         here = Here(await aws.caller(region), region, await aws.endpoint(region))
     except SesError as error:
-        hint = error.hint or _hint_of_place(error, region)
+        hint = error.hint or ("check the network, --endpoint-url and --region" if error.http_status == 0 else "")
         raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error
     caller = here.caller
     if expected and caller.account != expected:
@@ -60,11 +63,3 @@ async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> He
             hint="choose the right profile or credentials, or correct --expect-account",
         )
     return here
-
-
-def _hint_of_place(error: SesError, region: str) -> str:
-    """What to look at where AWS cannot be asked at all: a misspelt Region makes a host name that does not exist."""
-    found = check_region(region)
-    if found:
-        return f"check the Region {region}" + (f": {found[0].hint}" if found[0].hint else "")
-    return "check the network, --endpoint-url and --region" if error.http_status == 0 else ""

@@ -118,23 +118,11 @@ def translate(error: BaseException, *, sent: bool = True) -> SesError:
         sent: whether a request to SES was handed to the network. What goes wrong before (signing, and what STS or
             a login service answers) means that nothing can be sent, or not now: ``AccessRefused``, ``Unreachable``.
     """
-    if isinstance(error, bx.ClientError):
-        _redact(error)
-        found = _of_answer(error)
-    else:
-        found = _of_failure(error, sent)
+    found = _of_answer(error) if isinstance(error, bx.ClientError) else _of_failure(error, sent)
     if sent or isinstance(found, AccessRefused | Unreachable):
         return found
     kind = AccessRefused if isinstance(found, PolicyRefused) else Unreachable
     return kind(str(found), code=found.code, request_id=found.request_id, hint=found.hint)
-
-
-def _redact(error: bx.ClientError) -> None:
-    """Take secrets out of the answer itself: it is the cause of ours, and a traceback prints causes."""
-    told = error.response.get("Error") or {}
-    if "Message" in told:
-        told["Message"] = plain(str(told["Message"]))
-    error.args = tuple(plain(str(it)) for it in error.args)
 
 
 def _of_answer(error: bx.ClientError) -> SesError:

@@ -87,7 +87,8 @@ class Checker:
     ``also`` are the rules behind the problems that records bring along from where they were read; ``select`` and
     ``ignore`` are for their codes, too.
 
-    Raises UsageError for codes that do not exist; checking never raises.
+    Raises UsageError for codes that do not exist, and for a ``target`` whose account or Region is none; checking never
+    raises.
     """
 
     def __init__(
@@ -104,6 +105,8 @@ class Checker:
         also: Iterable[Rule] = (),
     ) -> None:
         self._target = target or Target("", "")
+        identity.require_account(self._target.account)
+        identity.require_region(self._target.region)
         rules = RULES | {rule.code: rule for rule in also}
         wanted = (codes_of(select, rules) if select else rules.keys()) - codes_of(ignore, rules)
         self._unwanted = frozenset(code for code, rule in rules.items() if code not in wanted and not rule.always)
@@ -183,33 +186,37 @@ class Checker:
         return self._entered(number, record, target, place, named.text, named.name, action, document, sifted)
 
     def _target_of(self, record: Record, named: Identity, findings: list[Finding]) -> Target:
+        """Where the record belongs; empty for what is not known, or said in a way that is itself an error."""
         run = self._target
         if not (named.account or record.region or record.account):
-            target = run
+            account, region = run.account, run.region
         else:
-            region = place_said(record.region, named.region, "region", findings)
-            account = place_said(record.account, named.account, "account", findings)
-            if (region or run.region) == run.region and (account or run.account) == run.account:
-                target = run
-            else:
-                target = Target(account or run.account, region or run.region)
-        if self._require_target and not target.region:
+            region = place_said(record.region, named.region, "region", findings) or run.region
+            account = place_said(record.account, named.account, "account", findings) or run.account
+        is_named = not self._is_faulty("identity", findings)
+        if self._is_faulty("region", findings):
+            region = ""
+        elif is_named and self._require_target and not region:
             findings.append(TARGET_UNKNOWN.at("region", "Neither the record nor the run says the Region"))
-        elif self._regions and target.region not in self._regions:
-            message = f"Region {shown(target.region)} is none of the run's: {', '.join(sorted(self._regions))}"
+        elif is_named and self._regions and region not in self._regions:
+            message = f"Region {shown(region)} is none of the run's: {', '.join(sorted(self._regions))}"
             findings.append(TARGET_OTHER.at("region", message, "add it with another --region, or give none"))
-        if self._require_account and not target.account:
+        if self._is_faulty("account", findings):
+            account = ""
+        elif is_named and self._require_account and not account:
             findings.append(TARGET_UNKNOWN.at("account", "Neither the record nor the run says the account"))
-        return target
+        return run if (account, region) == (run.account, run.region) else Target(account, region)
 
     def _document_of(
         self, record: Record, named: Identity, target: Target, alike: policy.Alike | None, findings: list[Finding]
     ) -> tuple[str, int]:
         """The document as it will be sent, and where it belongs."""
         text = record.policy
-        owner = Owner(None if self._is_faulty(findings) else named, target)
+        owner = Owner(None if self._is_faulty("identity", findings) else named, target)
         is_json = True
-        if not text or text.isspace():
+        if (not text or text.isspace()) and self._is_faulty("action", findings):
+            pass  # nobody knows whether it needs one
+        elif not text or text.isspace():
             findings.append(POLICY_MISSING.at("policy", "The policy is empty"))
         elif alike and owner.name and not owner.check(alike[0]):
             if not findings:
@@ -241,11 +248,9 @@ class Checker:
             findings = [Finding(_ERROR, it.code, it.where, it.message, it.hint) for it in findings]
         return findings
 
-    def _is_faulty(self, findings: list[Finding]) -> bool:
-        """Whether the identity's own text has an error that counts."""
-        return any(
-            it.where == "identity" and it.severity is _ERROR and it.code not in self._unwanted for it in findings
-        )
+    def _is_faulty(self, where: str, findings: list[Finding]) -> bool:
+        """Whether this column has an error that counts: nothing is concluded from what it says."""
+        return any(it.where == where and it.severity is _ERROR and it.code not in self._unwanted for it in findings)
 
     # The batch
 

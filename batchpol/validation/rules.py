@@ -20,7 +20,6 @@ from batchpol.model import (
     Severity,
     did_you_mean,
     if_match_of,
-    placed,
     rules_in,
     shown,
 )
@@ -235,9 +234,9 @@ def place_said(cell: str | None, of_arn: str, where: str, findings: list[Finding
     value = cell.strip() if cell else ""
     if not value or value == of_arn:
         return of_arn
-    check = identity.check_region if where == "region" else identity.check_account
-    findings += placed(where, check(value))
-    if of_arn:
+    found = identity.check_cell(where, value)
+    findings += found
+    if of_arn and not has_error(found):
         message = f"The column {where} says {shown(value)}, the identity's ARN {shown(of_arn)}"
         findings.append(TARGET_CONFLICT.at(where, message))
     return of_arn or value

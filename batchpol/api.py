@@ -26,7 +26,7 @@ from batchpol.identity import require_account
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.rewriting.template import Template, open_input
 from batchpol.sending.conduct import Conduct, Patience
-from batchpol.ses import Aws, Caller, Connection, Ses, adopt, discretion, elsewhere
+from batchpol.ses import Aws, Caller, Connection, Ses, adopt, elsewhere, redaction
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import as_record
 from batchpol.validation import Checked, Checker
@@ -281,7 +281,7 @@ class _Adopted(Aws):
         self._target = Target(account, str(client.meta.region_name))
 
     async def __aexit__(self, *_: object) -> None:
-        discretion.end()
+        redaction.end()
         self._stack.close()
 
     def region(self) -> str:

@@ -18,6 +18,8 @@ class Here:
     caller: Caller
     region: str
     endpoint: str
+    of_aws: tuple[str, ...] = ()
+    """What the connection itself has to say."""
 
     @property
     def target(self) -> Target:
@@ -27,9 +29,8 @@ class Here:
     @property
     def notes(self) -> list[str]:
         """Sentences for people about what is doubtful there."""
-        if in_the_clear(self.endpoint):
-            return [f"{self.endpoint} has no TLS: who is on the way can read and change requests"]
-        return []
+        found = [f"{self.endpoint} has no TLS: who is on the way can read and change requests"]
+        return [*(found if in_the_clear(self.endpoint) else []), *self.of_aws]
 
 
 async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> Here:
@@ -52,7 +53,7 @@ async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> He
     for name in regions or (region,):
         require_region(name)
     try:
-        here = Here(await aws.caller(region), region, await aws.endpoint(region))
+        here = Here(await aws.caller(region), region, await aws.endpoint(region), tuple(aws.notes))
     except SesError as error:
         hint = error.hint or ("check the network, --endpoint-url and --region" if error.http_status == 0 else "")
         raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error

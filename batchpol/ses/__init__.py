@@ -7,13 +7,14 @@ business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neigh
 - :mod:`batchpol.ses.translation`: what botocore raises and AWS answers, as errors of ours.
 - :mod:`batchpol.ses.calls`: SES of one target, one attempt a call, and where the gate takes part.
 - :mod:`batchpol.ses.exchange`: one exchange with SES put together from botocore's parts, at half a client's cost.
+- :mod:`batchpol.ses.internals`: what we use of aiobotocore without its promise.
 - :mod:`batchpol.ses.aws`: sessions, clients, credentials and roles of one run.
-- :mod:`batchpol.ses.discretion`: no credentials in anybody's log.
+- :mod:`batchpol.ses.redaction`: no credentials in anybody's log.
 """
 
 import logging
 
-from batchpol.ses import discretion
+from batchpol.ses import redaction
 from batchpol.ses.aws import Aws, Caller, Connection, elsewhere, in_the_clear
 from batchpol.ses.calls import IDENTITIES_AT_ONCE, Attempt, Ses, adopt
 from batchpol.ses.translation import EXPIRED, translate
@@ -36,4 +37,4 @@ __all__ = [
 # every refresh of credentials that fails prints its traceback on standard error.
 logging.getLogger("aiobotocore").addHandler(logging.NullHandler())
 
-discretion.install()
+redaction.install()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
-import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,17 +14,15 @@ import anyio
 import botocore.exceptions as bx
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCredentials
-from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
-from aiohttp import ClientPayloadError
 from botocore.parsers import ResponseParserError
 
 from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
-from batchpol.ses import discretion
-from batchpol.ses.calls import Ses, hook, sign_with
+from batchpol.ses import internals, redaction
+from batchpol.ses.calls import Ses, hook
 from batchpol.ses.exchange import USER_AGENT, Exchange
-from batchpol.ses.translation import plain, translate
+from batchpol.ses.translation import is_bug, plain, translate
 
 KEEP_WARM = 75.0
 """Seconds an idle connection is kept: longer than the widest period of a gate."""
@@ -37,9 +33,6 @@ MOST_CONNECTIONS = 10_000
 STS_ATTEMPTS = 3
 """How often botocore tries one call of STS, whose quota no gate of ours guards: a run of hundreds of roles starts
 with hundreds of calls at once."""
-
-LONGEST_ANSWER = 1 << 24
-"""Bytes of an answer that are read at most; a thousand identities or twenty policies take half a million."""
 
 AWS_HOSTS = (
     ".amazonaws.com",
@@ -114,7 +107,7 @@ class Aws:
         self._own_session = session is None
         self._session = session or _session(connection)
         _check(self._session, connection)
-        self._http = _http_session(*(_endpoint(connection, service) for service in ("ses", "sts")))
+        self._http = internals.http_session_class(*(_endpoint(connection, service) for service in ("ses", "sts")))
         self._source: Any = None
         self._roles: dict[str, _Role] = {}
         self._open_clients: dict[tuple[str, str], Any] = {}
@@ -124,13 +117,18 @@ class Aws:
         self._renewing = anyio.Lock()
 
     async def __aenter__(self) -> Aws:
-        discretion.begin()
+        redaction.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        discretion.end()
+        redaction.end()
         with anyio.CancelScope(shield=True):  # connections are closed even when the run is cancelled
             await self._clients.aclose()
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for people about what is done otherwise than usual, as aiobotocore is not as known."""
+        return internals.notes()
 
     def region(self) -> str:
         """The run's Region: ``--region`` > ``AWS_REGION`` > ``AWS_DEFAULT_REGION`` > profile; empty if none.
@@ -196,14 +194,14 @@ class Aws:
         try:
             found = await _session(self.connection).get_credentials()
             keys = await _keys(found)
-        except Exception:  # whatever it was, there are none
+        except Exception as error:  # whatever else it was, there are none
+            if is_bug(error):
+                raise
             return False
         if keys is None or keys == await _keys_or_none(self._source):
             return False
         self._source = found
         self._roles.clear()
-        for client in self._open_clients.values():
-            sign_with(client, found)
         return True
 
     async def _signed(self, target: Target, client: Any) -> Ses:
@@ -241,18 +239,21 @@ class Aws:
         async with self._opening:
             if key not in self._open_clients:
                 client = await self._open(service, region)
-                self._open_clients[key] = hook(client) if service == "ses" and not self._own_session else client
+                self._open_clients[key] = client
         return self._open_clients[key]
 
     async def _exchange(self, client: Any, region: str) -> Exchange | None:
         """How requests are made: not through the client where nobody but us can have registered anything on it."""
-        if self._own_session and region not in self._exchanges:
+        if self._is_direct() and region not in self._exchanges:
             self._exchanges[region] = await Exchange.of(client)
         return self._exchanges.get(region)
 
+    def _is_direct(self) -> bool:
+        return self._own_session and not internals.strange() & internals.OF_EXCHANGE
+
     async def _open(self, service: str, region: str) -> Any:
         connection = self.connection
-        source = await self._credentials()
+        await self._credentials()  # or there are none
         client = await self._clients.enter_async_context(
             self._session.create_client(
                 service,
@@ -264,7 +265,14 @@ class Aws:
                 config=_config(connection, service, self._http),
             )
         )
-        return sign_with(client, source)
+        if service == "sts":
+            client.meta.events.register("before-sign.sts", self._sign_sts)
+        elif not self._is_direct():
+            hook(client)
+        return client
+
+    def _sign_sts(self, request: Any, **_: Any) -> None:
+        request.context.setdefault("signing", {})["request_credentials"] = self._source  # renewed, perhaps
 
 
 class _Role:
@@ -312,7 +320,9 @@ async def _keys(credentials: Any) -> Any:
 async def _keys_or_none(credentials: Any) -> Any:
     try:
         return await _keys(credentials)
-    except Exception:  # expired for good: anything else is newer
+    except Exception as error:  # expired for good: anything else is newer
+        if is_bug(error):
+            raise
         return None
 
 
@@ -378,7 +388,7 @@ def in_the_clear(url: str) -> bool:
         return True
 
 
-def _config(connection: Connection, service: str, http: type) -> AioConfig:
+def _config(connection: Connection, service: str, http: Any) -> AioConfig:
     attempts = 1 if service == "ses" else STS_ATTEMPTS
     # Loopback is never asked for through a proxy.
     embedded: dict[str, Any] = {"proxies": {}} if connection.embedded else {}
@@ -395,70 +405,3 @@ def _config(connection: Connection, service: str, http: type) -> AioConfig:
         http_session_cls=http,
         **embedded,
     )
-
-
-def _http_session(*urls: str | None) -> type:
-    """An HTTP session class whose instances share their TLS contexts.
-
-    Reading the certificate authorities takes 20 to 100 ms and 0.7 MB, more than all else of a client, and each
-    client would do it for itself. Where all endpoints (``urls``) are plain HTTP none are read.
-    """
-    built: dict[str, Any] = {}
-    lock = threading.Lock()
-    plain_http = all(urlsplit(url or "").scheme == "http" for url in urls)
-
-    class SharedTls(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is untyped
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            trusting = {name: options.get(name) for name in ("verify", "client_cert", "proxies_config")}
-            self._trusting = repr((args, trusting))
-
-        def _build_ssl_contexts(self, proxy_url: str | None) -> Any:
-            # Called on a thread. Should aiobotocore call it otherwise one day, clients are expensive again.
-            if plain_http and proxy_url is None:
-                return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None
-            with lock:
-                key = f"{self._trusting} {proxy_url}"
-                if key not in built:
-                    built[key] = super()._build_ssl_contexts(proxy_url)
-                return built[key]
-
-        async def _get_session(self, proxy_url: str | None) -> _Straight:
-            return _Straight(await super()._get_session(proxy_url))
-
-    return SharedTls
-
-
-class _Straight:
-    """An HTTP session that sends to whom it was told to, and follows no redirect.
-
-    AWS sends none; aiohttp would go along, past the gate, and hand the session token to whatever host is named.
-    """
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    async def request(self, *args: Any, **options: Any) -> _Bounded:
-        return _Bounded(await self._session.request(*args, **options, allow_redirects=False))
-
-
-class _Bounded:
-    """An answer of aiohttp's, of which no more is read than AWS ever sends."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._answer, name)
-
-    async def read(self) -> bytes:
-        body = bytearray()
-        try:
-            async for piece in self._answer.content.iter_any():
-                body += piece
-                if len(body) > LONGEST_ANSWER:
-                    raise ClientPayloadError(f"an answer of more than {LONGEST_ANSWER:,} bytes")
-        except BaseException:  # as aiohttp does, also when it is cancelled
-            self._answer.close()
-            raise
-        return bytes(body)

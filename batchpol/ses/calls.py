@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSRequest
 
 from batchpol.errors import BatchpolError, NoAnswer, Unreachable, UsageError
 from batchpol.ses.exchange import Exchange
+from batchpol.ses.internals import credentials_of, http_session_of
 from batchpol.ses.translation import translate
 
 IDENTITIES_AT_ONCE = 100
@@ -113,26 +114,15 @@ def adopt(client: Any) -> Iterator[Ses]:
         unhook(client)
 
 
-def credentials_of(client: Any) -> Any:
-    """The credentials that an aiobotocore client signs with; None if it has none."""
-    return client._request_signer._credentials
-
-
-def sign_with(client: Any, credentials: Any) -> Any:
-    """Let an aiobotocore client sign with these credentials from its next request on."""
-    client._request_signer._credentials = credentials
-    return client
-
-
 @dataclass(slots=True)
 class Ses:
     """SES of one target: one client, one attempt a call.
 
     Every method raises a :class:`~batchpol.errors.SesError` and nothing else of AWS's. ``attempt`` is how the
     gate takes part; ``None`` only where no quota is concerned. ``call_timeout`` is in seconds; ``source`` are the
-    credentials that all others come from, for whoever renews them. ``credentials`` sign instead of the client's own:
-    one client serves every account in a Region, since a client costs 5 ms of processor time and 0.2 MB. With
-    ``exchange`` requests are put together by it; without, made through the client and all that is registered on it.
+    credentials that all others come from, and ``credentials`` those of a role: what there is of them signs instead of
+    the client's own, since one client serves every account in a Region (it costs 5 ms of processor time and 0.2 MB).
+    With ``exchange`` requests are put together by it; without, made through the client and all that is registered.
     """
 
     client: Any
@@ -183,10 +173,13 @@ class Ses:
 
         Best effort: whatever goes wrong here will go wrong, and be told, at the first attempt.
         """
+        http = http_session_of(self.client)
+        if http is None:
+            return
         request = AWSRequest(method="HEAD", url=self.client.meta.endpoint_url).prepare()
         with anyio.move_on_after(self.call_timeout):
             try:
-                await self.client._endpoint.http_session.send(request)
+                await http.send(request)
             except bx.BotoCoreError:
                 return
 
@@ -195,7 +188,7 @@ class Ses:
 
         Raises AccessRefused if there are none to be had, Unreachable if there may be later.
         """
-        credentials = self.credentials or credentials_of(self.client)
+        credentials = self._signs() or credentials_of(self.client)
         if credentials is None or getattr(credentials, "refresh_needed", _perhaps)() is False:
             return
         try:
@@ -206,15 +199,17 @@ class Ses:
         except Exception as error:
             raise translate(error, sent=False) from error
 
+    def _signs(self) -> Any:
+        return self.credentials or self.source
+
     async def _make(self, operation: str, attempt: Attempt | None, **arguments: Any) -> Mapping[str, Any]:
         """Make one attempt."""
         with anyio.CancelScope() as scope:
-            call = _Call(attempt, scope, self.call_timeout, self.credentials)
+            call = _Call(attempt, scope, self.call_timeout, self._signs())
             try:
                 if self.exchange is None:
                     return await self._through_client(operation, arguments, call)
-                signs = self.credentials or credentials_of(self.client)
-                return await self.exchange.make(operation, arguments, signs, call.admit, call.depart)
+                return await self.exchange.make(operation, arguments, call.credentials, call.admit, call.depart)
             except BatchpolError:
                 raise
             except Exception as error:

@@ -23,6 +23,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest, prepare_request_
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
+from batchpol.ses.internals import endpoint_of, http_session_of
 from batchpol.version import __version__
 
 USER_AGENT = f"batchpol/{__version__} aiobotocore/{aiobotocore.__version__} md/Botocore#{botocore.__version__}"
@@ -78,6 +79,7 @@ class Exchange:
     """What all requests of one SES client have in common: where they go, and how they are signed."""
 
     client: Any
+    http: Any
     url: str
     headers: Mapping[str, str]
     signer: Signer
@@ -89,14 +91,14 @@ class Exchange:
         context = {"client_region": client.meta.region_name, "client_config": client.meta.config}
         # SES's rules know the Region and the kind of endpoint only, so any operation's answer is that of all.
         operation = model.operation_model("PutIdentityPolicy")
-        endpoint, headers, _ = await client._resolve_endpoint_ruleset(operation, {}, context)
+        endpoint, headers = await endpoint_of(client, operation, context)
         request = {"url_path": "/", "query_string": ""}
         prepare_request_dict(request, endpoint_url=endpoint)
         signing = context.get("signing") or {}
         service = signing.get("signing_name") or model.signing_name
         region = signing.get("region") or client.meta.region_name
         url, headers = request["url"], _HEADERS | headers
-        return cls(client, url, headers, Signer(url, headers, service, region))
+        return cls(client, http_session_of(client), url, headers, Signer(url, headers, service, region))
 
     async def make(
         self,
@@ -118,7 +120,7 @@ class Exchange:
         signed = self.signer.sign(await credentials.get_frozen_credentials(), body)
         request = AWSPreparedRequest("POST", self.url, {**self.headers, **signed}, body, False)
         depart()
-        response = await self.client._endpoint.http_session.send(request)
+        response = await self.http.send(request)
         answer = {"headers": response.headers, "status_code": response.status_code, "body": await response.content}
         parsed: Mapping[str, Any] = _PARSER.parse(answer, model.output_shape)
         if response.status_code >= 300:

@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
+from traceback import walk_tb
 from typing import Any
 
 import botocore.exceptions as bx
@@ -101,6 +102,8 @@ _UNREADABLE = (ResponseParserError, bx.ChecksumError, bx.FlexibleChecksumError)
 _FILE_TROUBLE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ssl.SSLError)
 _TLS_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
+_BUGS = (AttributeError, TypeError, NameError)
+
 _LONGEST = 1000
 _SECRETS = (
     # AWS quotes the request it saw, session token and all, where a signature does not match or is incomplete.
@@ -117,12 +120,24 @@ def translate(error: BaseException, *, sent: bool = True) -> SesError:
     Args:
         sent: whether a request to SES was handed to the network. What goes wrong before (signing, and what STS or
             a login service answers) means that nothing can be sent, or not now: ``AccessRefused``, ``Unreachable``.
+
+    Raises:
+        AttributeError, TypeError, NameError: where that is what went wrong, in a line of ours; it is a bug then.
     """
+    for it in (error, _cause(error)):
+        if it is not None and is_bug(it):
+            raise it
     found = _of_answer(error) if isinstance(error, bx.ClientError) else _of_failure(error, sent)
     if sent or isinstance(found, AccessRefused | Unreachable):
         return found
     kind = AccessRefused if isinstance(found, PolicyRefused) else Unreachable
     return kind(str(found), code=found.code, request_id=found.request_id, hint=found.hint)
+
+
+def is_bug(error: BaseException) -> bool:
+    """Whether this is a mistake in a line of this package, and no answer of anybody's."""
+    innermost = list(walk_tb(error.__traceback__))[-1:] if isinstance(error, _BUGS) else []
+    return any(str(frame.f_globals.get("__name__")).startswith("batchpol.") for frame, _ in innermost)
 
 
 def _of_answer(error: bx.ClientError) -> SesError:
@@ -153,7 +168,7 @@ def _of_answer(error: bx.ClientError) -> SesError:
 
 def _of_failure(error: BaseException, sent: bool) -> SesError:
     """Where no answer came, or none that botocore could read."""
-    cause = error.kwargs.get("error") if isinstance(error, bx.BotoCoreError) else None
+    cause = _cause(error)
     text = plain(str(error))
     if isinstance(error, _CREDENTIALS):
         hint = _LOG_IN if isinstance(error, _LOGINS) else _NAME_CREDENTIALS
@@ -177,6 +192,12 @@ def _of_failure(error: BaseException, sent: bool) -> SesError:
         return AccessRefused(f"no request can be made: {text or type(error).__name__}", code="Configuration")
     # Never the text: botocore quotes the whole answer, and the answer of STS holds credentials.
     return NoAnswer(f"the answer cannot be read as AWS's ({type(error).__name__})", code="UnreadableAnswer")
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What botocore wraps into an exception of its own."""
+    found = error.kwargs.get("error") if isinstance(error, bx.BotoCoreError) else None
+    return found if isinstance(found, BaseException) else None
 
 
 def _of_tls(cause: object, text: str) -> SesError:

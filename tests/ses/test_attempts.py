@@ -13,9 +13,9 @@ import pytest
 from aiobotocore.credentials import AioCredentials
 
 import batchpol.ses.exchange
+import batchpol.ses.internals
 from batchpol.errors import BatchpolError, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses import Attempt, Aws, Connection, Ses
-from batchpol.ses.calls import sign_with
 from batchpol.testing import FAULTS, Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, SESSION, TARGET, opened, settle
 
@@ -327,12 +327,64 @@ async def test_the_time_that_signing_took_is_not_taken_from_the_request(
             return await super().get_frozen_credentials()
 
     async with opened(embedded(), callers=callers) as ses:
-        sign_with(ses.client, Slow(KEY, SECRET))
+        ses.source = Slow(KEY, SECRET)
         _, attempt = gate()
         attempt.departed = lambda: ends.append(anyio.current_effective_deadline())
         await put(ses, attempt)
     at_signing, at_departure = ends
     assert at_signing <= at_departure < at_signing + 5
+
+
+# --- mistakes of our own
+
+
+def nobody_knows(_: object) -> object:
+    raise TypeError("in somebody else's line")
+
+
+BUGS: dict[str, tuple[type[Exception], Callable[[pytest.MonkeyPatch], None]]] = {
+    "a name, while the request is made": (NameError, lambda it: it.delattr(batchpol.ses.exchange, "urlencode")),
+    "a call, while the request is made": (TypeError, lambda it: it.setattr(batchpol.ses.exchange, "urlencode", None)),
+    "a part, while the request is made": (
+        AttributeError,
+        lambda it: it.setattr(batchpol.ses.exchange, "_SERIALIZER", None),
+    ),
+    "a name, while it is answered": (NameError, lambda it: it.delattr(batchpol.ses.internals, "_Bounded")),
+    "a call, while it is answered": (TypeError, lambda it: it.setattr(batchpol.ses.internals, "_Bounded", None)),
+    "a part, while it is answered": (
+        AttributeError,
+        lambda it: it.setattr(batchpol.ses.internals._Straight, "__init__", lambda *_: None),
+    ),
+}
+"""What comes while a request is answered, aiobotocore wraps into an error of the network."""
+
+
+@pytest.mark.parametrize("bug", BUGS)
+async def test_a_bug_of_ours_is_no_network_error(
+    bug: str, embedded: Callable[..., Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, make = BUGS[bug]
+    async with opened(embedded()) as ses:
+        make(monkeypatch)
+        with pytest.raises(kind):
+            await put(ses, None)
+
+
+async def test_a_bug_of_ours_on_the_way_through_a_client(embedded: Callable[..., Connection]) -> None:
+    async with opened(embedded(), callers=True) as ses:
+        ses.client = object()
+        with pytest.raises(AttributeError, match="put_identity_policy"):
+            await put(ses, None)
+
+
+async def test_what_somebody_elses_code_trips_over_is_their_answer(
+    embedded: Callable[..., Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(embedded()) as ses:
+        assert ses.exchange is not None
+        monkeypatch.setattr(ses.exchange.http, "send", nobody_knows)
+        error = await failure(put(ses, None))
+        assert (type(error), error.code) == (NoAnswer, "UnreadableAnswer")
 
 
 async def open_connections(sandbox: Sandbox) -> int:

@@ -18,6 +18,7 @@ import batchpol.ses.exchange
 from batchpol.errors import PolicyRefused
 from batchpol.ses import Aws, Connection, Ses
 from batchpol.ses.exchange import Signer
+from batchpol.ses.internals import http_session_of
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, opened
 from tests.ses.test_attempts import CALLS
@@ -79,7 +80,7 @@ async def test_what_leaves_is_what_the_client_itself_would_send(
     make = MORE_CALLS.get(call) or (lambda ses: CALLS[call](ses, None))
     for callers in (False, True):
         async with opened(embedded(role_arn=ROLE), callers=callers) as ses:
-            http = ses.client._endpoint.http_session
+            http = http_session_of(ses.client)
 
             async def watched(request: Any, send: Callable[[Any], Awaitable[Any]] = http.send) -> Any:
                 requests.append(request)

@@ -23,6 +23,7 @@ from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options, Threshold
 from batchpol.errors import AccessRefused, UsageError
 from batchpol.identity import require_account
+from batchpol.journal import Journal
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.rewriting.template import Template, open_input
 from batchpol.sending.conduct import Conduct, Patience
@@ -126,7 +127,6 @@ async def stream(records: Input, **settings: Unpack[Settings]) -> AsyncIterator[
     relay, seen, options = _Relay(), bytearray(), _options(settings)
     async with _opened(records, options.template) as (items, details), options.targets(_aws(settings)) as targets:
         batch = Batch(items, options, observer=relay, **details)
-        relay.journal = lambda: batch.journal.outcomes() if batch.journal else iter(())
         running = asyncio.create_task(batch.run(targets))
         running.add_done_callback(lambda _: relay.queue.put_nowait(None))
         try:
@@ -152,17 +152,16 @@ class _Relay(Observer):
     def __init__(self) -> None:
         self.queue: asyncio.Queue[list[Outcome] | None] = asyncio.Queue()
         self.taken = asyncio.Event()
-        self.journal: Callable[[], Iterator[Outcome]] = lambda: iter(())
 
-    async def planned(self, preview: Preview) -> bool:
-        await self._hand(outcome for outcome in self.journal() if outcome.status is not Status.NOT_ATTEMPTED)
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
+        await self._hand(outcome for outcome in journal.outcomes() if outcome.status is not Status.NOT_ATTEMPTED)
         return True
 
     def settled(self, outcome: Outcome) -> None:
         self.queue.put_nowait([outcome])
 
-    async def ended(self) -> None:
-        await self._hand(self.journal())
+    async def ended(self, journal: Journal) -> None:
+        await self._hand(journal.outcomes())
 
     async def _hand(self, outcomes: Iterator[Outcome]) -> None:
         """Give rows of the journal over, some at a time: neither memory nor the event loop takes all at once."""
@@ -191,9 +190,7 @@ async def plan(records: Input, **place: Unpack[Place]) -> list[Outcome]:
     outcomes, settings = _Outcomes(), cast(Settings, place)
     options = replace(_options(settings), conduct=Conduct(plan=True, ownership=True))
     async with _opened(records, options.template) as (items, details), options.targets(_aws(settings)) as targets:
-        batch = Batch(items, options, observer=outcomes, **details)
-        outcomes.journal = lambda: batch.journal.outcomes() if batch.journal else iter(())
-        await batch.run(targets)
+        await Batch(items, options, observer=outcomes, **details).run(targets)
     return outcomes.found
 
 
@@ -202,10 +199,9 @@ class _Outcomes(Observer):
 
     def __init__(self) -> None:
         self.found: list[Outcome] = []
-        self.journal: Callable[[], Iterator[Outcome]] = lambda: iter(())
 
-    async def ended(self) -> None:
-        self.found = await anyio.to_thread.run_sync(lambda: list(self.journal()))
+    async def ended(self, journal: Journal) -> None:
+        self.found = await anyio.to_thread.run_sync(lambda: list(journal.outcomes()))
 
 
 async def validate(

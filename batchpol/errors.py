@@ -35,6 +35,11 @@ class BatchpolError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def in_full(self) -> str:
+        """What happened and what to do, in one line."""
+        return f"{self}; {self.hint}" if self.hint else str(self)
+
 
 class UsageError(BatchpolError):
     """Arguments or configuration are unusable; nothing was sent."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import StrEnum
 
 import msgspec
@@ -243,8 +244,6 @@ def visible(text: str, escaped: Callable[[str], str] = ascii) -> str:
 
 def did_you_mean(word: str, known: Iterable[str], *, before: str = "", cutoff: float = 0.75) -> str:
     """The hint that names the known word most like a faulty one, or ``""``; ``before`` is put before that word."""
-    from difflib import get_close_matches  # only ever needed where something is wrong
-
     by_lower = {it.lower(): it for it in sorted(known)}
     low = word[:80].lower()
     swapped = [it for it in by_lower if it[:1] == low[:1] and sorted(it) == sorted(low)]

@@ -20,7 +20,7 @@ from batchpol.batch.check import RULES
 from batchpol.cli import app
 from batchpol.cli.help import MANUAL, topics
 from batchpol.model import Status
-from batchpol.sandbox import FAULTS, Sandbox, SandboxOptions
+from batchpol.sandbox import DOUBTS, FAULTS, Sandbox, SandboxOptions
 from tests.readme_commands import README
 
 SAMPLES = README.parent / "samples"
@@ -34,7 +34,6 @@ STATUS_WORDS = {
     Status.DUPLICATE: "the same change as an earlier record; sent once, for that one",
     Status.NOT_ATTEMPTED: "valid, and never sent: the run ended before its turn",
 }
-COMMANDS = ("apply", "validate", "plan", "undo", "export", "report", "status", "sandbox")
 
 
 def rows(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
@@ -59,18 +58,33 @@ def faults() -> str:
     return rows(("fault", "what happens"), [(f"`{name}`", fault.title) for name, fault in FAULTS.items()])
 
 
+def doubts() -> str:
+    body = [(f"`{name}`", doubt.title, "refused" if doubt.refused else "accepted") for name, doubt in DOUBTS.items()]
+    return rows(("doubt", "what it is", "unless told otherwise"), body)
+
+
 def options() -> str:
-    """Every option of every command, from the commands themselves (their printed form differs by version)."""
-    parts = []
+    """Every option of every command, from the commands themselves; those that all have, once."""
     group: Any = typer.main.get_command(app)
-    for name in COMMANDS:
-        body = [
-            ("`" + ", ".join([*param.opts, *param.secondary_opts]) + "`", param.help or "")
-            for param in group.commands[name].params
+    own = {
+        name: {
+            "`" + ", ".join([*param.opts, *param.secondary_opts]) + "`": param.help or ""
+            for param in command.params
             if param.param_type_name == "option" and "--help" not in param.opts
-        ]
-        parts.append(f"**`batchpol {name}`**: {group.commands[name].help}\n\n{rows(('option', 'what it does'), body)}")
+        }
+        for name, command in group.commands.items()
+    }
+    shared = dict(set.intersection(*(set(them.items()) for them in own.values())))
+    parts = [f"### Every command\n\n{_options(dict(sorted(shared.items())))}"]
+    for name, them in own.items():
+        rest = {option: text for option, text in them.items() if option not in shared}
+        if rest:
+            parts.append(f"### batchpol {name}\n\n{group.commands[name].help}\n\n{_options(rest)}")
     return "\n\n".join(parts)
+
+
+def _options(them: dict[str, str]) -> str:
+    return rows(("option", "what it does"), list(them.items()))
 
 
 async def _mistakes() -> list[dict[str, str]]:
@@ -89,7 +103,7 @@ async def _mistakes() -> list[dict[str, str]]:
 
 
 def mistakes() -> str:
-    columns = ("line", "identity", "policy_name", "status", "error_code", "message")
+    columns = ("line", "status", "error_code", "message")
     found = asyncio.run(_mistakes())
     return rows(columns, [tuple(row[name] for name in columns) for row in found[:16]])
 
@@ -107,6 +121,7 @@ TABLES = {
     "codes": codes,
     "statuses": statuses,
     "faults": faults,
+    "doubts": doubts,
     "options": options,
     "topics": contents,
 }

@@ -26,6 +26,7 @@ FOREIGN = {
     "aiolimiter": {"sending"},
     "typer": {"cli"},
     "aiohttp": {"ses", "sandbox"},
+    "fcntl": {"files"},
     "asyncio": {"sandbox", "testing", "api"},
 }
 """What may be imported in these modules only."""

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from batchpol.batch.check import RULES
+from batchpol.cli import app
+from batchpol.cli.config import defaults_of
 from batchpol.cli.help import MANUAL, topics
+from batchpol.sandbox import DOUBTS
 from tests.readme_commands import commands, main_command
 from tests.readme_tables import PAGES, TABLES, filled
 
+GROUP: Any = typer.main.get_command(app)
 TEXTS = {path: path.read_text(encoding="utf-8") for path in PAGES}
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem if path.parent == MANUAL else path.name)
 
@@ -38,7 +46,7 @@ def test_the_first_two_code_blocks_are_the_two_commands() -> None:
 def test_every_code_in_the_text_exists(path: Path) -> None:
     kinds = {code.partition("-")[0] for code in RULES}
     named = {code for code in re.findall(r"`([a-z]+-[a-z-]+)`", TEXTS[path]) if code.partition("-")[0] in kinds}
-    assert named <= RULES.keys()
+    assert named <= RULES.keys() | DOUBTS.keys()
 
 
 def headings(text: str) -> set[str]:
@@ -61,4 +69,21 @@ def test_every_page_is_in_the_contents_and_fits_a_terminal() -> None:
     assert set(known) == {path.stem for path in MANUAL.glob("*.md")} - {"README"}
     widest = max(map(len, known))
     assert all(len(f"  {'':{widest}}  {sentence}") <= 80 for sentence in known.values())
-    assert all(TEXTS[MANUAL / f"{topic}.md"].startswith("# ") for topic in known)
+    for text in (TEXTS[MANUAL / f"{topic}.md"] for topic in known):
+        assert text.startswith("# ")
+        fenced = "".join(re.findall(r"^```(?:sh|python|toml)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+        assert all(len(line) <= 78 for line in fenced.splitlines())
+
+
+@each_page
+def test_examples_in_other_languages_are_sound(path: Path, tmp_path: Path) -> None:
+    for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", TEXTS[path], re.DOTALL | re.MULTILINE):
+        if language == "python":
+            compile(text, str(path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        elif language == "json":
+            json.loads(text)
+        elif language == "toml":
+            (tmp_path / "example.toml").write_text(text, encoding="utf-8")
+            assert defaults_of(tmp_path / "example.toml", "apply", GROUP.commands)
+        else:
+            assert language in {"sh", "text", "dockerfile", "yaml"}

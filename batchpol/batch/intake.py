@@ -10,15 +10,20 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from heapq import merge
-from itertools import islice
+from itertools import compress, islice
+from threading import Event
 
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from batchpol.batch.options import Options
 from batchpol.journal import (
     Fate,
-    History,
     Journal,
     OutcomeEntry,
     Planned,
@@ -27,10 +32,19 @@ from batchpol.journal import (
 )
 from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Action, Change, Record, Severity, Status, Target, if_match_of
+from batchpol.source import RULES as SOURCE_RULES
 from batchpol.validation import Amendment, Checked, Checker, Verdict
 
 DONE = frozenset({Status.APPLIED, Status.UNCHANGED})
 """Fates that a resume does not repeat."""
+
+AT_ONCE = 100
+"""Records checked on the event loop before others have their turn: some milliseconds' worth."""
+
+READING = 0.5
+"""Seconds that a first pass cut short is given to finish the record in hand; an input that is silent has none."""
+
+Records = Iterable[Record] | AsyncIterable[Record]
 
 
 @dataclass(slots=True)
@@ -48,6 +62,15 @@ class Backlog:
         self.offsets.append(offset)
         self._identities.append(place)
 
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def keep(self, wanted: Callable[[int], bool]) -> None:
+        """Leave out the changes at places that are not wanted; only before :meth:`close`."""
+        kept = [wanted(offset) for offset in self.offsets]
+        self.offsets = array("Q", compress(self.offsets, kept))
+        self._identities = array("Q", compress(self._identities, kept))
+
     def cut(self, last: int) -> None:
         """Leave out what stands behind the place ``last``; only before :meth:`close`."""
         count = bisect_right(self.offsets, last)
@@ -59,6 +82,11 @@ class Backlog:
             order = sorted(range(len(self.offsets)), key=self._identities.__getitem__)
             self.offsets = array("Q", (self.offsets[place] for place in order))
         self._identities = array("Q")
+
+    def changes(self, journal: Journal) -> Iterator[Change]:
+        """The changes, read back from the journal one by one."""
+        for offset in self.offsets:
+            yield journal.read_record(offset).change()
 
 
 @dataclass(slots=True)
@@ -75,8 +103,7 @@ class Intake:
 
     Args:
         checker: the rules for fields, documents and the batch.
-        journal: where every record is written down.
-        history: what earlier sections of the journal say.
+        journal: where every record is written down, and what earlier runs left in it.
         fill: gives a record what a template makes for it.
         limit: send no more than this many changes; the rest stays ``not_attempted``.
         retry_failed: send again what SES refused in an earlier run.
@@ -87,14 +114,13 @@ class Intake:
         self,
         checker: Checker,
         journal: Journal,
-        history: History,
         *,
         fill: Callable[[Record], Record] | None = None,
         limit: int | None = None,
         retry_failed: bool = False,
         keep_names: bool = False,
     ) -> None:
-        self._checker, self._journal, self._history = checker, journal, history
+        self._checker, self._journal = checker, journal
         self._fill, self._limit, self._retry_failed = fill, limit, retry_failed
         self._identities = KeyIndex()
         self._states = bytearray()
@@ -108,6 +134,58 @@ class Intake:
         self.warnings = 0
         self.resumed = Resumed()
         self.first_rejected: list[Checked] = []
+
+    @classmethod
+    def of(cls, options: Options, journal: Journal, here: Target) -> Intake:
+        """The intake of a run; ``here`` is the target of records that name none, unless there are several Regions."""
+        several = len(options.regions) > 1
+        default = Target(here.account, "") if several else here
+        checker = Checker(
+            target=default,
+            require_target=True,
+            regions=frozenset(options.regions) if several else frozenset(),
+            select=options.select,
+            ignore=options.ignore,
+            warnings_as_errors=options.warnings_as_errors,
+            also=SOURCE_RULES,
+        )
+        return cls(
+            checker,
+            journal,
+            fill=options.template.filler(default) if options.template else None,
+            limit=options.limit,
+            retry_failed=options.retry_failed,
+            keep_names=options.prune is not None,
+        )
+
+    async def take_all(self, records: Records, wanted: Callable[[], bool]) -> None:
+        """Take records in as long as more are wanted, off the loop where the input is a blocking one."""
+        if isinstance(records, AsyncIterable):
+            async for record in records:
+                if not wanted():
+                    return
+                self.take(record)
+                if self.records % AT_ONCE == 0:
+                    await anyio.lowlevel.checkpoint()
+            return
+        cancelled, ended = Event(), Event()
+
+        def take_each() -> None:
+            try:
+                for record in records:
+                    if cancelled.is_set():
+                        return
+                    self.take(record)
+            finally:
+                ended.set()
+
+        try:
+            await anyio.to_thread.run_sync(take_each, abandon_on_cancel=True)
+        finally:
+            cancelled.set()
+            if not ended.is_set():
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(ended.wait, READING)
 
     def take(self, record: Record) -> Checked:
         """Check one record, write it down, and put it into the backlog if it is to be sent."""
@@ -132,7 +210,7 @@ class Intake:
         self.names.setdefault(change.target, {}).setdefault(change.key_identity, set()).add(change.policy_name)
 
     def _place(self, change: Change, offset: int, *, conditional: bool) -> None:
-        fate = self._history.fate(
+        fate = self._journal.history.fate(
             change.target.account,
             change.target.region,
             change.key_identity,
@@ -204,27 +282,19 @@ class Intake:
 
     def close(self, input_sha256: str = "") -> dict[Target, Backlog]:
         """End the first pass, durably; returns what is to be sent, by target in order of appearance."""
-        for backlog in self._backlogs.values():
-            if self._dropped:
-                self._drop(backlog)
+        if self._dropped:
+            for backlog in self._backlogs.values():
+                backlog.keep(lambda offset: self._journal.read_record(offset).n not in self._dropped)
+            self.to_send = sum(map(len, self._backlogs.values()))
         if self._limit is not None and self._limit < self.to_send:
             self._cut(self._limit)
         for backlog in self._backlogs.values():
             backlog.close()
-        backlogs = {target: backlog for target, backlog in self._backlogs.items() if backlog.offsets}
-        counts = tuple(TargetCount(to.account, to.region, len(backlog.offsets)) for to, backlog in backlogs.items())
+        backlogs = {target: backlog for target, backlog in self._backlogs.items() if backlog}
+        counts = tuple(TargetCount(to.account, to.region, len(backlog)) for to, backlog in backlogs.items())
         self._journal.append(Planned(records=self.records, input_sha256=input_sha256, targets=counts))
         self._journal.sync()
         return backlogs
-
-    def _drop(self, backlog: Backlog) -> None:
-        kept = Backlog()
-        for offset, place in zip(backlog.offsets, backlog._identities, strict=True):
-            if self._journal.read_record(offset).n in self._dropped:
-                self.to_send -= 1
-            else:
-                kept.add(offset, place // 2, first=not place % 2)
-        backlog.offsets, backlog._identities, backlog._sorted = kept.offsets, kept._identities, kept._sorted
 
     def _cut(self, limit: int) -> None:
         """Keep the first ``limit`` changes of the input, now that it is known which ones are valid."""
@@ -241,12 +311,6 @@ class Intake:
 
 
 _STATES = tuple(Verdict)
-
-
-def changes(journal: Journal, backlog: Backlog) -> Iterator[Change]:
-    """The changes of one backlog, read back from the journal one by one."""
-    for offset in backlog.offsets:
-        yield journal.read_record(offset).change()
 
 
 def _entry(checked: Checked) -> RecordEntry:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchpol.batch.intake import Resumed
+from batchpol.batch.intake import Backlog, Intake, Resumed
 from batchpol.errors import SesError
-from batchpol.journal import Run
-from batchpol.model import Change, Outcome, Target
-from batchpol.policy.comparison import Effect
+from batchpol.journal import Journal, Run
+from batchpol.model import Target
 from batchpol.report import Summary
-from batchpol.sending.lane import Attempted, Lane
+from batchpol.sending.caller import Here
+from batchpol.sending.contact import Contact
+from batchpol.sending.observer import LaneObserver
 from batchpol.ses import Caller
 from batchpol.validation import Checked, Verdict
 
@@ -35,6 +37,26 @@ class Preview:
     pruned: int = 0
     unverified: list[str] = field(default_factory=list)
 
+    @classmethod
+    def of(
+        cls, intake: Intake, backlogs: Mapping[Target, Backlog], here: Here, period: float, notes: list[str]
+    ) -> Preview:
+        """The preview after a first pass; ``period`` is in seconds."""
+        return cls(
+            caller=here.caller,
+            region=here.region,
+            endpoint=here.endpoint,
+            records=intake.records,
+            verdicts=intake.counts(),
+            warnings=intake.warnings,
+            first_rejected=intake.first_rejected,
+            resumed=intake.resumed,
+            targets={target: len(backlog) for target, backlog in backlogs.items()},
+            period=period,
+            notes=notes,
+            pruned=intake.pruned,
+        )
+
     @property
     def to_send(self) -> int:
         return sum(self.targets.values())
@@ -49,39 +71,27 @@ class Preview:
         return max((count - 1 for count in self.targets.values()), default=0) * self.period
 
 
-class Observer:
+class Observer(LaneObserver):
     """What a caller may want to know while a batch runs; this one wants nothing."""
 
     asks = False
     """Whether somebody is asked before the first write, and wants to know then what is not verified."""
 
-    async def planned(self, preview: Preview) -> bool:
-        """The first pass is over; return False to send nothing."""
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
+        """The first pass is over, and all of it is in the journal; return False to send nothing."""
         return True
 
     def begun(self, run: Run) -> None:
         """The run has its header in the journal; the input was not read yet."""
 
-    def lane_started(self, lane: Lane) -> None:
-        """A lane is about to begin; its pace can be read off it while it runs."""
+    def lane_started(self, contact: Contact) -> None:
+        """The lane of a target is about to begin; its pace can be read off the contact while it runs."""
 
     def lane_ended(self, target: Target, error: SesError | None) -> None:
         """A lane is through, or was stopped by this error."""
 
-    def attempted(self, target: Target, attempt: Attempted) -> None:
-        """An attempt at a write leaves, or is over."""
-
-    async def ended(self) -> None:
+    async def ended(self, journal: Journal) -> None:
         """Everything is over and written down; the journal is still open."""
-
-    def settled(self, outcome: Outcome) -> None:
-        """A record that was queued has its outcome, durably."""
-
-    def compared(self, change: Change, effect: Effect, present: str | None) -> None:
-        """In a plan: what a change would do to the document that is there (None: nothing is)."""
-
-    def noted(self, target: Target, text: str) -> None:
-        """Something a person should know, said once."""
 
 
 @dataclass(slots=True)

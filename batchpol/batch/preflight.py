@@ -1,27 +1,50 @@
-"""What is looked up in SES before the question is asked: identities that are not verified, names to prune."""
+"""What is found out before anything is sent: files that cannot be, identities not verified, names to prune."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
 
-from batchpol.batch.intake import Intake
-from batchpol.errors import UsageError
-from batchpol.model import MAX_POLICIES
-from batchpol.sending.reads import Ownership, Reads, owners
+from batchpol.batch.intake import Backlog, Intake
+from batchpol.batch.observer import Preview
+from batchpol.errors import SesError, UsageError
+from batchpol.journal import Journal
+from batchpol.model import MAX_POLICIES, Target
+from batchpol.report import check_report
+from batchpol.sending.ownership import owners
+from batchpol.sending.targets import Targets
 
 MOST_LOOKED_UP = 1000
 """Identities of one target that are looked up before the question: ten calls. The lanes look up the rest."""
 
-Names = Mapping[str, "set[str]"]
-"""Policy names by identity."""
 
-
-def check_certain(intake: Intake) -> None:
-    """Refuse to prune what an input does not have as long as that is not certain.
+def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> None:
+    """Find out before anything happens that the files of a run are different ones and can be written.
 
     Raises:
-        UsageError: a record was rejected.
+        UsageError: one would overwrite another, or a report has no known format or no place.
+    """
+    taken = {Path(name).resolve(): "the input"}
+    written = [(path, "a report") for path in reports]
+    if journal is not None:
+        written.insert(0, (journal, "the journal"))
+    for path, what in written:
+        other = taken.get(path.resolve())
+        if other is not None:
+            raise UsageError(f"{path} cannot be {what}: it is {other}", hint="name another file")
+        taken[path.resolve()] = what
+    for path in reports:
+        check_report(path)
+    if journal is not None and not journal.parent.is_dir():
+        text = f"the journal {journal} would be in a folder that is not there"
+        raise UsageError(text, hint=f"make {journal.parent} first")
+
+
+async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int) -> None:
+    """Have deleted what the input's identities have and the input has not, of names that begin with ``prefix``.
+
+    Raises:
+        UsageError: a record was rejected, so that it is not certain what the input has; or the names cannot be listed.
     """
     if intake.first_rejected:
         line = intake.first_rejected[0].record.line
@@ -29,37 +52,35 @@ def check_certain(intake: Intake) -> None:
             f"line {line} is rejected, and what the file does not have cannot be told from it",
             hint="mend the rejected records (batchpol validate lists them), then run with --prune again",
         )
+    for target, identities in intake.names.items():
+        try:
+            reads = await targets.reads(target, max_attempts)
+            there = {identity: set(await reads.names(identity)) for identity in identities}
+        except SesError as error:
+            raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
+        for identity, kept in identities.items():
+            first = len(there[identity] | kept) > MAX_POLICIES  # the identity could not hold both
+            for name in sorted(there[identity] - kept):
+                if name.startswith(prefix):
+                    intake.prune(target, identity, name, first=first)
 
 
-class Prunable(NamedTuple):
-    """A policy that is there and that the input does not have.
+async def look_up(
+    preview: Preview, backlogs: Mapping[Target, Backlog], journal: Journal, targets: Targets, max_attempts: int
+) -> None:
+    """Tell a preview which identities are not verified, and of which targets that is not known.
 
-    ``first``: it has to go before the input's own are put, since the identity could not hold both.
+    What is found out stays in the targets' ownership.
     """
-
-    identity: str
-    policy_name: str
-    first: bool
-
-
-async def prunable(reads: Reads, kept: Names, prefix: str) -> list[Prunable]:
-    """The policies that are there and not among ``kept``, whose name begins with ``prefix``.
-
-    One call an identity, through its own gate. Raises :class:`~batchpol.errors.SesError`.
-    """
-    found = []
-    for identity, names in kept.items():
-        there = set(await reads.names(identity))
-        first = len(there | names) > MAX_POLICIES
-        found += [Prunable(identity, name, first) for name in sorted(there - names) if name.startswith(prefix)]
-    return found
-
-
-async def unverified(reads: Reads, ownership: Ownership, identities: Iterable[str]) -> list[str]:
-    """Those of the first :data:`MOST_LOOKED_UP` identities that are not verified, in their order.
-
-    What is found out stays in ``ownership``. Raises :class:`~batchpol.errors.SesError`.
-    """
-    wanted = [identity for identity, _ in zip(dict.fromkeys(identities), range(MOST_LOOKED_UP), strict=False)]
-    await ownership.look_up(reads, set().union(*map(owners, wanted)))
-    return [identity for identity in wanted if not ownership.verified(identity)]
+    for target, backlog in backlogs.items():
+        wanted, ownership = dict[str, None](), targets.ownership(target)
+        for change in backlog.changes(journal):
+            wanted[change.key_identity] = None
+            if len(wanted) == MOST_LOOKED_UP:
+                break
+        try:
+            await ownership.look_up(await targets.reads(target, max_attempts), set().union(*map(owners, wanted)))
+        except SesError as error:
+            preview.notes.append(f"{target}: whether the identities are verified is not known: {error}")
+        else:
+            preview.unverified += [identity for identity in wanted if not ownership.verified(identity)]

@@ -36,7 +36,10 @@ GROUPS = {
         "--journal", "--fresh", "--retry-failed", "--report", "--only", "--last", "--diff", "--detailed-exitcode",
         "--output", "--progress", "--quiet",
     ),
-    "The server": ("--port", "--burst", "--latency", "--jitter", "--fault", "--faults", "--seed", "--log"),
+    "The server": (
+        "--port", "--burst", "--tolerance", "--v2-shares-quota", "--stale", "--strict-identities", "--refuse",
+        "--accept", "--doubts", "--latency", "--jitter", "--fault", "--faults", "--seed", "--log",
+    ),
     "Of every command": ("--log-format", "--config", "--debug", "--help"),
 }  # fmt: skip
 """Headings of the help, and the options under each, by their first long name; others come under ``Options``."""

@@ -21,9 +21,6 @@ EPILOG = (
 
 MANUAL = Path(__file__).parent.parent / "manual"
 
-WIDEST = 100
-"""Columns of a terminal that text takes at most: longer lines are hard to read. Tables take what there is."""
-
 
 def topics() -> dict[str, str]:
     """Every topic with its sentence, in the order of the manual's contents."""
@@ -34,7 +31,7 @@ def topics() -> dict[str, str]:
 def page(topic: str) -> str:
     """A page's Markdown, for those who read it here: marks and pictures left out, links as commands to type."""
     text = (MANUAL / f"{topic}.md").read_text(encoding="utf-8")
-    text = re.sub(r"^(?:<!--.*?-->|!\[.*?\]\(.*?\))\n+", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^(?:<!--.*?-->|!\[.*?\]\(.*?\)\n)\n", "", text, flags=re.DOTALL | re.MULTILINE)
     return re.sub(r"\[[^\]]+\]\(([a-z]+)\.md(?:#[a-z0-9-]+)?\)", r"`batchpol help \1`", text)
 
 
@@ -53,7 +50,9 @@ def help_(
     if topic is None:
         write("\n".join(_contents(known)))
     elif topic in known and sys.stdout.isatty():
-        _show(page(topic))
+        from batchpol.cli.screen.page import show
+
+        show(page(topic))
     elif topic in known:
         write(page(topic).rstrip())
     else:
@@ -64,14 +63,6 @@ def _contents(known: dict[str, str]) -> list[str]:
     widest = max(map(len, known))
     rows = [f"  {topic:{widest}}  {sentence}" for topic, sentence in known.items()]
     return ["The manual's topics, each shown by batchpol help TOPIC:", "", *rows]
-
-
-def _show(text: str) -> None:
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    console = Console()
-    console.print(Markdown(text), width=min(console.width, WIDEST))
 
 
 def _show_command(context: typer.Context, name: str) -> None:

@@ -20,6 +20,7 @@ from batchpol.model import visible
 
 if TYPE_CHECKING:
     from batchpol.batch.observer import Observer, Preview, Result
+    from batchpol.journal import Journal
     from batchpol.model import Change, Outcome, Target
     from batchpol.policy.comparison import Effect
 
@@ -155,7 +156,7 @@ def _shown(tally: Tally, *, diff: bool) -> Observer:
         def __init__(self) -> None:
             self._unverified: set[str] = set()
 
-        async def planned(self, preview: Preview) -> bool:
+        async def planned(self, preview: Preview, journal: Journal) -> bool:
             tell(f"account {preview.caller.account}, caller {visible(preview.caller.arn)}, Region {preview.region}")
             tell(f"{preview.to_send:,} changes to compare, {preview.rejected:,} records rejected")
             for checked in preview.first_rejected[:SHOWN]:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -17,15 +16,15 @@ from batchpol.export.partial import Header, Partial
 from batchpol.export.target import TargetReader, Watch
 from batchpol.files import Replacement, check_place
 from batchpol.identity import Identity, read_identity, require_account
+from batchpol.journal import FINISHED
 from batchpol.model import Severity, Target
 from batchpol.sending.caller import Here
 from batchpol.sending.conduct import Patience
+from batchpol.sending.contact import Contact
 from batchpol.sending.gate import PERIOD
 from batchpol.sending.targets import Targets
-from batchpol.ses import Aws, Connection, Ses
-from batchpol.stopping import Stoppable
-
-FINISHED = "finished"
+from batchpol.ses import Aws, Connection
+from batchpol.stopping import Stoppable, task_group
 
 DRAIN = 10.0
 """Seconds that identities begun are given to be read after an export was asked to stop."""
@@ -136,7 +135,6 @@ class Export(Stoppable):
         self._lanes: dict[Target, _Lane] = {}
         self._synced = time.monotonic()
         self._delivered = deliver is None
-        self._failure: JournalError | None = None
         self._result = Result()
 
     async def run(self, targets: Targets) -> Result:
@@ -157,18 +155,13 @@ class Export(Stoppable):
             with self._open_partial(wanted, here.endpoint) as partial:
                 self._observer.begun(here, wanted, partial)
                 self._lanes = {target: _Lane() for target in wanted}
-                with self._stoppable(self.options.drain):
+                with self._stoppable(self.options.drain, self._halt_all):
                     await self._read(targets, partial)
                 await anyio.to_thread.run_sync(self._finish, partial)
         else:
-            self._result.reason, self._result.exit_code = self._stopped or ("stopped", 3)
+            self._result.reason, self._result.exit_code = self.stopped or ("stopped", 3)
         self._result.seconds = time.monotonic() - begun
         return self._result
-
-    def _halt(self) -> None:
-        for lane in self._lanes.values():
-            if lane.reader is not None:
-                lane.reader.halt()
 
     # -- what to read ------------------------------------------------------------------------------------------
 
@@ -216,25 +209,25 @@ class Export(Stoppable):
 
     async def _read(self, targets: Targets, partial: Partial) -> None:
         """All targets at once, each stopping alone; a partial that cannot be written stops them all."""
-        try:
-            async with anyio.create_task_group() as tasks:
-                for target, lane in self._lanes.items():
-                    tasks.start_soon(self._read_target, targets, partial, target, lane)
-                if self._deliver is not None:
-                    tasks.start_soon(self._hand_over, partial, self._deliver)
-        except* JournalError as errors:
-            self._failure = _first(errors)
-        if self._failure is not None:
-            raise self._failure
+        async with task_group(JournalError) as tasks:
+            for target, lane in self._lanes.items():
+                tasks.start_soon(self._read_target, targets, partial, target, lane)
+            if self._deliver is not None:
+                tasks.start_soon(self._hand_over, partial, self._deliver)
+
+    def _halt_all(self) -> None:
+        for lane in self._lanes.values():
+            if lane.reader is not None:
+                lane.reader.halt()
 
     async def _read_target(self, targets: Targets, partial: Partial, target: Target, lane: _Lane) -> None:
         try:
             async with targets.entering:
-                if self._stopped is not None:
+                if self.stopped is not None:
                     return
-                ses = await targets.ses(target)
-            lane.reader = self._reader(targets, ses, partial, target, lane)
-            if self._stopped is None:
+                contact = await targets.contact(target, self.options.patience, self._observer, only_reads=True)
+            lane.reader = self._reader(contact, partial, lane)
+            if self.stopped is None:
                 await lane.reader.run()
             if lane.reader.stopped is not None:
                 self._target_stopped(target, lane.reader.stopped)
@@ -243,31 +236,28 @@ class Export(Stoppable):
         finally:
             lane.end()
 
-    def _reader(self, targets: Targets, ses: Ses, partial: Partial, target: Target, lane: _Lane) -> TargetReader:
+    def _reader(self, contact: Contact, partial: Partial, lane: _Lane) -> TargetReader:
+        target = contact.target
+
         async def keep(identity: str, rows: list[bytes]) -> None:
             partial.add(target, identity, rows)
             lane.tell(identity)
             await self._sync(partial)
 
         return TargetReader(
-            target,
-            ses,
-            targets.gates(target),
+            contact,
             self._observer,
             known=lambda identity: partial.has(target, identity),
             keep=keep,
             named=self._named_in(target),
             match=self.options.scope.match,
             match_name=self.options.scope.match_name,
-            renew=lambda old: targets.renew(target, old),
-            patience=self.options.patience,
         )
 
     def _target_stopped(self, target: Target, error: SesError) -> None:
-        text = f"stopped: {error}" + (f"; {error.hint}" if error.hint else "")
+        text = f"stopped: {error.in_full}"
         self._observer.stopped(target, text)
-        if self._result.reason == FINISHED:
-            self._result.reason, self._result.exit_code = f"{target} {text}", 3
+        self.ended_alone(f"{target} {text}")
 
     async def _sync(self, partial: Partial) -> None:
         if partial.path is not None and time.monotonic() - self._synced > SYNC_EVERY:
@@ -298,8 +288,8 @@ class Export(Stoppable):
         if complete:
             result.reason, result.exit_code = FINISHED, 1 if result.unreadable else 0
             complete = self._written(partial)
-        elif self._stopped is not None:
-            result.reason, result.exit_code = self._stopped
+        else:
+            result.reason, result.exit_code = self.early or (FINISHED, 0)
         if complete or not len(partial):
             partial.remove()
         else:
@@ -371,10 +361,3 @@ def _named(text: str) -> Identity:
         if finding.severity is Severity.ERROR:
             raise UsageError(f"--identity: {finding.message}", hint=finding.hint)
     return identity
-
-
-def _first(errors: BaseExceptionGroup[Any]) -> Any:
-    found: Any = errors
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

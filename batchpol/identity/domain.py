@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+import idna
+
 from batchpol.model import Finding, Rule, Severity, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -159,8 +161,6 @@ def _faults_of_label(label: str, domain: str) -> list[Finding]:
 
 @lru_cache(maxsize=4096)
 def _is_punycode(label: str) -> bool:
-    import idna
-
     if len(label) > 63:
         return False
     try:
@@ -171,8 +171,6 @@ def _is_punycode(label: str) -> bool:
 
 
 def _punycode_hint(domain: str) -> str:
-    import idna
-
     try:
         return f"write it in Punycode: {idna.encode(domain[:255], uts46=True).decode('ascii')}"
     except (idna.IDNAError, UnicodeError):

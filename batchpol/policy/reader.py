@@ -322,35 +322,14 @@ _MAX_FINDINGS = 100
 _MAX_DIGITS = 4300  # what int() accepts
 
 
-class _Reader:
-    """One reading of one text. Keeps its own stack, so depth costs memory and never the interpreter's stack."""
+class _Scanner:
+    """A place in a text, the faults found up to it, and whatever stands there that holds nothing else."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.stack: list[_Frame] = []
         self.findings: list[Finding] = []
         self.is_json = True
-
-    def read(self) -> Parsed:
-        root = _Frame([], 0)
-        self.stack.append(root)
-        try:
-            self._check_encoding()
-            self._start()
-            while len(self.stack) > 1 or not root.value:
-                self._step(self.stack[-1])
-            self._finish()
-        except _Stopped:
-            self.is_json = False
-        if len(self.stack) > 1 or not root.value:
-            return Parsed(None, False, tuple(self.findings))
-        value = root.value[0]  # type: ignore[index]
-        if not isinstance(value, dict):
-            self._not_object(value)
-        return Parsed(value, self.is_json, tuple(self.findings))
-
-    # Places and faults
 
     def _where(self, at: int) -> str:
         at = min(at, len(self.text))
@@ -374,35 +353,6 @@ class _Reader:
     def _ahead(self) -> str:
         return shown(self.text[self.at : self.at + 21], 20)
 
-    def _pointer(self, *last: str) -> str:
-        return pointer(*(frame.token() for frame in self.stack[1:-1]), *last)
-
-    # The whole
-
-    def _check_encoding(self) -> None:
-        try:
-            self.text.encode()
-        except UnicodeEncodeError as error:
-            self._bend(ENCODING, error.start, f"{shown(self.text[error.start])} is half a character")
-
-    def _start(self) -> None:
-        if self.text.startswith("\ufeff"):
-            self._bend(BOM, 0, "a byte order mark (U+FEFF)", "save the document as UTF-8 without BOM")
-            self.at = 1
-
-    def _finish(self) -> None:
-        self._skip_blanks()
-        if self.at < len(self.text):
-            self._stop(TRAILING_TEXT, self.at, f"{self._ahead()} after the end of the document")
-
-    def _not_object(self, value: Any) -> None:
-        hint = "a policy is one object: {…}"
-        if isinstance(value, str) and value.lstrip()[:1] == "{":
-            hint = "the document was encoded as JSON twice: decode it once"
-        elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
-            hint = "remove the square brackets around it"
-        self.findings.append(NOT_OBJECT.at("policy", f"The document is {shown(value)}, not an object", hint))
-
     def _skip_blanks(self) -> None:
         while True:
             self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]
@@ -415,87 +365,6 @@ class _Reader:
                 self.at = strange.end()
             else:
                 return
-
-    # Lists and objects
-
-    def _step(self, frame: _Frame) -> None:
-        """Read on in ``frame``: its end, a comma, or its next member."""
-        self._skip_blanks()
-        here = self.text[self.at : self.at + 1]
-        is_object = isinstance(frame.value, dict)
-        if not here:
-            self._ended(frame)
-        elif here == ("}" if is_object else "]") and len(self.stack) > 1:
-            if frame.comma_at >= 0:
-                self._bend(COMMA, frame.comma_at, f"a comma before the closing {here}", "remove the comma")
-            self.stack.pop()
-            self.at += 1
-        elif here == "," and frame.needs_comma:
-            frame.needs_comma, frame.comma_at = False, self.at
-            self.at += 1
-        elif here in ",:]}":
-            self._stop(SYNTAX, self.at, f"{shown(here)} where a {'key' if is_object else 'value'} was expected")
-        else:
-            if frame.needs_comma:
-                self._bend(COMMA, self.at, f"no comma before {self._ahead()}", "put a comma there")
-            frame.comma_at = -1
-            if is_object:
-                self._read_key(frame)
-            self._read_value(frame)
-
-    def _ended(self, frame: _Frame) -> NoReturn:
-        if len(self.stack) == 1:
-            self._stop(TRUNCATED, self.at, "the document is empty")
-        what = "object" if isinstance(frame.value, dict) else "list"
-        self._stop(TRUNCATED, self.at, f"the text ends within the {what} opened at {self._where(frame.opened_at)}")
-
-    def _read_key(self, frame: _Frame) -> None:
-        at = self.at
-        here = self.text[at]
-        if here == '"' or here in _CLOSERS:
-            key = self._read_string()
-        elif (word := _WORD.match(self.text, at)) is not None:
-            key = word[0]
-            self.at = word.end()
-            self._bend(QUOTES, at, f"the key {shown(key)} has no quotation marks", f'write "{excerpt(key)}"')
-        else:
-            self._stop(SYNTAX, at, f"{shown(here)} where a key was expected")
-        assert isinstance(frame.value, dict)
-        if key in frame.value:
-            self._fault(DUPLICATE_KEY, at, f"the key {shown(key)} is there twice", "merge the two", self._pointer(key))
-        frame.key = key
-        self._skip_blanks()
-        if self.text[self.at : self.at + 1] == ":":
-            self.at += 1
-        elif self.at >= len(self.text):
-            self._ended(frame)
-        else:
-            hint = ""
-            if self.text.lstrip().startswith('{""'):
-                hint = "its quotation marks are doubled: the CSV cell is quoted twice, or not at all"
-            found = self._ahead()
-            self._stop(SYNTAX, self.at, f"{found} where a colon was expected after the key {shown(key)}", hint)
-
-    def _read_value(self, frame: _Frame) -> None:
-        self._skip_blanks()
-        if self.at >= len(self.text):
-            self._ended(frame)
-        here = self.text[self.at]
-        if here in "{[":
-            if len(self.stack) > MAX_DEPTH:
-                self._stop(DEPTH, self.at, f"nested more than {MAX_DEPTH} deep")
-            child = _Frame({} if here == "{" else [], self.at)
-            frame.add(child.value)
-            self.stack.append(child)
-            self.at += 1
-        elif here == '"' or here in _CLOSERS:
-            frame.add(self._read_string())
-        elif here in ",:]}":
-            self._stop(SYNTAX, self.at, f"{shown(here)} where a value was expected")
-        else:
-            frame.add(self._read_word())
-
-    # Scalars
 
     def _read_word(self) -> Any:
         at, text = self.at, self.text
@@ -582,3 +451,137 @@ class _Reader:
             return chr(0x10000 + ((code - 0xD800) << 10) + int(low[0], 16) - 0xDC00)
         self._fault(SURROGATE, at, f"the escape {shown(self.text[at : at + 6])} is half a character")
         return "\ufffd"
+
+
+class _Reader(_Scanner):
+    """One reading of one text. Keeps its own stack, so depth costs memory and never the interpreter's stack."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.stack: list[_Frame] = []
+
+    def read(self) -> Parsed:
+        root = _Frame([], 0)
+        self.stack.append(root)
+        try:
+            self._check_encoding()
+            self._start()
+            while len(self.stack) > 1 or not root.value:
+                self._step(self.stack[-1])
+            self._finish()
+        except _Stopped:
+            self.is_json = False
+        if len(self.stack) > 1 or not root.value:
+            return Parsed(None, False, tuple(self.findings))
+        value = root.value[0]  # type: ignore[index]
+        if not isinstance(value, dict):
+            self._not_object(value)
+        return Parsed(value, self.is_json, tuple(self.findings))
+
+    # The whole
+
+    def _check_encoding(self) -> None:
+        try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            self._bend(ENCODING, error.start, f"{shown(self.text[error.start])} is half a character")
+
+    def _start(self) -> None:
+        if self.text.startswith("\ufeff"):
+            self._bend(BOM, 0, "a byte order mark (U+FEFF)", "save the document as UTF-8 without BOM")
+            self.at = 1
+
+    def _finish(self) -> None:
+        self._skip_blanks()
+        if self.at < len(self.text):
+            self._stop(TRAILING_TEXT, self.at, f"{self._ahead()} after the end of the document")
+
+    def _not_object(self, value: Any) -> None:
+        hint = "a policy is one object: {…}"
+        if isinstance(value, str) and value.lstrip()[:1] == "{":
+            hint = "the document was encoded as JSON twice: decode it once"
+        elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+            hint = "remove the square brackets around it"
+        self.findings.append(NOT_OBJECT.at("policy", f"The document is {shown(value)}, not an object", hint))
+
+    # Lists and objects
+
+    def _step(self, frame: _Frame) -> None:
+        """Read on in ``frame``: its end, a comma, or its next member."""
+        self._skip_blanks()
+        here = self.text[self.at : self.at + 1]
+        is_object = isinstance(frame.value, dict)
+        if not here:
+            self._ended(frame)
+        elif here == ("}" if is_object else "]") and len(self.stack) > 1:
+            if frame.comma_at >= 0:
+                self._bend(COMMA, frame.comma_at, f"a comma before the closing {here}", "remove the comma")
+            self.stack.pop()
+            self.at += 1
+        elif here == "," and frame.needs_comma:
+            frame.needs_comma, frame.comma_at = False, self.at
+            self.at += 1
+        elif here in ",:]}":
+            self._stop(SYNTAX, self.at, f"{shown(here)} where a {'key' if is_object else 'value'} was expected")
+        else:
+            if frame.needs_comma:
+                self._bend(COMMA, self.at, f"no comma before {self._ahead()}", "put a comma there")
+            frame.comma_at = -1
+            if is_object:
+                self._read_key(frame)
+            self._read_value(frame)
+
+    def _ended(self, frame: _Frame) -> NoReturn:
+        if len(self.stack) == 1:
+            self._stop(TRUNCATED, self.at, "the document is empty")
+        what = "object" if isinstance(frame.value, dict) else "list"
+        self._stop(TRUNCATED, self.at, f"the text ends within the {what} opened at {self._where(frame.opened_at)}")
+
+    def _read_key(self, frame: _Frame) -> None:
+        at = self.at
+        here = self.text[at]
+        if here == '"' or here in _CLOSERS:
+            key = self._read_string()
+        elif (word := _WORD.match(self.text, at)) is not None:
+            key = word[0]
+            self.at = word.end()
+            self._bend(QUOTES, at, f"the key {shown(key)} has no quotation marks", f'write "{excerpt(key)}"')
+        else:
+            self._stop(SYNTAX, at, f"{shown(here)} where a key was expected")
+        assert isinstance(frame.value, dict)
+        if key in frame.value:
+            self._fault(DUPLICATE_KEY, at, f"the key {shown(key)} is there twice", "merge the two", self._pointer(key))
+        frame.key = key
+        self._skip_blanks()
+        if self.text[self.at : self.at + 1] == ":":
+            self.at += 1
+        elif self.at >= len(self.text):
+            self._ended(frame)
+        else:
+            hint = ""
+            if self.text.lstrip().startswith('{""'):
+                hint = "its quotation marks are doubled: the CSV cell is quoted twice, or not at all"
+            found = self._ahead()
+            self._stop(SYNTAX, self.at, f"{found} where a colon was expected after the key {shown(key)}", hint)
+
+    def _read_value(self, frame: _Frame) -> None:
+        self._skip_blanks()
+        if self.at >= len(self.text):
+            self._ended(frame)
+        here = self.text[self.at]
+        if here in "{[":
+            if len(self.stack) > MAX_DEPTH:
+                self._stop(DEPTH, self.at, f"nested more than {MAX_DEPTH} deep")
+            child = _Frame({} if here == "{" else [], self.at)
+            frame.add(child.value)
+            self.stack.append(child)
+            self.at += 1
+        elif here == '"' or here in _CLOSERS:
+            frame.add(self._read_string())
+        elif here in ",:]}":
+            self._stop(SYNTAX, self.at, f"{shown(here)} where a value was expected")
+        else:
+            frame.add(self._read_word())
+
+    def _pointer(self, *last: str) -> str:
+        return pointer(*(frame.token() for frame in self.stack[1:-1]), *last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, rules_in, shown
@@ -299,8 +300,6 @@ def _unknown_elements(there: dict[str, Any], known: Any, rule: Rule) -> list[Fin
 
 def _misspelt(element: str, there: dict[str, Any]) -> str:
     """A hint naming the unknown key that was probably meant to be ``element``."""
-    from difflib import get_close_matches
-
     unknown = {key.lower(): key for key in list(there)[:50] if key not in ELEMENTS | TOP and len(key) <= 40}
     near = get_close_matches(element.lower(), sorted(unknown), n=1, cutoff=0.7)
     return f"{shown(unknown[near[0]])} should be {element}" if near else ""

@@ -14,6 +14,7 @@ import msgspec
 from batchpol.errors import UsageError
 from batchpol.files import STANDARD_OUTPUT, Replacement, check_place
 from batchpol.model import Outcome, Status
+from batchpol.report.html import write_page
 from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, extra_name, finding_object, neutral, values
 
 Sent = tuple[str, str, str, int]
@@ -111,8 +112,6 @@ class _Wanted(NamedTuple):
 
 
 def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
-    from batchpol.report.html import write_page  # most runs write none, and it takes a while to import
-
     write_page(outcomes, stream, columns=wanted.columns, only=wanted.only, about=wanted.about, sends=wanted.sends)
 
 

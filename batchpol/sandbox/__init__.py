@@ -1,4 +1,4 @@
-"""The embedded SES: a server on loopback that speaks the real SES Query protocol, and STS's.
+"""The embedded SES: a server on loopback that speaks the real protocols of SES, SESv2 and STS.
 
 boto3, the AWS CLI and any other client drive it unchanged. It is a double that refuses what SES refuses,
 enforces SES's limits at its own door, writes down every arrival, and misbehaves where it is asked to.
@@ -15,18 +15,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchpol.sandbox.arrivals import Arrival
+from batchpol.sandbox.catalogue import SES_OPERATIONS, SESV2_OPERATIONS, STS_OPERATIONS
+from batchpol.sandbox.doubts import DOUBTS, Doubt
+from batchpol.sandbox.facts import LAGS, Facts
 from batchpol.sandbox.faults import FAULTS, Fault
-from batchpol.sandbox.options import SES_OPERATIONS, STS_OPERATIONS, SandboxOptions
+from batchpol.sandbox.options import SandboxOptions
 from batchpol.sandbox.store import Owner, Store
 
 if TYPE_CHECKING:
     from batchpol.sandbox.server import Sandbox, serve
 
 __all__ = [
+    "DOUBTS",
     "FAULTS",
+    "LAGS",
+    "SESV2_OPERATIONS",
     "SES_OPERATIONS",
     "STS_OPERATIONS",
     "Arrival",
+    "Doubt",
+    "Facts",
     "Fault",
     "Owner",
     "Sandbox",

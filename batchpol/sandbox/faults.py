@@ -10,6 +10,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from batchpol.sandbox.catalogue import NAMING, PUTS, SES_OPERATIONS, SESV2_OPERATIONS, STS_OPERATIONS
+
+_EVERYWHERE: Final = SES_OPERATIONS | SESV2_OPERATIONS | STS_OPERATIONS
+
 
 class Stage(StrEnum):
     """Where on a request's way a fault strikes, in the order of the way."""
@@ -36,6 +40,8 @@ class Fault:
     status: int = 0
     code: str = ""
     message: str = ""
+    operations: frozenset[str] = _EVERYWHERE
+    """Where SES (or STS) could answer so: the fault strikes nowhere else."""
 
     @property
     def applied(self) -> bool:
@@ -47,7 +53,7 @@ _EXPIRED = "The security token included in the request is expired"
 _INVALID_TOKEN = "The security token included in the request is invalid."  # noqa: S105  (a message)
 _BAD_SIGNATURE = (
     "The request signature we calculated does not match the signature you provided. "
-    "Check your AWS Secret Access Key and signing method."
+    "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
 _SKEWED = "The difference between the request time and the server's time is too large."
 _INTERNAL = "The request processing has failed because of an unknown error, exception or failure."
@@ -83,7 +89,14 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
             "Throttling",
             "Rate exceeded",
         ),
-        "access_denied": Fault(Stage.SERVICE, "403 AccessDenied; not applied", 403, "AccessDenied", ""),
+        # Who one is, everybody may ask.
+        "access_denied": Fault(
+            Stage.SERVICE,
+            "403 AccessDenied; not applied",
+            403,
+            "AccessDenied",
+            operations=_EVERYWHERE - {"GetCallerIdentity"},
+        ),
         "server_error": Fault(Stage.SERVICE, "500 InternalFailure; not applied", 500, "InternalFailure", _INTERNAL),
         "unavailable": Fault(Stage.SERVICE, "503 ServiceUnavailable; not applied", 503, "ServiceUnavailable", _BUSY),
         "invalid_principal": Fault(
@@ -92,6 +105,15 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
             400,
             "InvalidPolicy",
             "The policy contains an invalid principal.",
+            PUTS,
+        ),
+        "invalid_identity": Fault(
+            Stage.SERVICE,
+            "400 InvalidParameterValue for the identity; not applied",
+            400,
+            "InvalidParameterValue",
+            "Invalid identity.",
+            NAMING,
         ),
         "stall_before": Fault(Stage.SERVICE, "no answer, ever; not applied"),
         "stall_after": Fault(Stage.ANSWER, "no answer, ever; applied"),
@@ -114,7 +136,8 @@ class FaultPlan:
     operation alone. ``probabilities`` gives each key's chance for each arrival; ``places`` the arrivals it
     strikes for certain, counted from 1 for each operation (a set, or an open ``range`` for "from then on").
 
-    Raises ValueError for an unknown fault and for a probability outside 0 to 1.
+    Either strikes only where SES could answer so. Raises ValueError for an unknown fault or operation, for one that
+    a fault cannot strike, and for a probability outside 0 to 1.
     """
 
     def __init__(
@@ -136,9 +159,12 @@ class FaultPlan:
     ) -> None:
         """Take another plan from now on; the counts and the random generator go on."""
         for key in (*probabilities, *places):
-            name = key.partition("@")[0]
+            name, _, only = key.partition("@")
             if name not in FAULTS:
                 raise ValueError(f"unknown fault {name!r}; known are {', '.join(FAULTS)}")
+            if only and only not in FAULTS[name].operations:
+                where = ", ".join(sorted(FAULTS[name].operations))
+                raise ValueError(f"{name} cannot strike {only!r}, only {where}")
         for key, chance in probabilities.items():
             if not 0 <= chance <= 1:
                 raise ValueError(f"the probability of {key!r} must be between 0 and 1, not {chance!r}")
@@ -163,5 +189,5 @@ class FaultPlan:
         return place, ""
 
     def _strikes(self, key: str, operation: str) -> bool:
-        only = key.partition("@")[2]
-        return operation == only if only else operation in self._operations
+        name, _, only = key.partition("@")
+        return operation == only if only else operation in self._operations & FAULTS[name].operations

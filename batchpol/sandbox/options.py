@@ -6,40 +6,18 @@ import re
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
-SES_OPERATIONS: Final = frozenset(
-    {
-        "PutIdentityPolicy",
-        "GetIdentityPolicies",
-        "ListIdentityPolicies",
-        "DeleteIdentityPolicy",
-        "ListIdentities",
-        "VerifyDomainIdentity",
-        "VerifyEmailIdentity",
-        "DeleteIdentity",
-        "GetIdentityVerificationAttributes",
-    }
-)
-"""The operations of SES that the sandbox knows."""
-
-STS_OPERATIONS: Final = frozenset({"GetCallerIdentity", "AssumeRole"})
-"""The operations of STS that the sandbox knows."""
+from batchpol.sandbox.catalogue import SES_OPERATIONS, SESV2_OPERATIONS
+from batchpol.sandbox.facts import Facts
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxOptions:
-    """How the sandbox behaves. Immutable; ``Sandbox.change(rate=...)`` sets another one at run time.
+class SandboxOptions(Facts):
+    """How the sandbox behaves: as the SES that :class:`Facts` describe, on a network that can be set, too.
 
-    Raises ValueError for a number that makes no sense.
+    Immutable; ``Sandbox.change(rate=...)`` sets another one at run time. Raises ValueError for a number that makes
+    no sense.
     """
-
-    rate: float = 1.0
-    """Requests a second that each operation takes, for each account and Region; 0 is no limit. STS has none."""
-    burst: int = 1
-    """How many may come at once after a pause."""
-    shared_quota: bool = False
-    """One limit for all of SES's operations together instead of one for each."""
 
     latency_ms: float = 0.0
     """The round trip in milliseconds: one half before the limit, the other after it."""
@@ -52,8 +30,8 @@ class SandboxOptions:
     """Probability of each fault, by its name in ``FAULTS`` or ``name@Operation`` for one operation alone."""
     faults_at: Mapping[str, Container[int]] = field(default_factory=dict)
     """The arrivals that a fault strikes for certain, counted from 1 for each operation: ``{"reset_after": {3, 7}}``."""
-    fault_operations: Collection[str] = SES_OPERATIONS
-    """The operations that faults without an ``@`` strike."""
+    fault_operations: Collection[str] = SES_OPERATIONS | SESV2_OPERATIONS
+    """The operations that faults without an ``@`` strike, each only where SES could answer so."""
     stall_seconds: float = 300.0
     """How long a stalled connection is held before it is closed without an answer."""
     seed: int = 0
@@ -70,23 +48,17 @@ class SandboxOptions:
     credential_seconds: float | None = None
     """Lifetime of the credentials that AssumeRole hands out; None: as long as the caller asks for."""
 
-    require_verified: bool = True
-    """Refuse a policy for an identity that does not count as verified (one ending in ``.invalid``)."""
     late_principals: Mapping[str, float] = field(default_factory=dict)
     """Principal to the number of Puts naming it that are refused before IAM "sees" it (``math.inf``: all)."""
-
-    stale_seconds: float = 0.0
-    """How long after a write ``GetIdentityPolicies`` and ``ListIdentityPolicies`` still show what was before."""
 
     log: Path | None = None
     """File of arrivals, JSON Lines, appended to and flushed line by line."""
 
     def __post_init__(self) -> None:
-        for name in ("rate", "latency_ms", "jitter_ms", "jitter_after_ms", "stall_seconds", "stale_seconds"):
+        Facts.__post_init__(self)  # super() does not find its way in a class with slots
+        for name in ("latency_ms", "jitter_ms", "jitter_after_ms", "stall_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
-        if self.burst < 1:
-            raise ValueError("burst must be 1 or more")
         for account in (self.account, *self.accounts.values()):
             if not re.fullmatch(r"[0-9]{12}", account):
                 raise ValueError(f"an account is 12 digits, not {account!r}")

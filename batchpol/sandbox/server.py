@@ -15,8 +15,9 @@ from aiohttp import web
 
 from batchpol.sandbox.arrivals import Arrival
 from batchpol.sandbox.options import SandboxOptions
-from batchpol.sandbox.service import Answer, Request, Service
+from batchpol.sandbox.service import Answer, Service
 from batchpol.sandbox.store import Store
+from batchpol.sandbox.wire import Request
 
 HOST: Final = "127.0.0.1"
 """The only address the sandbox ever listens on: it checks no signature."""
@@ -82,6 +83,7 @@ class Sandbox:
         """Environment variables that make botocore, boto3 and the AWS CLI use this sandbox and nothing else."""
         return {
             "AWS_ENDPOINT_URL_SES": self.url,
+            "AWS_ENDPOINT_URL_SESV2": self.url,
             "AWS_ENDPOINT_URL_STS": self.url,
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
             "AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOXSB",
@@ -132,10 +134,13 @@ class Sandbox:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One HTTP request: travel in, be answered, travel back."""
-        if request.method != "POST":
+        # As it came, since that was signed; who asks a proxy names the host, too.
+        target = request.raw_path if request.raw_path.startswith("/") else request.rel_url.raw_path_qs
+        path, _, query = target.partition("?")
+        if path == "/" and request.method in ("GET", "HEAD"):
             return web.Response(text="The embedded SES of batchpol.\n")
-        headers = request.headers
-        sent = Request(await request.read(), headers.get("Authorization", ""), headers.get("X-Amz-Security-Token", ""))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        sent = Request(await request.read(), headers, request.method, path, query)
         options = self.options
         await self._travel(options.latency_ms / 2, options.jitter_ms)
         answer = self._service.answer(sent)
@@ -151,7 +156,7 @@ class Sandbox:
 
     async def _deliver(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         """Send the answer, or what its fault leaves of it."""
-        headers = {"x-amzn-RequestId": answer.request_id, "Content-Type": "text/xml"}
+        headers = dict(answer.headers)
         match answer.fault:
             case "reset_before" | "reset_after":
                 _reset(request)

@@ -13,39 +13,38 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from batchpol.sandbox import rest
 from batchpol.sandbox.arrivals import Arrival, ArrivalLog
+from batchpol.sandbox.catalogue import COUNTERPARTS, SES_OPERATIONS, SESV2_OPERATIONS, STS_OPERATIONS, WRITES
 from batchpol.sandbox.faults import FAULTS, FaultPlan, Stage
-from batchpol.sandbox.limits import Limits
-from batchpol.sandbox.operations import WRITES, Operations
-from batchpol.sandbox.options import SES_OPERATIONS, STS_OPERATIONS, SandboxOptions
+from batchpol.sandbox.identities import Identities
+from batchpol.sandbox.limits import Key, Limits
+from batchpol.sandbox.operations import Operations
+from batchpol.sandbox.options import SandboxOptions
 from batchpol.sandbox.sessions import session_of
+from batchpol.sandbox.sesv2 import OperationsV2
 from batchpol.sandbox.store import Store
 from batchpol.sandbox.wire import (
     SES_NAMESPACE,
     SES_VERSION,
     STS_NAMESPACE,
     STS_VERSION,
+    Call,
     Caller,
+    Request,
     Scope,
     ServiceError,
     error_xml,
     partition_of,
-    read_form,
+    read_call,
     result_xml,
     scope_of,
+    signature_told,
 )
 
 _KEPT_ARRIVALS = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What of an HTTP request matters."""
-
-    body: bytes
-    authorization: str
-    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,18 @@ class Answer:
     body: bytes
     request_id: str
     fault: str
+    headers: Mapping[str, str]
 
 
 @dataclass(slots=True)
 class _Progress:
     """How far a request came; what its line in the log says."""
 
-    operation: str
+    call: Call
     place: int
     fault: str
+    namespace: str = SES_NAMESPACE
+    """Of the answer's XML; ``""`` where the answer is JSON."""
     account: str = ""
     region: str = ""
     access_key: str = ""
@@ -74,16 +76,18 @@ class _Progress:
 
 
 class Service:
-    """SES and STS without their network."""
+    """SES, SESv2 and STS without their network."""
 
     def __init__(self, options: SandboxOptions) -> None:
-        self.store = Store()
+        self.store = Store(options.seed)
         self.arrivals: deque[Arrival] = deque(maxlen=_KEPT_ARRIVALS)
         self.jitter = random.Random(options.seed)  # noqa: S311  (repeatable on purpose; keeps no secret)
         self._options = options
         self._limits = Limits()
         self._plan = FaultPlan(options.faults, options.faults_at, options.fault_operations, options.seed)
-        self._operations = Operations(self.store, options)
+        self._identities = Identities(self.store, options)
+        self._query = Operations(self._identities)
+        self._v2 = OperationsV2(self._identities)
         self._log = ArrivalLog(options.log) if options.log else None
 
     @property
@@ -93,7 +97,7 @@ class Service:
     def change(self, options: SandboxOptions) -> None:
         """Behave differently from now on; store, limits, counts and the log stay as they are."""
         self._plan.change(options.faults, options.faults_at, options.fault_operations)
-        self._options = self._operations.options = options
+        self._options = self._identities.options = options
 
     def close(self) -> None:
         if self._log is not None:
@@ -102,32 +106,26 @@ class Service:
     def answer(self, request: Request) -> Answer:
         """Take one request, which arrives at the limit now."""
         now, wall = time.monotonic(), time.time()
-        form, problem = _form_of(request.body)
-        operation = form.get("Action", "")
-        place, fault = self._plan.draw(operation)
-        progress = _Progress(operation, place, fault)
-        namespace = SES_NAMESPACE
-        result = ""
+        at_root = request.method == "POST" and request.path == "/"
+        call = read_call(request.body) if at_root else rest.read_call(request)
+        progress = _Progress(call, *self._plan.draw(call.operation), SES_NAMESPACE if at_root else "")
+        result: Any = None
         try:
-            if problem is not None:
-                raise problem
-            if fault and FAULTS[fault].stage is Stage.NETWORK:
+            if call.problem is not None:
+                raise call.problem
+            if progress.fault and FAULTS[progress.fault].stage is Stage.NETWORK:
                 raise ServiceError("", "", 0)
             scope, caller = self._authenticate(request, progress)
-            namespace = STS_NAMESPACE if _is_sts(form, scope) else SES_NAMESPACE
-            _check_operation(form, operation, namespace)
-            self._admit(operation, caller, progress, now)
-            result = self._operations.table[operation](caller, form)
-            progress.applied = operation in WRITES
-            _strike(fault, Stage.ANSWER, caller, operation)
+            if at_root:
+                _check_operation(scope, progress)
+            result = self._perform(caller, progress, now)
+            progress.applied = call.operation in WRITES
+            _strike(progress, Stage.ANSWER, caller)
         except ServiceError as error:
             progress.error = error
         request_id = str(uuid.uuid4())
-        self._record(progress, form, now, wall, request_id)
-        if progress.error is None:
-            return Answer(200, result_xml(operation, result, request_id, namespace), request_id, fault)
-        body = error_xml(progress.error, request_id, namespace)
-        return Answer(progress.error.status, body, request_id, fault)
+        self._record(progress, now, wall, request_id)
+        return _answered(progress, result, request_id)
 
     def _authenticate(self, request: Request, progress: _Progress) -> tuple[Scope, Caller]:
         """Who calls; past the credentials' door."""
@@ -147,7 +145,12 @@ class Service:
         if past or scope.access_key in self._options.expired:
             expired = FAULTS["expired_token"]
             raise ServiceError(expired.code, expired.message, expired.status)
-        _strike(progress.fault, Stage.CREDENTIALS, caller, progress.operation)
+        try:
+            _strike(progress, Stage.CREDENTIALS, caller)
+        except ServiceError as error:
+            if error.code == "SignatureDoesNotMatch":
+                error.message += signature_told(request, scope)
+            raise
         return scope, caller
 
     def _user(self, scope: Scope) -> Caller:
@@ -155,26 +158,43 @@ class Service:
         arn = f"arn:{partition_of(scope.region)}:iam::{account}:user/sandbox"
         return Caller(account, scope.region, arn, "AIDASANDBOXSANDBOXSB")
 
-    def _admit(self, operation: str, caller: Caller, progress: _Progress, now: float) -> None:
-        """Past the limit, and past whatever strikes right behind it."""
-        _strike(progress.fault, Stage.LIMIT, caller, operation)
-        if operation in SES_OPERATIONS:
-            shared = "" if self._options.shared_quota else operation
-            key = (caller.account, caller.region, shared)
-            if not self._limits.admit(key, now, self._options.rate, self._options.burst):
-                raise ServiceError("Throttling", "Rate exceeded")
+    def _perform(self, caller: Caller, progress: _Progress, now: float) -> Any:
+        """Past the limit, past whatever strikes right behind it, and do what is asked."""
+        operation, key = progress.call.operation, self._bucket(caller, progress.call.operation)
+        _strike(progress, Stage.LIMIT, caller)
+        if key is not None and not self._limits.admit(key, now, self._options):
+            raise ServiceError("Throttling", "Rate exceeded")
         progress.accepted = True
-        _strike(progress.fault, Stage.SERVICE, caller, operation)
+        _strike(progress, Stage.SERVICE, caller)
+        try:
+            if operation in SESV2_OPERATIONS:
+                return self._v2.table[operation](caller, progress.call.form)
+            return self._query.table[operation](caller, progress.call.form)
+        except ServiceError:
+            if key is not None and not self._options.refused_count:
+                self._limits.give_back(key, self._options)
+            raise
 
-    def _record(self, progress: _Progress, form: Mapping[str, str], now: float, wall: float, request_id: str) -> None:
-        error, policy = progress.error, form.get("Policy", "")
+    def _bucket(self, caller: Caller, operation: str) -> Key | None:
+        """Whose limit a request takes from; STS has none."""
+        if operation in STS_OPERATIONS:
+            return None
+        if self._options.v2_shares_quota:
+            operation = COUNTERPARTS.get(operation, operation)
+        if self._options.shared_quota:
+            operation = "v2" if operation in SESV2_OPERATIONS else "v1"
+        return caller.account, caller.region, operation
+
+    def _record(self, progress: _Progress, now: float, wall: float, request_id: str) -> None:
+        error, form = progress.error, progress.call.form
+        policy = form.get("Policy", "")
         arrival = Arrival(
             at=now,
             wall=wall,
             account=progress.account,
             region=progress.region,
             access_key=progress.access_key,
-            operation=progress.operation,
+            operation=progress.call.operation,
             place=progress.place,
             identity=form.get("Identity", ""),
             policy_name=form.get("PolicyName", ""),
@@ -191,30 +211,42 @@ class Service:
             self._log.write(arrival)
 
 
-def _form_of(body: bytes) -> tuple[dict[str, str], ServiceError | None]:
-    try:
-        return read_form(body), None
-    except ServiceError as error:
-        return {}, error
-
-
-def _is_sts(form: Mapping[str, str], scope: Scope) -> bool:
-    return scope.service == "sts" or form.get("Version") == STS_VERSION
-
-
-def _check_operation(form: Mapping[str, str], operation: str, namespace: str) -> None:
-    known, version = (SES_OPERATIONS, SES_VERSION) if namespace == SES_NAMESPACE else (STS_OPERATIONS, STS_VERSION)
-    if operation not in known or form.get("Version", version) != version:
-        asked = form.get("Version", version)
+def _check_operation(scope: Scope, progress: _Progress) -> None:
+    """Of the Query protocol: whether it is SES that is asked or STS, and whether that has the operation."""
+    operation, form = progress.call.operation, progress.call.form
+    sts = scope.service == "sts" or form.get("Version") == STS_VERSION
+    known, version = (STS_OPERATIONS, STS_VERSION) if sts else (SES_OPERATIONS, SES_VERSION)
+    progress.namespace = STS_NAMESPACE if sts else SES_NAMESPACE
+    asked = form.get("Version", version)
+    if operation not in known or asked != version:
         raise ServiceError("InvalidAction", f"Could not find operation {operation} for version {asked}")
 
 
-def _strike(name: str, stage: Stage, caller: Caller, operation: str) -> None:
-    """Raise the answer of the fault ``name`` if it is one of ``stage``."""
-    if not name or FAULTS[name].stage is not stage:
+def _strike(progress: _Progress, stage: Stage, caller: Caller) -> None:
+    """Raise the answer of the fault that was drawn if it is one of ``stage``."""
+    if not progress.fault or FAULTS[progress.fault].stage is not stage:
         return
-    fault = FAULTS[name]
+    fault, operation = FAULTS[progress.fault], progress.call.operation
     if fault.code or stage is Stage.SERVICE:
         service = "sts" if operation in STS_OPERATIONS else "ses"
         denied = f"User: {caller.arn} is not authorized to perform: {service}:{operation}"
         raise ServiceError(fault.code, fault.message or denied, fault.status)
+
+
+def _answered(progress: _Progress, result: Any, request_id: str) -> Answer:
+    """The answer in the protocol of the request."""
+    error, fault, status = progress.error, progress.fault, 200
+    headers = {"x-amzn-RequestId": request_id}
+    if progress.namespace:
+        headers["Content-Type"] = "text/xml"
+        if error is None:
+            body = result_xml(progress.call.operation, result, request_id, progress.namespace)
+        else:
+            status, body = error.status, error_xml(error, request_id, progress.namespace)
+    else:
+        headers["Content-Type"] = "application/json"
+        if error is None:
+            body = rest.result_json(result)
+        else:
+            status, headers["x-amzn-ErrorType"], body = rest.error_json(error)
+    return Answer(status, body, request_id, fault, headers)

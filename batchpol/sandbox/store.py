@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
 
 _REMEMBERED: Final = 100_000
 
@@ -16,51 +18,72 @@ class Owner(NamedTuple):
     identity: str
 
 
+class _Write(NamedTuple):
+    """A write that reads may not show yet: when, what it was, what was there before, and its part of the lag."""
+
+    at: float
+    owner: Owner
+    name: str
+    kind: Literal["put", "delete"]
+    before: str | None
+    part: float
+
+
 class Store:
     """Policies and registered identities, readable and writable by tests as they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self.policies: dict[Owner, dict[str, str]] = {}
         """Documents by policy name, compacted as SES keeps them."""
         self.registered: set[Owner] = set()
         """Identities that somebody asked to verify."""
-        self._replaced: deque[tuple[float, Owner, str, str | None]] = deque(maxlen=_REMEMBERED)
+        self._writes: deque[_Write] = deque(maxlen=_REMEMBERED)
+        self._random = random.Random(seed)  # noqa: S311  (repeatable on purpose; keeps no secret)
 
     def put(self, owner: Owner, name: str, document: str, now: float = 0.0) -> None:
-        """Set a policy; ``now`` is the time of it, for :meth:`get_as_of`."""
-        self._remember(owner, name, now)
+        """Set a policy; ``now`` is the time of it, for :meth:`seen`."""
+        self._remember(owner, name, "put", now)
         self.policies.setdefault(owner, {})[name] = document
 
     def get(self, owner: Owner) -> dict[str, str]:
         """The policies of one identity by name; empty if there are none."""
         return dict(self.policies.get(owner, {}))
 
-    def get_as_of(self, owner: Owner, then: float) -> dict[str, str]:
-        """The policies of one identity as they were at the time ``then``, of the last 100,000 writes."""
-        policies = self.get(owner)
-        for written, whose, name, before in reversed(self._replaced):
-            if written <= then or whose != owner:
+    def seen(self, owner: Owner, now: float, lags: Mapping[str, float], *, at_random: bool = False) -> dict[str, str]:
+        """The policies of one identity as a read at ``now`` sees them, of the last 100,000 writes.
+
+        ``lags`` are the seconds after which a ``put`` and a ``delete`` can be seen, ``at_random`` a part of it.
+        """
+        policies, settled, longest = self.get(owner), set(), max(lags.values())
+        for write in reversed(self._writes):
+            if write.at + longest <= now:
+                break
+            if write.owner != owner or write.name in settled:
                 continue
-            if before is None:
-                policies.pop(name, None)
+            if write.at + lags[write.kind] * (write.part if at_random else 1) <= now:
+                settled.add(write.name)  # whoever sees it sees nothing older
+            elif write.before is None:
+                policies.pop(write.name, None)
             else:
-                policies[name] = before
+                policies[write.name] = write.before
         return policies
 
     def delete(self, owner: Owner, name: str, now: float = 0.0) -> None:
         """Remove a policy; nothing happens if it is not there."""
-        self._remember(owner, name, now)
+        self._remember(owner, name, "delete", now)
         policies = self.policies.get(owner, {})
         policies.pop(name, None)
         if not policies:
             self.policies.pop(owner, None)
 
-    def _remember(self, owner: Owner, name: str, now: float) -> None:
-        self._replaced.append((now, owner, name, self.policies.get(owner, {}).get(name)))
+    def _remember(self, owner: Owner, name: str, kind: Literal["put", "delete"], now: float) -> None:
+        before = self.policies.get(owner, {}).get(name)
+        self._writes.append(_Write(now, owner, name, kind, before, self._random.random()))
 
-    def forget(self, owner: Owner) -> None:
+    def forget(self, owner: Owner, now: float = 0.0) -> None:
         """Remove an identity with its policies."""
-        self.policies.pop(owner, None)
+        for name in list(self.policies.get(owner, ())):
+            self.delete(owner, name, now)
         self.registered.discard(owner)
 
     def identities(self, account: str, region: str) -> list[str]:

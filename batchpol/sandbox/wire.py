@@ -1,11 +1,13 @@
-"""The AWS Query protocol: form-encoded requests in, XML answers out, and who signed them."""
+"""What arrives, who signed it, and the AWS Query protocol: form-encoded requests in, XML answers out."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 from xml.sax.saxutils import escape
 
 SES_VERSION: Final = "2010-12-01"
@@ -16,26 +18,67 @@ STS_NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 _CREDENTIAL = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=([A-Za-z0-9_]+)/([0-9]{8})/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request\b"
 )
+_SIGNED_HEADERS = re.compile(r"SignedHeaders=([a-z0-9;-]+)")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # A bare carriage return would come back as a line feed: XML readers normalise line ends.
 _ENTITIES = {"\r": "&#13;"}
-_PARTITIONS = (("us-gov-", "aws-us-gov"), ("cn-", "aws-cn"), ("eusc-", "aws-eusc"), ("us-iso-", "aws-iso"))
+_PARTITIONS = (
+    ("us-gov-", "aws-us-gov"),
+    ("cn-", "aws-cn"),
+    ("eusc-", "aws-eusc"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+)
 
 
 class ServiceError(Exception):
-    """An answer of SES or STS that is an error: HTTP status, code and message."""
+    """An answer of SES or STS that is an error: HTTP status, code and message.
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    ``v2`` is SESv2's code, for errors whose code there does not follow from the one here.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, *, v2: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
+        self.v2 = v2
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What of an HTTP request matters. Header names are in lower case; ``path`` is as it came, still quoted."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
+    path: str = "/"
+    query: str = ""
+
+    @property
+    def authorization(self) -> str:
+        return self.headers.get("authorization", "")
+
+    @property
+    def token(self) -> str:
+        return self.headers.get("x-amz-security-token", "")
+
+
+class Call(NamedTuple):
+    """What a request asks for: an operation, ``""`` where it names none, and what is wrong with the asking."""
+
+    operation: str
+    form: Mapping[str, str]
+    problem: ServiceError | None = None
 
 
 class Scope(NamedTuple):
     """What a signature says of its maker; the signature itself is not checked."""
 
     access_key: str
+    date: str
     region: str
     service: str
 
@@ -61,15 +104,38 @@ def partition_of(region: str) -> str:
 def scope_of(authorization: str) -> Scope | None:
     """The credential scope of an ``Authorization`` header, None if it is not one of Signature Version 4."""
     found = _CREDENTIAL.match(authorization)
-    return Scope(found[1], found[3], found[4]) if found else None
+    return Scope(found[1], found[2], found[3], found[4]) if found else None
 
 
-def read_form(body: bytes) -> dict[str, str]:
-    """The parameters of a request. Raises ServiceError if the body is not a form in UTF-8."""
+def signature_told(request: Request, scope: Scope) -> str:
+    """What AWS adds to the message of a signature that does not match: all that was signed, as it was sent.
+
+    A session token is a header that is signed, so it stands in there.
+    """
+    found = _SIGNED_HEADERS.search(request.authorization)
+    names = found[1].split(";") if found else []
+    headers = "".join(f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in names)
+    query = "&".join(sorted(request.query.split("&")))
+    body = hashlib.sha256(request.body).hexdigest()
+    path = quote(request.path, safe="/~")
+    canonical = f"{request.method}\n{path}\n{query}\n{headers}\n{';'.join(names)}\n{body}"
+    to_sign = (
+        f"AWS4-HMAC-SHA256\n{request.headers.get('x-amz-date', '')}\n{scope.date}/{scope.region}/{scope.service}"
+        f"/aws4_request\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    )
+    return (
+        f"\n\nThe Canonical String for this request should have been\n'{canonical}'"
+        f"\n\nThe String-to-Sign should have been\n'{to_sign}'\n"
+    )
+
+
+def read_call(body: bytes) -> Call:
+    """The operation and parameters of a form."""
     try:
-        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict"))
+        form = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict"))
     except ValueError:
-        raise ServiceError("MalformedQueryString", "The request body is not a form in UTF-8") from None
+        return Call("", {}, ServiceError("MalformedQueryString", "The request body is not a form in UTF-8"))
+    return Call(form.get("Action", ""), form)
 
 
 def members(form: Mapping[str, str], name: str) -> list[str]:

@@ -1,14 +1,24 @@
-"""From a change to its outcome: the gate, what waits before it, what is sent, what came of it.
+"""From a change to its outcome: what is read and compared, what waits, what is sent, what came of it.
+
+In the order of a change's way; below them what these share.
 
 ============= ==================================================================================
-``conduct``   what a lane does besides writing, and how patient it is
-``targets``   what belongs to the targets of a run, each once: it is here because a batch and an export have it alike
-``caller``    whose credentials these are, in which Region, at which endpoint
-``gate``      what every attempt to a target passes, once a second
+``feeder``    looks up and compares what is next
 ``queue``     the changes of a lane in order, between what reads them and what sends them
 ``lane``      the worker of one target: wait near the gate, intent, gate and send, outcome
-``reads``     reading what is there, through the gates
 ``readback``  reading back what was written
+``outcomes``  which fate a change has, written down and told
+------------- ----------------------------------------------------------------------------------
+``conduct``   what a lane does besides writing, and how patient it is
+``contact``   how one target is asked: credentials renewed, outages, the pace
+``gate``      what every attempt to a target passes, once a second
+``reads``     reading what is there, through the gates
+``ownership`` what is known of the identities of a target
+``halt``      whether anything new is begun
 ``commit``    entries of many lanes, one write and one fsync
+``observer``  what somebody may want to know of all that
+------------- ----------------------------------------------------------------------------------
+``targets``   what belongs to the targets of a run, each once
+``caller``    whose credentials these are, and where they are used
 ============= ==================================================================================
 """

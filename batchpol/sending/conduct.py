@@ -61,3 +61,8 @@ class Conduct:
     def reads(self) -> bool:
         """Whether every change is compared with what is there."""
         return self.compare or self.no_clobber or self.only_existing or self.plan
+
+    @property
+    def only_compares(self) -> bool:
+        """Whether what is read is only compared, so that a run without reading comes to the same."""
+        return self.compare and not (self.plan or self.no_clobber or self.only_existing)

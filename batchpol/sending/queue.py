@@ -15,6 +15,7 @@ import anyio
 from batchpol.errors import SesError
 from batchpol.model import Change
 from batchpol.policy.comparison import Effect, effect
+from batchpol.sending.halt import Halt
 
 
 @dataclass(slots=True, eq=False)
@@ -24,8 +25,6 @@ class Job:
     change: Change
     attempts: int = 0
     deferrals: int = 0
-    asked: float = 0.0
-    """When its present wait at the gate began."""
     begun: float = 0.0
     first_sent: float = 0.0
     sent_wall: str = ""
@@ -54,55 +53,51 @@ class Queue:
     """Jobs between the feeder and the gate.
 
     Args:
+        halt: closes it: nothing is handed out any more, and whoever waits is told.
         ahead: jobs the feeder may put before it has to wait.
         at_once: jobs that may be taken and not settled at the same time.
     """
 
-    def __init__(self, *, ahead: int, at_once: int) -> None:
-        self._ahead, self._at_once = ahead, at_once
+    def __init__(self, halt: Halt, *, ahead: int, at_once: int) -> None:
+        self._halt, self._ahead, self._at_once = halt, ahead, at_once
         self._fresh: deque[Job] = deque()
         self._again: deque[Job] = deque()
         self._deferred: deque[Job] = deque()
         self._busy: dict[str, Job] = {}
         self._fed = False
-        self.closed = False
         self._give_way = False
         self._news = anyio.Event()
+        halt.tell(self._tell)
 
     async def room(self, below: int) -> None:
         """Wait until fewer than ``below`` fresh jobs wait, or it is closed."""
-        while len(self._fresh) >= below and not self.closed:
+        while len(self._fresh) >= below and not self._halt.called:
             await self._news.wait()
 
     async def put(self, job: Job) -> bool:
         """Add a fresh job, waiting for room; False once the queue is closed (the job was not taken)."""
         await self.room(self._ahead)
-        if not self.closed:
+        if not self._halt.called:
             self._fresh.append(job)
             self._tell()
-        return not self.closed
+        return not self._halt.called
 
     def fed(self) -> None:
         """No fresh job will come any more."""
         self._fed = True
         self._tell()
 
-    def close(self) -> None:
-        """Hand out nothing any more; whoever waits is told."""
-        self.closed = True
-        self._tell()
-
     async def ready(self) -> bool:
         """Wait until :meth:`take` would give a job; False when the queue is finished or closed."""
-        while not self.closed and self._candidate() is None:
+        while not self._halt.called and self._candidate() is None:
             if self._fed and not (self._busy or self._fresh or self._deferred):
                 return False
             await self._news.wait()
-        return not self.closed
+        return not self._halt.called
 
     def take(self) -> Job | None:
         """The job that goes next, or None if there is none just now; it counts as unsettled from here on."""
-        if self.closed or (found := self._candidate()) is None:
+        if self._halt.called or (found := self._candidate()) is None:
             return None
         waiting, job = found
         waiting.remove(job)

@@ -6,7 +6,6 @@ so what is not there yet is looked at again, less and less often, until a bound.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -15,7 +14,10 @@ import anyio
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError
 from batchpol.model import MAX_POLICIES, Action
 from batchpol.policy.comparison import Effect, effect
+from batchpol.sending.contact import needing
+from batchpol.sending.outcomes import Outcomes
 from batchpol.sending.queue import Job
+from batchpol.sending.reads import Reads
 
 LONGEST_PAUSE = 15.0
 """Seconds between two looks at one identity at most."""
@@ -44,16 +46,13 @@ class ReadBack:
     """Reads back what was written to one target.
 
     Args:
-        read: documents by name, of up to ``MAX_POLICIES`` names of one identity.
-        seen: told of a write that is there as it was asked for, with its request id.
-        unseen: told of one that is not, or that cannot be looked for, and why.
+        outcomes: given to a write that is there as it was asked for, or is not, or cannot be looked for.
         stale: seconds after a write during which reads may still show what was before it.
         settle: seconds after a write before it is looked for; those that follow meanwhile are looked for with it.
     """
 
-    read: Callable[[str, Sequence[str]], Awaitable[dict[str, str]]]
-    seen: Callable[[Job, str], Awaitable[None]]
-    unseen: Callable[[Job, str, SesError], Awaitable[None]]
+    reads: Reads
+    outcomes: Outcomes
     stale: float
     settle: float
     _waiting: dict[str, _Identity] = field(default_factory=dict)
@@ -85,7 +84,8 @@ class ReadBack:
         error: SesError | None = None
         present: dict[str, str] = {}
         try:
-            present = await self.read(change.identity, [it.job.change.policy_name for it in looked_for])
+            with needing("ses:GetIdentityPolicies, or run without --verify"):
+                present = await self.reads.policies(change.identity, [it.job.change.policy_name for it in looked_for])
         except SesError as caught:
             error = caught
         now = anyio.current_time()
@@ -103,10 +103,12 @@ class ReadBack:
         change = it.job.change
         there = present.get(change.policy_name)
         if error is None and effect(change.action, change.document, there) is Effect.UNCHANGED:
-            await self.seen(it.job, it.request_id)
+            await self.outcomes.applied(it.job, it.request_id)
         elif isinstance(error, AccessRefused | PolicyRefused) or now >= it.deadline:
             asked = change.document if change.action is Action.PUT else None
-            await self.unseen(it.job, it.request_id, error or _not_as_asked(asked, there))
+            await self.outcomes.not_seen(it.job, it.request_id, error or _not_as_asked(asked, there))
+            if isinstance(error, AccessRefused):
+                self.reads.contact.halt.call(error)
         else:
             return False
         return True

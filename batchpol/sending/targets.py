@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -12,14 +13,24 @@ import anyio
 from batchpol.errors import AccessRefused
 from batchpol.model import Target
 from batchpol.sending.caller import Here, find_out
+from batchpol.sending.conduct import Patience
+from batchpol.sending.contact import Contact
 from batchpol.sending.gate import PERIOD, Gates
 from batchpol.sending.lane import LEAD
-from batchpol.sending.reads import Ownership, Reads, patient, tell_gate
+from batchpol.sending.observer import ContactObserver
+from batchpol.sending.ownership import Ownership
+from batchpol.sending.reads import Reads
 from batchpol.ses import Aws, Ses
 
 ENTER_AT_ONCE = 32
 """Targets that open their client and assume their role at the same time: the first ones send while the last ones are
 still at it, and STS is not asked hundreds of times at once."""
+
+ENTER_EVERY = 0.005
+"""Seconds from one target's entering to the next one's at least. Assuming a role costs more processor time than
+sending, and hundreds that enter at once leave none to the lanes that send already: the first requests of these came a
+second apart from their turn. One at a time it goes slower by itself where the processor is busy, and the lanes'
+requests are spread over the period."""
 
 
 class Targets:
@@ -133,7 +144,13 @@ class Targets:
         """What is known of the identities of a target."""
         return self._ownership.setdefault(target, Ownership())
 
+    async def contact(
+        self, target: Target, patience: Patience, observer: ContactObserver, *, only_reads: bool = False
+    ) -> Contact:
+        """Contact with a target, for one run or export, through the gates of all. Raises as :meth:`ses` does."""
+        ses, renew = await self.ses(target), partial(self.renew, target)
+        return Contact(target, ses, self.gates(target), patience, observer, renew, only_reads)
+
     async def reads(self, target: Target, max_attempts: int) -> Reads:
         """Reads of a target before its lane runs, through the same gates. Raises as :meth:`ses` does."""
-        ses = await self.ses(target)
-        return Reads(lambda: ses, self.gates(target), tell_gate, patient(max_attempts))
+        return Reads(await self.contact(target, Patience(), ContactObserver()), at_most=max_attempts)

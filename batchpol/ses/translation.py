@@ -127,11 +127,23 @@ def translate(error: BaseException, *, sent: bool = True) -> SesError:
     for it in (error, _cause(error)):
         if it is not None and is_bug(it):
             raise it
-    found = _of_answer(error) if isinstance(error, bx.ClientError) else _of_failure(error, sent)
+    if isinstance(error, bx.ClientError):
+        _redact(error)
+        found = _of_answer(error)
+    else:
+        found = _of_failure(error, sent)
     if sent or isinstance(found, AccessRefused | Unreachable):
         return found
     kind = AccessRefused if isinstance(found, PolicyRefused) else Unreachable
     return kind(str(found), code=found.code, request_id=found.request_id, hint=found.hint)
+
+
+def _redact(error: bx.ClientError) -> None:
+    """Take secrets out of the answer itself: it is the cause of ours, and a traceback prints causes."""
+    told = error.response.get("Error") or {}
+    if "Message" in told:
+        told["Message"] = plain(str(told["Message"]))
+    error.args = tuple(plain(str(it)) for it in error.args)
 
 
 def is_bug(error: BaseException) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.batch.place import DELETE, FASTER, LOOK_UP, PUT, READ, Place
-from tests.batch.terminal import on_terminal
 from tests.e2e.command import record
+from tests.place import DELETE, FASTER, LOOK_UP, PUT, READ, Place
+from tests.terminal import on_terminal
 
 UNVERIFIED = "identity-unverified"
 

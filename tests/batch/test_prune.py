@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.batch.place import DELETE, FASTER, LIST, PUT, Place, Record
-from tests.batch.terminal import on_terminal
 from tests.e2e.command import policy, record
+from tests.place import DELETE, FASTER, LIST, PUT, Place, Record
+from tests.terminal import on_terminal
 
 NAMES = ("kept", "tenant-old", "other")
 

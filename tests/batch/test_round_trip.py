@@ -1,18 +1,20 @@
-"""The whole way round, through the command: apply, again, edit, plan, apply, undo; also with a server that errs."""
+"""The whole way round by the command: apply, again, edit, plan, apply, undo; with a server that errs, after a kill."""
 
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from batchpol.testing import Sandbox
-from tests.batch.place import PUT, READ, Place, Record
-from tests.e2e.command import policy, record
+from tests.e2e.command import finish, policy, record, start
+from tests.place import FASTER, PUT, READ, Place, Record
 
 FAULTS = {"server_error": 0.05, "reset_before": 0.05, "reset_after": 0.05}
+OLD = {"Sid": "Was"}
 ARN = "arn:aws:ses:us-east-1:123456789012:identity/"
 
 
@@ -226,3 +228,64 @@ def test_only_creating_and_only_replacing(place: Place) -> None:
     place.run("apply", "two.jsonl", "--no-clobber", "--blind", "--journal", "2.jsonl", "--report", "new.jsonl", code=1)
     assert [row["error_code"] for row in place.report("new.jsonl")] == ["Exists", None]
     assert place.there[("a.example", "tenant")] == old
+
+
+@pytest.mark.parametrize("fault", ["stall_before", "stall_after"])
+def test_a_run_that_was_killed_after_it_sent_is_taken_back_whatever_took_effect(place: Place, fault: str) -> None:
+    """Of what was under way nobody knows whether it took effect; the way back is the same."""
+    records = [record(f"t{number}.example") for number in range(8)]
+    for number in (1, 3):
+        place.put(f"t{number}.example", "tenant", policy(f"t{number}.example", **OLD))
+    before = place.there
+    place.save("a.jsonl", records)
+    place.sandbox.change(faults_at={f"{fault}@{PUT}": range(3, 99)})
+    line = ("apply", "a.jsonl", "--yes", *FASTER)
+    process = start(*line, cwd=place.folder, env=place.sandbox.environment())
+    place.wait_for(PUT, 6)
+    process.send_signal(signal.SIGKILL)
+    assert finish(process).code == -signal.SIGKILL
+    assert place.there != before
+    place.sandbox.change(faults_at={})
+    place.run("undo", "a.journal.jsonl", "-o", "undo.jsonl")
+    place.run("validate", "undo.jsonl")
+    place.run("apply", "undo.jsonl", "--report", "undone.jsonl")
+    assert place.there == before
+    assert set(place.statuses("undone.jsonl")) <= {"applied", "unchanged"}
+
+
+def test_a_run_that_was_killed_and_resumed_with_an_edited_file_is_taken_back(place: Place) -> None:
+    place.put("t2.example", "tenant", policy("t2.example", **OLD))
+    before = place.there
+    records = [record(f"t{number}.example") for number in range(5)]
+    place.save("a.jsonl", records)
+    place.sandbox.change(faults_at={f"stall_after@{PUT}": range(2, 99)})
+    process = start("apply", "a.jsonl", "--yes", *FASTER, cwd=place.folder, env=place.sandbox.environment())
+    place.wait_for(PUT, 4)
+    process.kill()
+    finish(process)
+    place.sandbox.change(faults_at={f"server_error@{PUT}": range(1, 999)})
+    place.save(
+        "a.jsonl", [record(f"t{number}.example", policy=policy(f"t{number}.example", Sid="New")) for number in range(5)]
+    )
+    place.run("apply", "a.jsonl", "--max-attempts", "2", code=None)
+    place.sandbox.change(faults_at={})
+    place.run("undo", "a.journal.jsonl", "-o", "undo.jsonl")
+    place.run("apply", "undo.jsonl")
+    assert place.there == before
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_run_among_faults_is_taken_back(place: Place, seed: int) -> None:
+    """Lost answers, refusals and breaks, on the way there and on the way back."""
+    for number in range(0, 20, 3):
+        place.put(f"t{number}.example", "tenant", policy(f"t{number}.example", **OLD))
+    before = place.there
+    place.save("a.jsonl", [record(f"t{number}.example") for number in range(20)])
+    faults = {"server_error": 0.1, "reset_before": 0.1, "reset_after": 0.1, "error_after": 0.1, "throttle": 0.1}
+    place.sandbox.change(faults=faults)
+    for _ in range(seed):
+        place.run("plan", "a.jsonl", code=None)  # draws, so that each seed has faults of its own
+    place.run("apply", "a.jsonl", "--max-attempts", "2", code=None)
+    place.run("undo", "a.journal.jsonl", "-o", "undo.jsonl")
+    place.run("apply", "undo.jsonl", "--max-attempts", "50")
+    assert place.there == before

@@ -15,6 +15,9 @@ import batchpol.cli
 from batchpol.cli.command import State
 from batchpol.cli.screen import log
 from tests.e2e.command import Ended
+from tests.place import models, place
+
+__all__ = ["command", "folder", "models", "place"]
 
 Command = Callable[..., Ended]
 

@@ -168,6 +168,10 @@ def test_an_error_is_an_event_too(command: Command) -> None:
         ("--fault", "thortle=0.1", ("unknown fault 'thortle'", "batchpol sandbox --faults")),
         ("--fault", "throttle=2", ("between 0 and 1", "batchpol sandbox --faults")),
         ("--fault", "throttle=often", ("NAME=PROBABILITY",)),
+        ("--fault", "invalid_principal@ListIdentities=1", ("cannot strike 'ListIdentities'", "PutIdentityPolicy")),
+        ("--stale", "soon", ("SECONDS or READ=SECONDS",)),
+        ("--stale", "get-after-rain=3", ("unknown lag 'get-after-rain'", "get-after-put")),
+        ("--refuse", "resource-wildcards", ("did you mean resource-wildcard?", "batchpol sandbox --doubts")),
         ("--log", "none/log.jsonl", ("none/log.jsonl cannot be written: No such file", "--log")),
     ],
 )

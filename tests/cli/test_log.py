@@ -19,7 +19,7 @@ from batchpol.errors import NoAnswer
 from batchpol.model import Action, Change, Target
 from batchpol.sandbox import SandboxOptions
 from batchpol.sending.gate import Gates
-from batchpol.sending.lane import Attempted
+from batchpol.sending.observer import Attempted
 from batchpol.testing import running_sandbox
 from tests.cli.conftest import Command
 from tests.e2e.command import FAST, policy, record, save_table

@@ -68,7 +68,7 @@ def test_what_does_not_fit_is_counted_and_lanes_under_way_come_first() -> None:
 
 def test_time_left_is_of_the_gates_pace() -> None:
     slow, fast, waiting = (Row(Target("1" * 12, region), 101, Counter({Status.APPLIED: 1})) for region in REGIONS[:3])
-    slow.lane, fast.lane = lane(period=2.0), lane()
+    slow.contact, fast.contact = lane(period=2.0), lane()
     of = Standing({row.target: row for row in (slow, fast, waiting)})
     assert [line.split("  ")[-1].strip() for line in lines(of, width=60)[1:4]] == [
         "3 min 20 s",
@@ -89,7 +89,7 @@ def test_a_narrow_terminal_shows_the_record_in_hand_rather_than_zeros() -> None:
     head, only, _ = lines(of, width=80)
     assert "throttled" not in head
     assert "calderstone" in only
-    row.lane.throttled = 1
+    row.contact.throttled = 1
     assert "throttled" in lines(of, width=80)[0]
     assert "unknown" not in head
     row.counts[Status.UNKNOWN] = 1
@@ -108,7 +108,7 @@ def test_a_terminal_without_line_drawing_gets_plain_signs() -> None:
 
 def test_a_plain_line_says_the_same() -> None:
     of = standing([Target("1" * 12, "us-east-1")], 2000)
-    of.rows[Target("1" * 12, "us-east-1")].lane.throttled = 3
+    of.rows[Target("1" * 12, "us-east-1")].contact.throttled = 3
     assert of.line() == (
         "1,239 of 2,000 records: 1,200 applied, 34 unchanged, 5 failed, 3 times throttled, about 12 min 41 s left"
     )

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.testing import Sandbox
-from tests.batch.place import READ, Place
-from tests.batch.test_in_earnest import wait_for
 from tests.e2e.command import STARTED, finish, kill, start
 from tests.export.test_export import fill, read, rows
+from tests.place import READ, Place
 
 COUNT = 40
 PACE = ("--rate", "40", "--i-have-a-higher-quota")
@@ -39,9 +37,9 @@ def kept(path: str) -> list[str]:
     return [json.loads(line)["identity"] for line in lines if line.endswith(b"\n")]
 
 
-def end(sandbox: Sandbox, process: subprocess.Popen[bytes], number: int) -> int:
+def end(place: Place, process: subprocess.Popen[bytes], number: int) -> int:
     """Send a signal once some identities were read."""
-    wait_for(sandbox, READ, 8)
+    place.wait_for(READ, 8)
     process.send_signal(number)
     return finish(process).code
 
@@ -49,7 +47,7 @@ def end(sandbox: Sandbox, process: subprocess.Popen[bytes], number: int) -> int:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
 def test_an_export_that_was_ended_goes_on_where_it_was(place: Place, number: int, code: int) -> None:
     names = fill(place, COUNT)
-    assert end(place.sandbox, started(place, "-o", "out.jsonl"), number) == code
+    assert end(place, started(place, "-o", "out.jsonl"), number) == code
     known = kept("out.jsonl.partial")
     assert 5 <= len(known) < COUNT
     begun = set(read(place, READ))

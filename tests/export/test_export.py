@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from batchpol.sandbox.store import Owner
-from tests.batch.place import LIST, PAGE, PUT, READ, Place
 from tests.e2e.command import ACCOUNT, REGION, policy, record
+from tests.place import LIST, PAGE, PUT, READ, Place
 
 OTHER = "222222222222"
 ROLE = "arn:aws:iam::{account}:role/Reader"
@@ -124,7 +124,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_read(
 
 
 def test_more_than_one_a_second_must_be_confirmed(place: Place) -> None:
-    from tests.batch import place as module
+    from tests import place as module
 
     faster = module.PACED.pop("export")
     try:
@@ -202,17 +202,17 @@ def test_a_storm_of_throttling_is_waited_out(place: Place) -> None:
 
 def test_an_identity_that_cannot_be_read_is_named_and_the_others_are_exported(place: Place) -> None:
     names = fill(place, 4)
-    place.sandbox.change(faults_at={f"invalid_principal@{LIST}": {2}})
+    place.sandbox.change(faults_at={f"invalid_identity@{LIST}": {2}})
     ended = place.run("export", "-o", PATH, code=1)
     (bad,) = (it.identity for it in place.arrivals(LIST) if it.fault)
-    assert f"not read: {bad}: InvalidPolicy: The policy contains" in ended.err
+    assert f"not read: {bad}: InvalidParameterValue: Invalid identity." in ended.err
     assert f"1 identities could not be read; for those alone: --identity {bad}" in ended.err
     assert {name for name, _ in rows(Path(PATH).read_text())} == set(names) - {bad}
     assert not PARTIAL.exists()
 
 
 def test_the_command_for_what_cannot_be_read_is_quoted_for_the_shell(place: Place) -> None:
-    place.sandbox.change(faults_at={f"invalid_principal@{LIST}": {1}})
+    place.sandbox.change(faults_at={f"invalid_identity@{LIST}": {1}})
     ended = place.run("export", "--identity", "o'hara@t.example", code=1)
     assert shlex.split(ended.err.split("for those alone: ")[1]) == ["--identity", "o'hara@t.example"]
 
@@ -289,7 +289,7 @@ def test_links_are_refused(place: Place, name: str) -> None:
 
 def test_text_from_ses_is_not_obeyed_by_the_terminal(place: Place) -> None:
     place.sandbox.store.registered.add(Owner(ACCOUNT, REGION, "a\x1b[2Jb.example"))
-    place.sandbox.change(faults_at={f"invalid_principal@{LIST}": {1}})
+    place.sandbox.change(faults_at={f"invalid_identity@{LIST}": {1}})
     ended = place.run("export", code=1)
     assert "\x1b" not in ended.err
     assert "not read: a" in ended.err

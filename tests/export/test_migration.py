@@ -10,8 +10,8 @@ import pytest
 
 from batchpol.sandbox.store import Owner
 from batchpol.testing import SandboxOptions, running_sandbox
-from tests.batch.place import FASTER, PUT, Place
 from tests.e2e.command import ACCOUNT, COMMAND, REGION, environment, policy
+from tests.place import FASTER, PUT, Place
 
 THERE, AWAY = "444455556666", "eu-west-1"
 MOVE = ("--to-account", THERE, "--to-region", AWAY)

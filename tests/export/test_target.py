@@ -13,6 +13,7 @@ from batchpol.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.export import TargetReader, Watch
 from batchpol.model import Target
 from batchpol.sending.conduct import Patience
+from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gates
 from tests.sending.simulated import LIST, PAGE, PUT, READ, Server, SimulatedSes
 
@@ -42,9 +43,9 @@ class Reading(Watch):
     def of(cls, server: Server, *, gates: Gates | None = None, network: dict | None = None, **how) -> Reading:
         made = cls(server)
         ses = how.pop("ses", None) or SimulatedSes(server, **(network or {}))
-        made.reader = TargetReader(
-            TARGET, ses, gates or Gates.at(), made, known=how.pop("known", lambda _: False), keep=made.keep, **how
-        )
+        patience, renew = how.pop("patience", Patience()), how.pop("renew", None)
+        contact = Contact(TARGET, ses, gates or Gates.at(), patience, made, renew, only_reads=True)
+        made.reader = TargetReader(contact, made, known=how.pop("known", lambda _: False), keep=made.keep, **how)
         return made
 
     async def run(self) -> Reading:

@@ -1,6 +1,6 @@
 """What can go wrong between here and SES, each thing by its name, and the truth told afterwards.
 
-Every test ends with :func:`~tests.batch.runs.check_truth`: what the report says against what the server saw.
+Every test ends with :func:`~tests.runs.check_truth`: what the report says against what the server saw.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from batchpol.sandbox import FAULTS
 from batchpol.sandbox.faults import Stage
 from batchpol.ses import Connection
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import (
+from tests.faults.credentials import given, keys_file
+from tests.runs import (
     BLIND,
     COMPARE,
     PERIOD,
@@ -32,7 +33,6 @@ from tests.batch.runs import (
     write_input,
     writes,
 )
-from tests.faults.credentials import given, keys_file
 
 SHORT = 0.15
 """Seconds without an answer after which an attempt is given up."""
@@ -54,8 +54,9 @@ def source(tmp_path: Path, rows: list[dict[str, object]]) -> Path:
     return write_input(tmp_path / "in.jsonl", rows)
 
 
+FOR_GOOD = {"access_denied", "invalid_identity"}
 TRANSIENT = sorted(
-    name for name, fault in FAULTS.items() if fault.stage is not Stage.CREDENTIALS and name not in ("access_denied",)
+    name for name, fault in FAULTS.items() if fault.stage is not Stage.CREDENTIALS and name not in FOR_GOOD
 )
 """Faults after which the same request may succeed."""
 
@@ -109,9 +110,7 @@ async def test_a_storm_of_throttling_is_weathered_and_told_once(
 @pytest.mark.parametrize("conduct", [BLIND, COMPARE], ids=["blind", "compare"])
 async def test_everything_at_once(sandbox: Sandbox, tmp_path: Path, conduct: object) -> None:
     rows = [row(number) for number in range(25)]
-    for_writes_alone = "invalid_principal"
-    everything = dict.fromkeys((name for name in TRANSIENT if name != for_writes_alone), 0.02)
-    everything[f"{for_writes_alone}@PutIdentityPolicy"] = 0.02
+    everything = dict.fromkeys(TRANSIENT, 0.02)
     sandbox.change(faults=everything, fault_operations=["PutIdentityPolicy", "GetIdentityPolicies"])
     source = write_input(tmp_path / "in.jsonl", rows)
     result = await apply(sandbox, source, timeout=SHORT, conduct=conduct)

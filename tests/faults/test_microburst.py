@@ -21,7 +21,7 @@ from urllib.request import urlopen
 import pytest
 
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import check_truth, report, row, run_command, write_input, writes
+from tests.runs import check_truth, report, row, run_command, write_input, writes
 
 pytest.importorskip("microburst", reason="microburst is not installed: pip install 'batchpol[proxy]'")
 

@@ -8,8 +8,8 @@ import pytest
 
 from batchpol.ses import Connection
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import COMPARE, REGION, apply, check_truth, report, row, statuses, write_input, writes
 from tests.faults.credentials import keys_file
+from tests.runs import COMPARE, REGION, apply, check_truth, report, row, statuses, write_input, writes
 from tests.ses.test_tls import LOCALHOST, OTHER, tls_server
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import batchpol
-from tests.batch.place import Place
 from tests.e2e.command import ACCOUNT, COMMAND, REGION, SAMPLES, environment, policy
+from tests.place import Place
 
 DOMAINS = SAMPLES / "domains.csv"
 TEMPLATE = ("--policy-template", SAMPLES / "policy-template.json", "--policy-name", "sending-{{tenant_id}}")

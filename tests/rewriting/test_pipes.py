@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.batch.place import Place
 from tests.e2e.command import COMMAND, REGION, environment, finish, record, start
+from tests.place import Place
 
 BAD = {"identity": "not an identity", "policy_name": "p", "policy": "{}"}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,11 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
 from batchpol.sandbox import Owner
+from batchpol.sandbox.wire import partition_of
 from batchpol.testing import Sandbox
 from tests.sandbox.documents import ACCOUNT, REGION, arn_of, policy_for
 
@@ -157,6 +162,60 @@ def test_every_identity_counts_as_verified_but_those_under_invalid(ses: Any) -> 
     }
     assert "VerificationToken" in answered["example.com"]
     assert "VerificationToken" not in answered["jo@example.com"]
+
+
+def test_notifications_are_as_they_are_for_an_identity_that_nobody_set_up(ses: Any) -> None:
+    answered = ses.get_identity_notification_attributes(Identities=["example.com", "unknown.invalid"])
+    assert answered["NotificationAttributes"] == {
+        "example.com": {
+            "ForwardingEnabled": True,
+            "HeadersInBounceNotificationsEnabled": False,
+            "HeadersInComplaintNotificationsEnabled": False,
+            "HeadersInDeliveryNotificationsEnabled": False,
+        }
+    }
+
+
+def test_every_region_lies_in_its_partition() -> None:
+    partitions = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_text())["partitions"]
+    known = {region: it["id"] for it in partitions for region in it["regions"] if not region.endswith("-global")}
+    assert len(known) > 40
+    assert {region: partition_of(region) for region in known} == known
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("sts", "get_caller_identity", {}),
+        ("ses", "list_identities", {}),
+        ("sesv2", "get_email_identity_policies", {"EmailIdentity": "jo@example.com"}),
+    ],
+)
+def test_a_bad_signature_is_answered_with_all_that_was_signed(
+    connect: Callable[..., Any], ses_sandbox: Sandbox, service: str, operation: str, arguments: dict[str, str]
+) -> None:
+    """The session token, too: whoever signs what the message quotes gets the signature that was sent."""
+    ses_sandbox.change(faults={f"bad_signature@{operation_name(operation)}": 1.0})
+    keys = {"aws_access_key_id": "ASIATEST", "aws_secret_access_key": "secret", "aws_session_token": "the-token"}
+    client, sent = connect(service, **keys), []
+    client.meta.events.register("before-send", lambda request, **_: sent.append(request.headers["Authorization"]))
+    with pytest.raises(ClientError) as caught:
+        getattr(client, operation)(**arguments)
+    code, message = (caught.value.response["Error"][name] for name in ("Code", "Message"))
+    assert code == ("InvalidSignatureException" if service == "sesv2" else "SignatureDoesNotMatch")
+    head, canonical, to_sign = re.split(r"\n\nThe .* should have been\n", message)
+    assert head.startswith("The request signature we calculated does not match the signature you provided.")
+    assert "\nx-amz-security-token:the-token\n" in canonical
+    assert to_sign.splitlines()[-1][:-1] == hashlib.sha256(canonical[1:-1].encode()).hexdigest()
+    key = b"AWS4secret"
+    for part in to_sign.splitlines()[2].split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, to_sign.rstrip()[1:-1].encode(), "sha256").hex()
+    assert sent[0].decode().endswith(f"Signature={signature}")
+
+
+def operation_name(method: str) -> str:
+    return "".join(part.capitalize() for part in method.split("_"))
 
 
 def test_sts_knows_the_caller_and_hands_out_roles(connect: Callable[..., Any]) -> None:

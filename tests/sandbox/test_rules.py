@@ -128,7 +128,7 @@ def test_the_twenty_first_policy_of_an_identity(ses: Any) -> None:
         ses.put_identity_policy(Identity="example.com", PolicyName=f"p{number}", Policy=GOOD)
     code, message = refusal(ses.put_identity_policy, Identity="example.com", PolicyName="p20", Policy=GOOD)
     assert code == "InvalidParameterValue"
-    assert message == "Number of policies for example.com exceeds max allowed number of policies per resource"
+    assert message == "Number of policies for <example.com> exceeds max allowed number of policies per resource"
     ses.put_identity_policy(Identity="example.com", PolicyName="p0", Policy=GOOD)
     ses.delete_identity_policy(Identity="example.com", PolicyName="p7")
     ses.put_identity_policy(Identity="example.com", PolicyName="p20", Policy=GOOD)

@@ -18,11 +18,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpol.sandbox import FAULTS, SES_OPERATIONS, STS_OPERATIONS, Owner, SandboxOptions, Store
+from batchpol.sandbox import (
+    FAULTS,
+    SES_OPERATIONS,
+    STS_OPERATIONS,
+    Facts,
+    Owner,
+    SandboxOptions,
+    Store,
+)
+from batchpol.sandbox.document import compact
 from batchpol.sandbox.faults import FaultPlan
 from batchpol.sandbox.limits import Limits
-from batchpol.sandbox.rules import compact
-from batchpol.sandbox.service import Answer, Request, Service
+from batchpol.sandbox.service import Answer, Service
+from batchpol.sandbox.wire import Request
 from tests.sandbox.documents import ACCOUNT, REGION, policy_for
 
 KEY = ("123456789012", "us-east-1", "PutIdentityPolicy")
@@ -37,7 +46,7 @@ def signed(service: str = "ses", region: str = REGION) -> str:
 def ask(service: Service, operation: str, signed_for: str = "ses", **parameters: str) -> Answer:
     version = "2011-06-15" if signed_for == "sts" else "2010-12-01"
     form = {"Action": operation, "Version": version, **parameters}
-    return service.answer(Request(urlencode(form).encode(), signed(signed_for), ""))
+    return service.answer(Request(urlencode(form).encode(), {"authorization": signed(signed_for)}))
 
 
 # --- the shapes of answers, against botocore's own model of the services
@@ -59,6 +68,7 @@ CALLS = {
     "VerifyEmailIdentity": {"EmailAddress": "jo@b.example"},
     "ListIdentities": {"MaxItems": "1"},
     "GetIdentityVerificationAttributes": {"Identities.member.1": "a.example", "Identities.member.2": "b@a.example"},
+    "GetIdentityNotificationAttributes": {"Identities.member.1": "a.example"},
     "DeleteIdentityPolicy": {"Identity": "a.example", "PolicyName": "p"},
     "DeleteIdentity": {"Identity": "a.example"},
     "GetCallerIdentity": {},
@@ -133,7 +143,7 @@ def test_errors_have_the_shape_of_the_query_protocol() -> None:
 )
 def test_requests_must_look_signed(authorization: str, status: int, code: str) -> None:
     service = Service(SandboxOptions())
-    answer = service.answer(Request(b"Action=ListIdentities&Version=2010-12-01", authorization, ""))
+    answer = service.answer(Request(b"Action=ListIdentities&Version=2010-12-01", {"authorization": authorization}))
     assert answer.status == status
     assert f"<Code>{code}</Code>" in answer.body.decode()
     assert not service.arrivals[0].accepted
@@ -156,7 +166,7 @@ def test_each_service_knows_its_own_operations(operation: str, signed_for: str) 
 def test_no_bytes_upset_it(body: bytes, authorization: str, token: str) -> None:
     service = Service(SandboxOptions())
     for header in (authorization, signed()):
-        answer = service.answer(Request(body, header, token))
+        answer = service.answer(Request(body, {"authorization": header, "x-amz-security-token": token}))
         assert answer.status in (400, 403)
         ElementTree.fromstring(answer.body)
 
@@ -207,15 +217,15 @@ def test_compacting_loses_whitespace_and_nothing_else(value: Any, indent: Any) -
 
 def test_a_strict_bucket_refuses_what_comes_a_moment_too_early() -> None:
     limits = Limits()
-    assert limits.admit(KEY, 100.0, rate=1, burst=1)
-    assert not limits.admit(KEY, 100.999999, rate=1, burst=1)
+    assert limits.admit(KEY, 100.0, Facts())
+    assert not limits.admit(KEY, 100.999999, Facts())
     # The refused one took nothing:
-    assert limits.admit(KEY, 101.0, rate=1, burst=1)
+    assert limits.admit(KEY, 101.0, Facts())
 
 
 def test_a_burst_is_let_in_and_then_one_a_period() -> None:
     limits = Limits()
-    admitted = [limits.admit(KEY, at, rate=2, burst=3) for at in (0, 0, 0, 0, 0.5, 0.5, 0.75, 1.0)]
+    admitted = [limits.admit(KEY, at, Facts(rate=2, burst=3)) for at in (0, 0, 0, 0, 0.5, 0.5, 0.75, 1.0)]
     assert admitted == [True, True, True, False, True, False, False, True]
 
 
@@ -224,7 +234,7 @@ def test_what_is_let_in_keeps_the_distance_and_what_keeps_it_is_let_in(times: li
     limits, let_in = Limits(), []
     for at in times:
         far_enough = not let_in or at >= let_in[-1] + 1 / rate
-        assert limits.admit(KEY, at, rate, burst=1) == far_enough
+        assert limits.admit(KEY, at, Facts(rate=rate)) == far_enough
         if far_enough:
             let_in.append(at)
 
@@ -237,11 +247,12 @@ def test_each_operation_account_and_region_has_a_limit_of_its_own() -> None:
     service = Service(SandboxOptions(rate=0.001, accounts={"AKIAOTHER": "999988887777"}))
     form = urlencode({"Action": "ListIdentities", "Version": "2010-12-01"}).encode()
     for authorization in (signed(), signed(region="eu-west-1"), signed().replace("AKIATEST", "AKIAOTHER")):
-        assert service.answer(Request(form, authorization, "")).status == 200
-        assert service.answer(Request(form, authorization, "")).status == 400
+        assert service.answer(Request(form, {"authorization": authorization})).status == 200
+        assert service.answer(Request(form, {"authorization": authorization})).status == 400
     assert ask(service, "ListIdentityPolicies", Identity="example.com").status == 200
     # Another key of the same account shares its limit.
-    assert service.answer(Request(form, signed().replace("AKIATEST", "AKIASECOND"), "")).status == 400
+    second = {"authorization": signed().replace("AKIATEST", "AKIASECOND")}
+    assert service.answer(Request(form, second)).status == 400
     assert codes(service) == ["", "Throttling", "", "Throttling", "", "Throttling", "", "Throttling"]
 
 
@@ -258,16 +269,17 @@ def test_a_shared_quota_is_one_limit_for_all_of_ses_and_none_for_sts() -> None:
 
 
 def test_faults_at_places_strike_exactly_there_for_each_operation() -> None:
-    plan = FaultPlan({}, {"throttle": {2, 4}, "server_error@Delete": range(3, 10**9)}, {"Put", "Get"}, seed=0)
-    assert [plan.draw("Put")[1] for _ in range(5)] == ["", "throttle", "", "throttle", ""]
-    assert [plan.draw("Get")[1] for _ in range(2)] == ["", "throttle"]
-    assert [plan.draw("Delete")[1] for _ in range(5)] == ["", "", *["server_error"] * 3]
+    put, get, delete = "PutIdentityPolicy", "GetIdentityPolicies", "DeleteIdentityPolicy"
+    plan = FaultPlan({}, {"throttle": {2, 4}, f"server_error@{delete}": range(3, 10**9)}, {put, get}, seed=0)
+    assert [plan.draw(put)[1] for _ in range(5)] == ["", "throttle", "", "throttle", ""]
+    assert [plan.draw(get)[1] for _ in range(2)] == ["", "throttle"]
+    assert [plan.draw(delete)[1] for _ in range(5)] == ["", "", *["server_error"] * 3]
 
 
 def test_a_seed_repeats_its_faults_and_another_does_not() -> None:
     def drawn(seed: int) -> list[str]:
-        plan = FaultPlan({"throttle": 0.2, "reset_after": 0.2}, {}, {"Put"}, seed)
-        return [plan.draw("Put")[1] for _ in range(200)]
+        plan = FaultPlan({"throttle": 0.2, "reset_after": 0.2}, {}, {"ListIdentities"}, seed)
+        return [plan.draw("ListIdentities")[1] for _ in range(200)]
 
     assert drawn(1) == drawn(1) != drawn(2)
     # Binomial, 200 draws: these bounds are missed by seeds worse than one in a million, and the seed is fixed.
@@ -304,7 +316,7 @@ def test_the_store_remembers_what_was_there(then: float, expected: dict[str, str
     store.put(owner, "q", "other", 2)
     store.put(owner, "p", "second", 2)
     store.delete(owner, "p", 3)
-    assert store.get_as_of(owner, then) == expected
+    assert store.seen(owner, then + 60, {"put": 60, "delete": 60}) == expected
 
 
 def test_every_fault_says_in_its_title_whether_the_write_took_effect() -> None:

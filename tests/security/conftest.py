@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.batch.conftest import models, place
+from tests.place import models, place
 
 __all__ = ["models", "place"]

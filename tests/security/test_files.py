@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.place import Place
-from tests.batch.runs import row
+from tests.place import Place
+from tests.runs import row
 
 JOURNAL = "in.journal.jsonl"
 WRITTEN = {

@@ -15,7 +15,7 @@ import pytest
 from batchpol.errors import NoAnswer, SesError
 from batchpol.ses import Aws, Connection, in_the_clear
 from batchpol.testing import Sandbox
-from tests.batch.runs import REGION, Watcher, apply, row, write_input
+from tests.runs import REGION, Watcher, apply, row, write_input
 from tests.ses.conftest import DOCUMENT, IDENTITY, TARGET, settle
 
 TOKEN = "session-token-for-one-host-alone"

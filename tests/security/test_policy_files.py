@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.place import Place
+from tests.place import Place
 
 SECRET = "what-stands-outside-the-folder"
 

@@ -20,7 +20,7 @@ import batchpol
 from batchpol.sandbox import operations
 from batchpol.sandbox.sessions import Credentials, credentials_of, open_session
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import REGION, command, environment, row, run_command, write_input, writes
+from tests.runs import REGION, command, environment, row, run_command, write_input, writes
 
 EXTERNAL_ID = "external-id-that-nobody-else-knows"
 PORTAL_TOKEN = "portal-token-that-opens-every-account"

@@ -8,8 +8,8 @@ import unicodedata
 import pytest
 
 from batchpol.sandbox.wire import ServiceError
-from tests.batch.place import Place
-from tests.batch.runs import row
+from tests.place import Place
+from tests.runs import row
 
 HOSTILE = "=cmd|' /C calc'!A0 \u202egnp.exe\u2066\u2028\x7f\x85\x9b31m\ufeff"
 """What XML can carry of evil: formulas, bidirectional overrides, separators and C1 controls (ESC it cannot)."""
@@ -19,7 +19,7 @@ def test_words_of_ses_are_shown_harmless(place: Place, monkeypatch: pytest.Monke
     def refuse(*_: object) -> object:
         raise ServiceError("InvalidParameterValue", HOSTILE)
 
-    monkeypatch.setitem(place.sandbox._service._operations.table, "PutIdentityPolicy", refuse)
+    monkeypatch.setitem(place.sandbox._service._query.table, "PutIdentityPolicy", refuse)
     place.save("in.jsonl", [row(0, tenant='=HYPERLINK("http://x","y")')])
     ended = place.run("apply", "in.jsonl", "--blind", "--report", "r.csv", code=1)
     for shown in (ended.out, ended.err, place.run("status", "in.journal.jsonl", code=None).out):

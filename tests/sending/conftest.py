@@ -11,8 +11,11 @@ import pytest
 from batchpol.journal import Entry
 from batchpol.model import Action, Change, Outcome, Target
 from batchpol.sending.commit import GroupCommit
+from batchpol.sending.conduct import Patience
+from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gates
 from batchpol.sending.lane import Lane
+from batchpol.sending.observer import LaneObserver
 from tests.sending.simulated import Server, SimulatedSes
 
 TARGET = Target("111122223333", "us-east-1")
@@ -25,6 +28,20 @@ def change(
     text = document if document is not None else f'{{"Statement":[{{"Sid":"{number}"}}]}}'
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Change(number, number + 2, TARGET, identity, identity, f"name-{number}", action, text, digest)
+
+
+@dataclass
+class Seen(LaneObserver):
+    """What an observer of a lane was told."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def settled(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def noted(self, target: Target, text: str) -> None:
+        self.notes.append(text)
 
 
 @dataclass
@@ -51,25 +68,28 @@ class Bench:
 def bench() -> Callable[..., Bench]:
     """Makes a lane: options of the simulated network, then those of the lane."""
 
-    def make(*, server: Server | None = None, gates: Gates | None = None, network: dict | None = None, **lane) -> Bench:
+    def make(
+        *,
+        server: Server | None = None,
+        gates: Gates | None = None,
+        network: dict | None = None,
+        patience: Patience | None = None,
+        commit: GroupCommit[Entry] | None = None,
+        **lane,
+    ) -> Bench:
         server = server or Server()
         ses = SimulatedSes(server, **(network or {}))
-        entries: list[Entry] = []
-        outcomes: list[Outcome] = []
-        notes: list[str] = []
+        seen, entries = Seen(), list[Entry]()
 
         async def write(batch: list[Entry]) -> None:
             entries.extend(batch)
 
         built = Lane(
-            target=TARGET,
-            ses=ses,
-            gates=gates or Gates.at(),
-            commit=lane.pop("commit", None) or GroupCommit(write),
-            settled=outcomes.append,
-            noted=lambda _, text: notes.append(text),
+            Contact(TARGET, ses, gates or Gates.at(), patience or Patience(), seen),
+            commit or GroupCommit(write),
+            seen,
             **lane,
         )
-        return Bench(server, ses, built, entries, outcomes, notes)
+        return Bench(server, ses, built, entries, seen.outcomes, seen.notes)
 
     return make

@@ -118,7 +118,7 @@ async def test_reads_and_writes_of_one_quota_are_joined_by_what_the_refusals_sho
     await made.run([change(number) for number in range(60)])
     assert made.server.refused <= 5
     assert now() - begun <= 119 / 0.9
-    assert made.lane.gates.joined
+    assert made.lane.contact.gates.joined
 
 
 async def test_joined_from_the_start_nothing_is_refused(bench) -> None:

@@ -149,10 +149,10 @@ async def test_renewed_credentials_go_on_with_the_same_record(bench) -> None:
         assert old is made.ses
         return fresh
 
-    made.lane.renew = renew
+    made.lane.contact.renew = renew
     outcomes = await made.run([change(number) for number in range(3)])
     assert [outcomes[f"name-{number}"].status for number in range(3)] == [Status.APPLIED] * 3
-    assert made.lane.ses is fresh
+    assert made.lane.contact.ses is fresh
 
 
 async def test_attempts_under_way_when_credentials_expire_all_go_on_with_the_renewed_ones(bench) -> None:
@@ -165,12 +165,12 @@ async def test_attempts_under_way_when_credentials_expire_all_go_on_with_the_ren
         asked.append(old)
         return fresh if old is made.ses else None
 
-    made.lane.renew = renew
+    made.lane.contact.renew = renew
     outcomes = await made.run([change(number) for number in range(6)])
     assert [outcomes[f"name-{number}"].status for number in range(6)] == [Status.APPLIED] * 6
     assert made.ses.most_under_way > 1
     assert asked == [made.ses]
-    assert made.lane.ses is fresh
+    assert made.lane.contact.ses is fresh
 
 
 async def test_a_read_whose_credentials_expired_goes_on_with_renewed_ones(bench) -> None:
@@ -181,7 +181,7 @@ async def test_a_read_whose_credentials_expired_goes_on_with_renewed_ones(bench)
     async def renew(old: object) -> SimulatedSes:
         return fresh
 
-    made.lane.renew = renew
+    made.lane.contact.renew = renew
     outcomes = await made.run([change(number) for number in range(3)])
     assert [outcomes[f"name-{number}"].status for number in range(3)] == [Status.APPLIED] * 3
     assert made.lane.stopped is None

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.batch.batch import ENTER_EVERY
+from batchpol.sending.targets import ENTER_EVERY
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import document, report, run_command, write_input
+from tests.runs import document, report, run_command, write_input
 
 ROLE = "arn:aws:iam::{account}:role/Tenant"
 TARGETS = 48

@@ -8,10 +8,11 @@ from batchpol.batch.observer import Observer, Preview
 from batchpol.cli.screen import log
 from batchpol.cli.screen.question import Confirm, agreed
 from batchpol.errors import PolicyRefused, SesError, Throttled
-from batchpol.journal import Run
+from batchpol.journal import Journal, Run
 from batchpol.model import Change, Outcome, Status, Target
 from batchpol.report.rows import reason
-from batchpol.sending.lane import Attempted, Lane
+from batchpol.sending.contact import Contact
+from batchpol.sending.observer import Attempted
 from batchpol.validation import Verdict
 
 _LEVELS = {Status.FAILED: "error", Status.UNKNOWN: "error", Status.REJECTED: "error", Status.NOT_ATTEMPTED: "warning"}
@@ -30,7 +31,7 @@ class Events(Observer):
         if quiet:
             log.hush()
         self.run: Run | None = None
-        self._lanes: dict[Target, Lane] = {}
+        self._contacts: dict[Target, Contact] = {}
         self._widened: set[Target] = set()
 
     def notes(self, notes: list[str]) -> None:
@@ -57,7 +58,7 @@ class Events(Observer):
             period=run.options.get("period"),
         )
 
-    async def planned(self, preview: Preview) -> bool:
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
         self.notes(preview.notes)
         log.event(
             "first_pass_over",
@@ -73,20 +74,20 @@ class Events(Observer):
         )
         return await agreed(self._confirm, preview)
 
-    def lane_started(self, lane: Lane) -> None:
-        self._lanes[lane.target] = lane
-        log.event("lane_started", **_place(lane.target), period=lane.gates.writes.period)
+    def lane_started(self, contact: Contact) -> None:
+        self._contacts[contact.target] = contact
+        log.event("lane_started", **_place(contact.target), period=contact.gates.writes.period)
 
     def lane_ended(self, target: Target, error: SesError | None) -> None:
-        lane = self._lanes.get(target)
-        known = _place(target) | {"throttled": lane.throttled if lane else 0}
+        contact = self._contacts.get(target)
+        known = _place(target) | {"throttled": contact.throttled if contact else 0}
         if error is None:
             log.event("lane_ended", **known)
         else:
             log.event("lane_stopped", "error", **known, **_error(error), hint=error.hint)
 
     def noted(self, target: Target, text: str) -> None:
-        gates = self._lanes[target].gates if target in self._lanes else None
+        gates = self._contacts[target].gates if target in self._contacts else None
         period = max(gates.writes.period, gates.reads.period) if gates else None
         if gates and (gates.writes.widened or gates.reads.widened) and target not in self._widened:
             self._widened.add(target)

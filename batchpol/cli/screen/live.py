@@ -14,9 +14,10 @@ from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
 from batchpol.cli.screen.terminal import duration, painted, tell
 from batchpol.errors import SesError
-from batchpol.journal import Run
+from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
-from batchpol.sending.lane import Attempted, Lane
+from batchpol.sending.contact import Contact
+from batchpol.sending.observer import Attempted
 from batchpol.validation import Verdict
 
 EVERY = 30.0
@@ -61,7 +62,7 @@ class Screen(Observer):
     def begun(self, run: Run) -> None:
         self.run = run
 
-    async def planned(self, preview: Preview) -> bool:
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
         self.notes(preview.notes)
         if not self._quiet or self._confirm:
             for line in _plan(preview):
@@ -73,8 +74,8 @@ class Screen(Observer):
         self._agreed.set()
         return True
 
-    def lane_started(self, lane: Lane) -> None:
-        self._row(lane.target).lane = lane
+    def lane_started(self, contact: Contact) -> None:
+        self._row(contact.target).contact = contact
 
     def lane_ended(self, target: Target, error: SesError | None) -> None:
         row = self._row(target)
@@ -106,7 +107,7 @@ class Screen(Observer):
             self._lined = True
             self.say(self._standing.line())
 
-    async def ended(self) -> None:
+    async def ended(self, journal: Journal) -> None:
         if self._lined:  # whoever followed the lines sees the last one too
             self.say(self._standing.line())
 

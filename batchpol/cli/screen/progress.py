@@ -21,7 +21,7 @@ from rich.style import Style
 
 from batchpol.cli.screen.terminal import duration
 from batchpol.model import Status, Target, visible
-from batchpol.sending.lane import Lane
+from batchpol.sending.contact import Contact
 
 REDRAWN = 0.3
 """Least seconds between two pictures."""
@@ -56,7 +56,7 @@ class Row:
     target: Target
     total: int
     counts: Counter[Status] = field(default_factory=Counter)
-    lane: Lane | None = None
+    contact: Contact | None = None
     in_hand: str = ""
     stopped: bool = False
     over: bool = False
@@ -67,20 +67,20 @@ class Row:
 
     @property
     def throttled(self) -> int:
-        return self.lane.throttled if self.lane else 0
+        return self.contact.throttled if self.contact else 0
 
     def seconds_left(self, period: float) -> float:
         """At the pace of the lane's gate; at ``period`` seconds a request until there is one."""
         if self.over or self.stopped:
             return 0.0
-        return (self.total - self.done) * (self.lane.gates.writes.period if self.lane else period)
+        return (self.total - self.done) * (self.contact.gates.writes.period if self.contact else period)
 
     def time_left(self, period: float) -> str:
         if self.stopped:
             return "stopped"
         if self.over or self.done >= self.total:
             return "done"
-        return duration(self.seconds_left(period)) if self.lane else "waiting"
+        return duration(self.seconds_left(period)) if self.contact else "waiting"
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from aiobotocore.session import AioSession
 from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
+from batchpol.journal import Journal
 from batchpol.model import Record
 from batchpol.sandbox import SES_OPERATIONS, Arrival, Sandbox
 from batchpol.sending.conduct import Conduct, Patience
@@ -72,7 +73,7 @@ class Watcher(Observer):
         self.preview: Preview | None = None
         self.told: list[str] = []
 
-    async def planned(self, preview: Preview) -> bool:
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
         self.preview = preview
         return True
 

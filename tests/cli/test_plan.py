@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
-from tests.batch.place import LIST, LOOK_UP, READ, Place
 from tests.e2e.command import finish, policy, record, start
+from tests.place import LIST, LOOK_UP, READ, Place
 
 CREATE, UPDATE, UNCHANGED, DELETE = "create", "update", "unchanged", "delete"
 

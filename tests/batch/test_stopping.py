@@ -12,7 +12,7 @@ import pytest
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Threshold
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, run, statuses, write_input, writes
+from tests.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, run, statuses, write_input, writes
 
 ROWS = [row(number) for number in range(30)]
 

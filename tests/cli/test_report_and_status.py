@@ -15,7 +15,7 @@ from batchpol.cli import app
 from batchpol.cli.screen.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
 from batchpol.testing import Sandbox, SandboxOptions
-from tests.batch.runs import (
+from tests.runs import (
     ACCOUNT,
     REGION,
     apply,

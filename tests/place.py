@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+from botocore.loaders import Loader, create_loader
 
 from batchpol.cli import app
 from batchpol.cli.screen.terminal import complain, exit_code_of
@@ -83,6 +86,13 @@ class Place:
         wanted = operations or (PUT, DELETE, READ, LIST, LOOK_UP, PAGE)
         return [arrival for arrival in list(self.sandbox.arrivals) if arrival.operation in wanted]
 
+    def wait_for(self, operation: str, count: int) -> None:
+        """Return when so many of these have arrived."""
+        deadline = time.monotonic() + 30
+        while len(self.arrivals(operation)) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
     @property
     def calls(self) -> Counter[str]:
         return Counter(arrival.operation for arrival in self.arrivals())
@@ -90,3 +100,27 @@ class Place:
     @property
     def writes(self) -> list[Arrival]:
         return self.arrivals(PUT, DELETE)
+
+
+@pytest.fixture(scope="session")
+def models() -> Loader:
+    """AWS's models, read once for all sessions: a megabyte of JSON for each command otherwise."""
+    return create_loader()
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path,
+    ses_sandbox: Sandbox,
+    models: Loader,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Place:
+    """An empty folder to be in, a sandbox without a limit, and nothing of this machine's configuration."""
+    monkeypatch.setattr("botocore.session.create_loader", lambda path: models)
+    for name in [name for name in os.environ if name.startswith(("AWS_", "BATCHPOL_"))]:
+        monkeypatch.delenv(name)
+    for name, value in (ses_sandbox.environment() | {"HOME": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return Place(tmp_path, ses_sandbox, capsys)

@@ -1,12 +1,8 @@
-"""Runs that are killed and taken back, reads that lag behind, one quota for all."""
+"""Reads in a whole run: they lag behind, are not allowed, share one quota with the writes."""
 
 from __future__ import annotations
 
 import json
-import signal
-import time
-
-import pytest
 
 from batchpol.batch.batch import Batch
 from batchpol.batch.options import Options
@@ -14,79 +10,9 @@ from batchpol.model import Record, Status
 from batchpol.sending.conduct import Conduct
 from batchpol.ses import Connection
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
-from tests.batch.place import FASTER, LIST, LOOK_UP, PUT, READ, Place
-from tests.batch.runs import run
-from tests.e2e.command import finish, policy, record, start
-
-OLD = {"Sid": "Was"}
-
-
-def wait_for(sandbox: Sandbox, operation: str, count: int) -> None:
-    deadline = time.monotonic() + 30
-    while sum(it.operation == operation for it in list(sandbox.arrivals)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("fault", ["stall_before", "stall_after"])
-def test_a_run_that_was_killed_after_it_sent_is_taken_back_whatever_took_effect(place: Place, fault: str) -> None:
-    """Of what was under way nobody knows whether it took effect; the way back is the same."""
-    records = [record(f"t{number}.example") for number in range(8)]
-    for number in (1, 3):
-        place.put(f"t{number}.example", "tenant", policy(f"t{number}.example", **OLD))
-    before = place.there
-    place.save("a.jsonl", records)
-    place.sandbox.change(faults_at={f"{fault}@{PUT}": range(3, 99)})
-    line = ("apply", "a.jsonl", "--yes", *FASTER)
-    process = start(*line, cwd=place.folder, env=place.sandbox.environment())
-    wait_for(place.sandbox, PUT, 6)
-    process.send_signal(signal.SIGKILL)
-    assert finish(process).code == -signal.SIGKILL
-    assert place.there != before
-    place.sandbox.change(faults_at={})
-    place.run("undo", "a.journal.jsonl", "-o", "undo.jsonl")
-    place.run("validate", "undo.jsonl")
-    place.run("apply", "undo.jsonl", "--report", "undone.jsonl")
-    assert place.there == before
-    assert set(place.statuses("undone.jsonl")) <= {"applied", "unchanged"}
-
-
-def test_a_run_that_was_killed_and_resumed_with_an_edited_file_is_taken_back(place: Place) -> None:
-    place.put("t2.example", "tenant", policy("t2.example", **OLD))
-    before = place.there
-    records = [record(f"t{number}.example") for number in range(5)]
-    place.save("a.jsonl", records)
-    place.sandbox.change(faults_at={f"stall_after@{PUT}": range(2, 99)})
-    process = start("apply", "a.jsonl", "--yes", *FASTER, cwd=place.folder, env=place.sandbox.environment())
-    wait_for(place.sandbox, PUT, 4)
-    process.kill()
-    finish(process)
-    place.sandbox.change(faults_at={f"server_error@{PUT}": range(1, 999)})
-    place.save(
-        "a.jsonl", [record(f"t{number}.example", policy=policy(f"t{number}.example", Sid="New")) for number in range(5)]
-    )
-    place.run("apply", "a.jsonl", "--max-attempts", "2", code=None)
-    place.sandbox.change(faults_at={})
-    place.run("undo", "a.journal.jsonl", "-o", "undo.jsonl")
-    place.run("apply", "undo.jsonl")
-    assert place.there == before
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_a_run_among_faults_is_taken_back(place: Place, seed: int) -> None:
-    """Lost answers, refusals and breaks, on the way there and on the way back."""
-    for number in range(0, 20, 3):
-        place.put(f"t{number}.example", "tenant", policy(f"t{number}.example", **OLD))
-    before = place.there
-    place.save("a.jsonl", [record(f"t{number}.example") for number in range(20)])
-    faults = {"server_error": 0.1, "reset_before": 0.1, "reset_after": 0.1, "error_after": 0.1, "throttle": 0.1}
-    place.sandbox.change(faults=faults)
-    for _ in range(seed):
-        place.run("plan", "a.jsonl", code=None)  # draws, so that each seed has faults of its own
-    place.run("apply", "a.jsonl", "--max-attempts", "2", code=None)
-    place.run("undo", "a.journal.jsonl", "-o", "undo.jsonl")
-    place.run("apply", "undo.jsonl", "--max-attempts", "50")
-    assert place.there == before
+from tests.e2e.command import policy, record
+from tests.place import LIST, LOOK_UP, PUT, READ, Place
+from tests.runs import run
 
 
 def test_reads_that_lag_behind_are_waited_for(place: Place) -> None:

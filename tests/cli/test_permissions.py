@@ -8,8 +8,8 @@ import re
 import pytest
 
 from batchpol.cli.help import MANUAL
-from tests.batch.place import Place
 from tests.e2e.command import policy, record
+from tests.place import Place
 
 PAGE = (MANUAL / "permissions.md").read_text(encoding="utf-8")
 GRANTED = {

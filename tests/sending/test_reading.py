@@ -195,7 +195,7 @@ async def test_credentials_that_expire_at_a_read_are_renewed(bench) -> None:
         assert used is made.ses
         return fresh
 
-    made.lane.renew = renew
+    made.lane.contact.renew = renew
     outcomes = await made.run([change(number) for number in range(4)])
     assert Counter(outcome.status for outcome in outcomes.values()) == {Status.APPLIED: 4}
     assert made.lane.stopped is None

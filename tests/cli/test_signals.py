@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
-from tests.batch.runs import COMPARE, apply, check_truth, command, environment, row, statuses, write_input, writes
+from tests.runs import COMPARE, apply, check_truth, command, environment, row, statuses, write_input, writes
 
 ROWS = [row(number) for number in range(24)]
 PERIOD = 0.05

@@ -1,0 +1,94 @@
+"""How a run ends: why, with which exit code, written down; then every report and the result, read off the journal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from batchpol.batch.observer import Result
+from batchpol.batch.options import Options
+from batchpol.errors import BatchpolError, JournalError, JournalUnwritable
+from batchpol.journal import FINISHED, End, Journal, Run, Section
+from batchpol.model import Status
+from batchpol.report import Summary, write_plan, write_report
+
+BAD = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
+"""Statuses that make the exit code 1."""
+
+Why = tuple[str, int]
+"""A reason, and the exit code for it."""
+
+
+def never_begun(why: Why | None) -> Result:
+    """The result of a run that was stopped before it read anything."""
+    reason, code = why or ("stopped", 3)
+    return Result(Summary(), code, f"{reason} before anything was sent", (), None)
+
+
+def end(
+    journal: Journal,
+    run: Run,
+    options: Options,
+    *,
+    early: Why | None,
+    failure: JournalError | None,
+    at: str,
+    begun: float,
+) -> Result:
+    """Write down the end, then every report, whatever way the run ended.
+
+    Args:
+        run: its header.
+        early: why it ended before its time, if it did.
+        failure: why the journal cannot be written any more, if so.
+        at: the time in ISO 8601.
+        begun: the monotonic clock's time in seconds when it began.
+    """
+    section = journal.section()
+    reason, code = _why(section, early, options.limit)
+    failure = failure or _write_down(End(at=at, reason=reason, exit_code=code), journal, run, section)
+    if failure is not None:
+        reason, code = str(failure), 3
+    written = []
+    for path in options.reports:
+        try:
+            _write_report(path, journal, section, plan=options.conduct.plan)
+            written.append(path)
+        except BatchpolError as error:
+            reason, code = error.in_full, code if code > 1 else 3
+    summary = Summary.of(journal.outcomes(section), seconds=time.monotonic() - begun)
+    return Result(summary, code, reason, tuple(written), journal.path)
+
+
+def _why(section: Section | None, early: Why | None, limit: int | None) -> Why:
+    counts = section.counts() if section is not None else {}
+    reason, code = early or (FINISHED, 0)
+    if code == 0 and counts.keys() & BAD:
+        code = 1
+    if reason == FINISHED and limit is not None and Status.NOT_ATTEMPTED in counts:
+        reason = f"--limit {limit} was reached"
+    return reason, code
+
+
+def _write_down(end: End, journal: Journal, run: Run, section: Section | None) -> JournalError | None:
+    try:
+        journal.append(end)
+        journal.sync()
+    except JournalUnwritable as error:
+        return error
+    if section is not None and section.run.run_id == run.run_id:  # or else it is an earlier run's
+        section.end = end
+    return None
+
+
+def _write_report(path: Path, journal: Journal, section: Section | None, *, plan: bool) -> None:
+    if plan:
+        write_plan(journal.outcomes(section), path)
+    else:
+        write_report(
+            journal.outcomes(section),
+            path,
+            columns=section.columns if section else (),
+            about=section.about() if section else None,
+            sends=journal.sends(),
+        )

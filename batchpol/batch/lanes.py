@@ -1,0 +1,142 @@
+"""All lanes of a run at once: each enters its target and may stop alone; what they tell is written down together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import datetime
+
+import anyio
+import anyio.to_thread
+
+from batchpol.batch.intake import Backlog
+from batchpol.batch.observer import Observer
+from batchpol.batch.options import Options, Threshold
+from batchpol.errors import JournalError, SesError
+from batchpol.journal import LANE_STOPPED, Entry, Journal, Note
+from batchpol.model import Change, Outcome, Status, Target
+from batchpol.sending.commit import GroupCommit
+from batchpol.sending.lane import Lane
+from batchpol.sending.observer import LaneObserver, LaneObservers
+from batchpol.sending.targets import ENTER_EVERY, Targets
+from batchpol.stopping import Stoppable, task_group
+
+
+class Lanes:
+    """The lanes of one run.
+
+    Args:
+        run: begins nothing once it was stopped, and is stopped where too many records failed or its time is over.
+        targets: what the lanes enter.
+        journal: what they write into.
+        options: every choice of the run.
+        observer: who wants to know.
+        wall: the wall clock.
+    """
+
+    def __init__(
+        self,
+        run: Stoppable,
+        targets: Targets,
+        journal: Journal,
+        options: Options,
+        observer: Observer,
+        wall: Callable[[], datetime],
+    ) -> None:
+        self._run, self._targets, self._journal = run, targets, journal
+        self._options, self._observer, self._wall = options, observer, wall
+        self._commit = GroupCommit[Entry](self._write)
+        self._lanes: list[Lane] = []
+        self._tally = _Tally(run, options.threshold)
+
+    async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
+        """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
+        try:
+            async with task_group(JournalError) as tasks:
+                if self._options.max_duration is not None:
+                    tasks.start_soon(self._stop_after, self._options.max_duration)
+                async with anyio.create_task_group() as lanes:
+                    for target, backlog in backlogs.items():
+                        lanes.start_soon(self._run_lane, target, backlog)
+                        if self._run.stopped is not None:
+                            break
+                        await anyio.sleep(ENTER_EVERY)
+                tasks.cancel_scope.cancel()
+        except JournalError as error:
+            return error
+        return None
+
+    def halt(self) -> None:
+        """Let nothing leave any more; what is under way is finished."""
+        for lane in self._lanes:
+            lane.stop()
+
+    async def _stop_after(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        self._run.stop(f"--max-duration of {seconds:g} s is over", 3)
+
+    async def _run_lane(self, target: Target, backlog: Backlog) -> None:
+        try:
+            lane = await self._enter(target)
+        except SesError as error:
+            await self._stopped(target, error)
+            return
+        if lane is None or self._run.stopped is not None:
+            return
+        self._lanes.append(lane)
+        self._observer.lane_started(lane.contact)
+        await lane.run(_async(backlog.changes(self._journal)))
+        if lane.stopped is not None:
+            await self._stopped(target, lane.stopped)
+        else:
+            self._observer.lane_ended(target, None)
+
+    async def _enter(self, target: Target) -> Lane | None:
+        """A lane of this target; None if the run was stopped before its turn to enter. Raises SesError."""
+        async with self._targets.entering:
+            if self._run.stopped is not None:
+                return None
+            contact = await self._targets.contact(target, self._options.patience, self._observer)
+        ownership, observer = self._targets.ownership(target), LaneObservers(self._observer, self._tally)
+        return Lane(contact, self._commit, observer, self._options.conduct, ownership, self._wall)
+
+    async def _stopped(self, target: Target, error: SesError) -> None:
+        """Write down and tell that no more leaves for a target, and why."""
+        text = error.in_full
+        data = {"account": target.account, "region": target.region, "error_code": error.code}
+        at = self._wall().isoformat(timespec="milliseconds")
+        await self._commit.add(Note(kind=LANE_STOPPED, text=text, at=at, data=data))
+        self._observer.noted(target, f"stopped: {text}")
+        self._observer.lane_ended(target, error)
+        self._run.ended_alone(f"{target} stopped: {text}")
+
+    async def _write(self, entries: list[Entry]) -> None:
+        """Append and make durable; on a thread only where there is a disk to wait for."""
+        if self._journal.path is None:
+            self._journal.append(*entries)
+        else:
+            await anyio.to_thread.run_sync(_durably, self._journal, entries)
+
+
+class _Tally(LaneObserver):
+    """Counts the outcomes of all lanes, and stops the run where too many records failed."""
+
+    def __init__(self, run: Stoppable, threshold: Threshold) -> None:
+        self._run, self._threshold = run, threshold
+        self._counts: Counter[Status] = Counter()
+
+    def settled(self, outcome: Outcome) -> None:
+        self._counts[outcome.status] += 1
+        failed, total = self._counts[Status.FAILED] + self._counts[Status.UNKNOWN], self._counts.total()
+        if self._threshold.passed(failed, total):
+            self._run.stop(f"{failed} of {total} records failed, more than --max-failures allows", 3)
+
+
+def _durably(journal: Journal, entries: list[Entry]) -> None:
+    journal.append(*entries)
+    journal.sync()
+
+
+async def _async(changes: Iterator[Change]) -> AsyncIterator[Change]:
+    for change in changes:
+        yield change

@@ -1,0 +1,35 @@
+"""A page of the manual on a terminal, set out by rich."""
+
+from __future__ import annotations
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import Markdown, TableElement
+from rich.table import Table
+from rich.theme import Theme
+
+WIDEST = 120
+"""Columns of a terminal that a page takes at most: longer lines are hard to read."""
+
+_CODE = Theme({"markdown.code": "bold cyan"})
+"""Without a background, as :data:`Page.code_theme`: a terminal may be light or dark."""
+
+
+class _Table(TableElement):
+    """One whose cells are broken rather than cut off."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for part in super().__rich_console__(console, options):
+            if isinstance(part, Table):
+                for column in part.columns:
+                    column.overflow = "fold"
+            yield part
+
+
+class _Page(Markdown):
+    elements = Markdown.elements | {"table_open": _Table}
+
+
+def show(text: str) -> None:
+    """Print Markdown as a page."""
+    console = Console(theme=_CODE)
+    console.print(_Page(text, code_theme="ansi_dark"), width=min(console.width, WIDEST))

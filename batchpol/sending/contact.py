@@ -1,0 +1,117 @@
+"""Contact with one target: what its SES is and how it is asked. Whoever asks, a lane or an export, asks through this.
+
+Three things go on over many requests and belong to none of them: credentials that expire and are renewed, silence
+that becomes an outage, and the pace, which others who use the same quota change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled
+from batchpol.model import Target
+from batchpol.sending.conduct import Patience
+from batchpol.sending.gate import Gate, Gates, Passage
+from batchpol.sending.halt import Halt
+from batchpol.sending.observer import ContactObserver
+from batchpol.ses import EXPIRED, Ses
+
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
+"""The caller is known, and may not do this."""
+
+
+@dataclass(slots=True, eq=False)
+class Contact:
+    """One target as one run or export has to do with it.
+
+    Args:
+        ses: one attempt a call; another one once credentials were renewed.
+        gates: what every attempt passes.
+        patience: how often to try again, and when silence is an outage.
+        observer: told of what asking comes to.
+        renew: gives SES with fresh credentials instead of the one whose credentials expired, or None.
+        only_reads: whether nothing is ever written.
+
+    Attributes:
+        halt: whether anything new is begun; called here when SES is silent for too long.
+        throttled: how many attempts SES refused as too fast.
+        last_answer, last_write: loop time in seconds of the last answer to anything, and to a write.
+    """
+
+    target: Target
+    ses: Ses
+    gates: Gates
+    patience: Patience = field(default_factory=Patience)
+    observer: ContactObserver = field(default_factory=ContactObserver)
+    renew: Callable[[Ses], Awaitable[Ses | None]] | None = None
+    only_reads: bool = False
+    halt: Halt = field(default_factory=Halt)
+    throttled: int = 0
+    last_answer: float = 0.0
+    last_write: float = 0.0
+    _widened_told: bool = False
+
+    async def warm(self, connections: int) -> None:
+        """Open so many connections before the first attempt: one that is opened by it arrives late."""
+        async with anyio.create_task_group() as tasks:
+            for _ in range(connections):
+                tasks.start_soon(self.ses.warm)
+        self.last_answer = self.last_write = anyio.current_time()
+
+    def answered(self, gate: Gate, passage: Passage, error: SesError | None, left: float) -> None:
+        """Take in how an attempt ended that left at ``left``, in loop time; the gate is told, and people if need be."""
+        refused = isinstance(error, Throttled)
+        passage.ended(answered=error is None or error.http_status > 0, refused=refused)
+        self.throttled += refused
+        if not refused and not isinstance(error, NoAnswer):
+            self.last_answer = anyio.current_time()
+            if gate is self.gates.writes:
+                self.last_write = self.last_answer
+        if refused and self.gates.refused(gate, left):
+            who = "all operations" if self.only_reads else "reads and writes"
+            self.observer.noted(self.target, f"{who} share one quota here: they take turns from now on")
+        if gate.widened and not self._widened_told:
+            self._widened_told = True
+            text = "somebody else uses this quota: requests leave less often until that ends"
+            self.observer.noted(self.target, text)
+
+    async def renewed(self, error: AccessRefused, used: Ses) -> bool:
+        """Whether there are fresh credentials instead of those of ``used``; another attempt may have got them."""
+        if error.code in EXPIRED and self.ses is used and self.renew is not None:
+            self.ses = await self.renew(used) or self.ses
+        return error.code in EXPIRED and self.ses is not used
+
+    def check_outage(self, error: SesError, since: float) -> None:
+        """Begin nothing new if SES has been silent for too long; ``since`` is in loop time."""
+        silent = anyio.current_time() - since
+        if silent > self.patience.outage(error):
+            text = f"SES {'gave' if self.only_reads else 'took'} nothing for {silent:.0f} s; the last answer: {error}"
+            hint = "see whether SES and the network are up, then run the same command again"
+            self.halt.call(NoAnswer(text, code=error.code, hint=hint))
+
+    async def reads_again(self, error: SesError, tries: int, used: Ses) -> bool:
+        """Whether to try a read once more after so many tries, of which the last was made with ``used``.
+
+        As often as a write where SES is busy or fails, and in silence for as long as an outage is borne.
+        """
+        if isinstance(error, AccessRefused):
+            return await self.renewed(error, used)
+        if not isinstance(error, NoAnswer | Throttled):
+            return False
+        self.check_outage(error, self.last_answer)
+        return not self.halt.called and (error.http_status == 0 or tries < self.patience.attempts(error))
+
+
+@contextmanager
+def needing(permission: str) -> Iterator[None]:
+    """Say which permission is wanting where one is, or what can be done without it."""
+    try:
+        yield
+    except AccessRefused as error:
+        if error.code in DENIED:
+            error.hint = f"give the caller {permission}"
+        raise

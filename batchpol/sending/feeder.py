@@ -1,0 +1,274 @@
+"""The feeder of a lane: looks up and compares what is next, and puts into the queue what is to be written.
+
+Identities are looked up 100 at a time and policies read one identity a call, through gates of their own, so that
+what is read is ready when its turn to be written comes. What needs no write, or may have none, gets its outcome here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+from batchpol.model import MAX_POLICIES, Action, Change, Status
+from batchpol.policy.comparison import Effect, changed_paths, matches, well_formed
+from batchpol.sending.conduct import Conduct
+from batchpol.sending.contact import needing
+from batchpol.sending.halt import Halt
+from batchpol.sending.observer import LaneObserver
+from batchpol.sending.outcomes import Outcomes
+from batchpol.sending.ownership import Ownership, owners
+from batchpol.sending.queue import Job, Queue
+from batchpol.sending.reads import Reads
+from batchpol.ses import IDENTITIES_AT_ONCE
+
+READ_AHEAD = 4
+"""Changes that wait for their turn when the next identity is read: enough to hide a round trip and one that fails,
+few enough that what was read is a few seconds old when it is replaced."""
+
+CHANGED = PolicyRefused("somebody changed this policy since; it was left as it is", code="Changed")
+BAD_IF_MATCH = PolicyRefused(
+    "if_match is neither absent nor digests as batchpol undo writes them; the policy was left as it is",
+    code="BadIfMatch",
+)
+TOO_MANY = PolicyRefused(
+    f"the identity has {MAX_POLICIES} policies by then, and SES takes no more", code="TooManyPolicies"
+)
+
+
+@dataclass(slots=True)
+class _Occupied:
+    """The policy names of one identity as they would be after the changes planned so far; None before they are read."""
+
+    identity: str
+    names: set[str] | None = None
+    _gone: set[str] = field(default_factory=set)
+
+    def takes(self, job: Job) -> bool:
+        """Account for one more change; False if it adds a policy where there is no room for it."""
+        name = job.change.policy_name
+        if job.change.action is Action.DELETE:
+            self._gone.add(name)
+        if self.names is not None:
+            self.names -= self._gone
+            if job.effect is Effect.CREATE:
+                if len(self.names) >= MAX_POLICIES:
+                    return False
+                self.names.add(name)
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class Feeder:
+    """Feeds the queue of one lane.
+
+    Args:
+        reads: of the lane's target.
+        queue: fed with what is to be written.
+        outcomes: of what is not.
+        observer: told, where nothing is written, what each change would do to the document that is there.
+        ownership: what is known already of the identities.
+    """
+
+    reads: Reads
+    queue: Queue
+    outcomes: Outcomes
+    observer: LaneObserver
+    conduct: Conduct
+    ownership: Ownership
+    _halt: Halt = field(init=False)
+    _not_to_look_up: bool = field(init=False, default=False)
+    _occupied: _Occupied | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._halt = self.reads.contact.halt
+
+    async def run(self, changes: AsyncIterator[Change]) -> None:
+        """Feed the queue, in the order of the changes, until there are no more or nothing new is begun."""
+        unread: list[list[Job]] = []
+        async for group in _by_identity(self._owned(changes), MAX_POLICIES if self.conduct.reads else 1):
+            if not await self._line_up(group, unread):
+                return
+        for group in unread:
+            if not await self._line_up(group, None):
+                return
+        self.queue.fed()
+
+    async def _line_up(self, group: list[Job], unread: list[list[Job]] | None) -> bool:
+        """Put the changes of one identity into the queue, unless they need no write; False once it is closed.
+
+        What cannot be read is put into ``unread``: SES may be down, and be up again when the others are through.
+        """
+        jobs = group
+        if self.conduct.reads or any(job.change.if_match for job in group):
+            await self.queue.room(READ_AHEAD)
+            try:
+                jobs = await self._compared(group)
+            except SesError as error:
+                jobs = []
+                if isinstance(error, AccessRefused):
+                    self._halt.call(error)
+                elif not self._halt.called:
+                    await self._unreadable(group, error, unread)
+        for job in jobs:
+            if not await self.queue.put(job):
+                return False
+        return not self._halt.called
+
+    async def _unreadable(self, group: list[Job], error: SesError, unread: list[list[Job]] | None) -> None:
+        if unread is not None and not isinstance(error, PolicyRefused):
+            unread.append(group)
+            return
+        for job in group:
+            await self.outcomes.unreadable(job, error)
+
+    # -- whose identities they are -----------------------------------------------------------------------------
+
+    async def _owned(self, changes: AsyncIterator[Change]) -> AsyncIterator[Job]:
+        """The changes as jobs, 100 identities at a time looked up; those that may not be sent are settled."""
+        window: list[Job] = []
+        names: set[str] = set()
+        async for change in changes:
+            if not self.conduct.ownership:
+                yield Job(change)
+                continue
+            wanted = owners(change.key_identity)
+            if len(names | wanted) > IDENTITIES_AT_ONCE:
+                for allowed in await self._allowed(window, names):
+                    yield allowed
+                window, names = [], set()
+            window.append(Job(change))
+            names |= wanted
+        for allowed in await self._allowed(window, names):
+            yield allowed
+
+    async def _allowed(self, window: list[Job], names: set[str]) -> list[Job]:
+        """The jobs of a window that are to be sent; that an identity is not verified is noted on its jobs."""
+        if not window or self._not_to_look_up or self._halt.called:
+            return window
+        try:
+            with needing("ses:GetIdentityVerificationAttributes, or run without --require-verified"):
+                await self._halt.unless(self.ownership.look_up(self.reads, names))
+        except SesError as error:
+            self._not_looked_up(error)
+            return window
+        for job in window:
+            job.verified = self.ownership.verified(job.change.key_identity)
+        self.ownership.forget(names)
+        if not self.conduct.require_verified:
+            return window
+        for job in window:
+            if not job.verified:
+                await self.outcomes.unverified(job)
+        return [job for job in window if job.verified]
+
+    def _not_looked_up(self, error: SesError) -> None:
+        """Go on where identities cannot be looked up, unless they must be verified."""
+        if self._halt.called:
+            return
+        if self.conduct.require_verified:
+            self._halt.call(error)
+        else:
+            self._not_to_look_up = isinstance(error, AccessRefused)
+            text = f"whether the identities are verified could not be looked up: {error}"
+            self.observer.noted(self.reads.contact.target, text)
+
+    # -- what is there -----------------------------------------------------------------------------------------
+
+    async def _compared(self, jobs: list[Job]) -> list[Job]:
+        """The jobs that still need a write, each with its before-image; the others get their outcomes here.
+
+        Raises SesError where what is there cannot be read.
+        """
+        await self._compare(jobs)
+        if self.conduct.plan:
+            await self._settle_planned(jobs)
+            return []
+        remaining = []
+        for job in jobs:
+            if (kept := _kept(job, self.conduct)) is None:
+                remaining.append(job)
+            else:
+                await self.outcomes.settle(job, *kept)
+        return remaining
+
+    async def compared_again(self, job: Job) -> bool:
+        """Whether a job that waited for long is to be written still, to what is there by now.
+
+        Only for one of which no attempt can have taken effect: else its own write would be taken for somebody's.
+
+        Raises:
+            Unreachable: what is there cannot be read; the write was certainly not sent.
+            SesError: SES does not let us read.
+        """
+        try:
+            await self._compare([job])
+        except (NoAnswer, Throttled) as error:
+            if self._halt.called:
+                self.queue.again(job)
+                return False
+            raise Unreachable(str(error), code=error.code, request_id=error.request_id) from error
+        kept = _kept(job, self.conduct)
+        if kept is not None:
+            await self.outcomes.settle(job, *kept)
+            self.queue.settled(job)
+        return kept is None
+
+    async def _compare(self, jobs: Sequence[Job]) -> None:
+        """Read what is there and what each of the jobs, all of one identity, would do to it. Raises SesError."""
+        identity, names = jobs[0].change.identity, [job.change.policy_name for job in jobs]
+        with needing("ses:GetIdentityPolicies" + (", or run with --blind" if self.conduct.only_compares else "")):
+            present = await self._halt.unless(self.reads.policies(identity, names))
+        for job in jobs:
+            job.compare(present.get(job.change.policy_name))
+
+    # -- where nothing is written ------------------------------------------------------------------------------
+
+    async def _settle_planned(self, jobs: list[Job]) -> None:
+        """What the changes of one identity would do, and which of them would come to nothing, and why."""
+        crowded = await self._crowded(jobs)
+        for job in jobs:
+            assert job.effect is not None
+            self.observer.compared(job.change, job.effect, job.present)
+            kept = _kept(job, self.conduct) or ((Status.FAILED, TOO_MANY) if job in crowded else None)
+            if kept is None:
+                update = job.effect is Effect.UPDATE
+                paths = changed_paths(job.present or "", job.change.document) if update else []
+                kept = Status.NOT_ATTEMPTED, PolicyRefused("\n".join(paths), code="")
+            await self.outcomes.settle(job, *kept)
+
+    async def _crowded(self, jobs: list[Job]) -> list[Job]:
+        """The jobs that would add a policy to an identity which has as many as it can have by then."""
+        identity = jobs[0].change.key_identity
+        if self._occupied is None or self._occupied.identity != identity:
+            self._occupied = _Occupied(identity)
+        if self._occupied.names is None and any(job.effect is Effect.CREATE for job in jobs):
+            with needing("ses:ListIdentityPolicies"):
+                self._occupied.names = set(await self._halt.unless(self.reads.names(jobs[0].change.identity)))
+        return [job for job in jobs if not self._occupied.takes(job)]
+
+
+def _kept(job: Job, conduct: Conduct) -> tuple[Status, SesError | None] | None:
+    """The outcome of a job that needs or may have no write, or None when it is to be written."""
+    wanted = job.change.if_match
+    if job.effect is Effect.UNCHANGED:
+        return Status.UNCHANGED, None
+    if wanted and not matches(wanted, job.present):
+        return Status.FAILED, CHANGED if well_formed(wanted) else BAD_IF_MATCH
+    if conduct.no_clobber and job.effect is not Effect.CREATE:
+        return Status.FAILED, PolicyRefused("there is a policy of this name; --no-clobber keeps it", code="Exists")
+    if conduct.only_existing and job.effect is Effect.CREATE:
+        return Status.FAILED, PolicyRefused("no policy of this name; --only-existing creates none", code="Absent")
+    return None
+
+
+async def _by_identity(jobs: AsyncIterator[Job], most: int) -> AsyncIterator[list[Job]]:
+    """Neighbouring jobs of one identity together, at most ``most`` of them."""
+    group: list[Job] = []
+    async for job in jobs:
+        if group and (len(group) >= most or job.change.key_identity != group[0].change.key_identity):
+            yield group
+            group = []
+        group.append(job)
+    if group:
+        yield group

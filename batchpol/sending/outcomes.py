@@ -1,0 +1,84 @@
+"""The outcomes of a lane, made in one place: which fate a change has after what happened to it, and its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchpol.errors import PolicyRefused, SesError
+from batchpol.identity import UNVERIFIED
+from batchpol.journal import Entry, outcome_entry
+from batchpol.model import Outcome, Status
+from batchpol.sending.commit import GroupCommit
+from batchpol.sending.observer import LaneObserver
+from batchpol.sending.queue import Job
+
+_UNVERIFIED = UNVERIFIED.at("identity", "the identity is not verified in this account and Region")
+_UNVERIFIED_REFUSED = PolicyRefused(_UNVERIFIED.message, code=UNVERIFIED.code)
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """Writes outcomes down, durably, then tells of them."""
+
+    commit: GroupCommit[Entry]
+    observer: LaneObserver
+
+    async def applied(self, job: Job, request_id: str) -> None:
+        """SES took it, and it was read back if that was asked for."""
+        await self.settle(job, Status.APPLIED, request_id=request_id)
+
+    async def refused(self, job: Job, error: PolicyRefused) -> None:
+        """SES's answer is no, and will be."""
+        await self.settle(job, Status.FAILED, error)
+
+    async def given_up(self, job: Job) -> None:
+        """It was neither taken nor refused; what came back last is the reason given."""
+        await self.settle(job, Status.UNKNOWN if job.unsure else Status.FAILED, job.last_error, retryable=True)
+
+    async def not_its_fault(self, job: Job, error: SesError) -> None:
+        """The lane stops at it for a reason that is not the record's."""
+        await self.settle(job, Status.UNKNOWN if job.unsure else Status.NOT_ATTEMPTED, error, retryable=True)
+
+    async def not_seen(self, job: Job, request_id: str, error: SesError) -> None:
+        """SES took it, and it was not read back."""
+        await self.settle(job, Status.UNKNOWN, error, request_id=request_id, retryable=True)
+
+    async def unreadable(self, job: Job, error: SesError) -> None:
+        """What is there could not be read, so that nothing was sent."""
+        await self.settle(job, Status.FAILED, error, retryable=not isinstance(error, PolicyRefused))
+
+    async def unverified(self, job: Job) -> None:
+        """Its identity is not verified, and must be."""
+        await self.settle(job, Status.REJECTED, _UNVERIFIED_REFUSED)
+
+    async def settle(
+        self, job: Job, status: Status, error: SesError | None = None, *, request_id: str = "", retryable: bool = False
+    ) -> None:
+        """Write an outcome down, then tell of it. Raises what the journal raises."""
+        outcome = _outcome(job, status, error, request_id=request_id, retryable=retryable)
+        await self.commit.add(outcome_entry(outcome))
+        self.observer.settled(outcome)
+
+
+def _outcome(job: Job, status: Status, error: SesError | None, *, request_id: str, retryable: bool) -> Outcome:
+    change = job.change
+    return Outcome(
+        number=change.number,
+        line=change.line,
+        identity=change.identity,
+        policy_name=change.policy_name,
+        status=status,
+        region=change.target.region,
+        account=change.target.account,
+        action=change.action.value,
+        error_code=error.code if error else "",
+        message=str(error) if error else "",
+        attempts=job.attempts,
+        request_id=request_id or (error.request_id if error else ""),
+        started_at=job.sent_wall,
+        duration_ms=job.duration_ms,
+        sha256=change.sha256,
+        retryable=retryable,
+        effect=job.effect.value if job.effect else "",
+        findings=() if job.verified else (_UNVERIFIED,),
+    )

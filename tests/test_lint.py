@@ -1,0 +1,49 @@
+"""What no linter of ours looks for: sizes, imports in the middle of a file, marks that a merge left behind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.bench.house import PACKAGE, bodies, classes, late_imports
+
+LONGEST_BODY = 60
+LONGEST_CLASS = 250
+MOST_METHODS = 20
+BEING_PARTED = {"Batch", "Lane"}
+
+LATE = {Path("sandbox/__init__.py")}
+"""Its server takes a quarter of a second to import, and ``batchpol --help`` lists its options."""
+
+MARK = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
+
+
+def test_no_body_is_too_long() -> None:
+    assert [str(it) for it in bodies(PACKAGE) if it.size > LONGEST_BODY] == []
+
+
+def test_no_class_is_too_long_or_has_too_many_methods() -> None:
+    for lines, methods in classes(PACKAGE):
+        if lines.name.split()[-1] not in BEING_PARTED:
+            assert lines.size <= LONGEST_CLASS, f"{lines} has that many lines"
+            assert methods.size <= MOST_METHODS, f"{methods} has that many methods"
+
+
+def test_imports_stand_at_the_top_but_in_commands() -> None:
+    """Only ``batchpol --help`` is worth an import in the middle of a function."""
+    assert {path for path, _ in late_imports(PACKAGE) if path.parts[0] != "cli"} == LATE
+
+
+def test_a_merge_left_no_marks() -> None:
+    root = PACKAGE.parent
+    texts = [*root.glob("*.*"), *(it for place in ("batchpol", "tests") for it in (root / place).rglob("*.*"))]
+    looked_at = [it for it in texts if it.suffix in {".py", ".md", ".toml", ".yml", ".yaml"}]
+    assert len(looked_at) > 200
+    for path in looked_at:
+        assert not (found := MARK.search(path.read_text("utf-8"))), f"{path} has a mark of a merge: {found}"
+
+
+def test_marks_are_recognised() -> None:
+    for mark in ("<" * 7 + " HEAD", "=" * 7, ">" * 7 + " branch"):
+        assert MARK.search(f"one\n{mark}\ntwo")
+    assert not MARK.search("=" * 8 + "\n" + "=" * 11 + " " + "=" * 7)

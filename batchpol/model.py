@@ -103,7 +103,7 @@ def rules_in(module: Mapping[str, object]) -> tuple[Rule, ...]:
     return tuple(it for it in module.values() if isinstance(it, Rule))
 
 
-class Record(msgspec.Struct, gc=False):
+class Record(msgspec.Struct):
     """One row or line of input as read, before any check.
 
     (A Struct of msgspec's, since a dataclass takes a microsecond longer to make, a twentieth of a validation.)

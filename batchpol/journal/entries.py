@@ -20,7 +20,7 @@ FORMAT = 1
 Number = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _Line(msgspec.Struct, tag_field="t", omit_defaults=True, gc=False):
+class _Line(msgspec.Struct, tag_field="t", omit_defaults=True):
     """One line of the journal."""
 
 
@@ -101,7 +101,7 @@ class RecordEntry(_Line, tag="record"):
         )
 
 
-class TargetCount(msgspec.Struct, frozen=True, gc=False):
+class TargetCount(msgspec.Struct, frozen=True):
     """How many changes a section means to send to one target."""
 
     account: str

@@ -13,7 +13,7 @@ import msgspec
 from batchpol.journal.entries import End, Intent, Number, Planned, Run
 
 
-class _Peek(msgspec.Struct, tag_field="t", gc=False):
+class _Peek(msgspec.Struct, tag_field="t"):
     """Some members of a line."""
 
 

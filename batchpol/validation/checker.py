@@ -60,7 +60,7 @@ class Amendment(NamedTuple):
     finding: Finding
 
 
-class Checked(msgspec.Struct, gc=False):
+class Checked(msgspec.Struct):
     """A record and the verdict on it.
 
     ``change`` is what to send, only where ``status`` is valid. ``amends`` are earlier records that this one takes

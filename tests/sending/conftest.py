@@ -11,7 +11,7 @@ import pytest
 from batchpol.journal import Entry
 from batchpol.model import Action, Change, Outcome, Target
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.conduct import Patience
+from batchpol.sending.conduct import Conduct, Patience
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gates
 from batchpol.sending.lane import Lane
@@ -19,6 +19,9 @@ from batchpol.sending.observer import LaneObserver
 from tests.sending.simulated import Server, SimulatedSes
 
 TARGET = Target("111122223333", "us-east-1")
+COMPARE = Conduct(compare=True, ownership=True)
+PLAN = Conduct(plan=True, ownership=True)
+OLD = '{"Statement":[{"Sid":"old"}]}'
 
 
 def change(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 import anyio
 
-from batchpol.errors import NoAnswer, SesError, Throttled
+from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled
 from batchpol.ses import Attempt
+
+HINT = "give the caller the permissions that `batchpol help permissions` lists, then run the same command again"
 
 PUT, DELETE, READ, LIST, LOOK_UP, PAGE = "put", "delete", "read", "list", "look up", "page"
 WRITES = (PUT, DELETE)
@@ -188,3 +190,25 @@ class SimulatedSes:
     async def _back(self) -> None:
         await anyio.sleep(self.rtt / 2 + self._random.random() * self.noise)
         self.under_way -= 1
+
+
+def server_error() -> NoAnswer:
+    return NoAnswer("internal", code="InternalFailure", http_status=500)
+
+
+def expired() -> AccessRefused:
+    return AccessRefused("expired", code="ExpiredToken", http_status=403)
+
+
+def unseen_principal() -> PolicyRefused:
+    return PolicyRefused("Invalid principal in policy", code="InvalidPolicy", http_status=400)
+
+
+def denied(operation: str) -> AccessRefused:
+    """As the border to AWS gives it: with a hint of its own."""
+    return AccessRefused(f"not allowed to {operation}", code="AccessDenied", http_status=403, hint=HINT)
+
+
+def kinds(server: Server) -> Counter[str]:
+    """How many requests of each kind arrived."""
+    return Counter(arrival.kind for arrival in server.arrivals)

@@ -1,34 +1,20 @@
-"""One change's way through a lane: order, trying again, giving up, comparing; on a clock that the test owns."""
+"""One change's way through a lane: its order, trying again, giving up; on a clock that the test owns."""
 
 from __future__ import annotations
 
 import anyio
 import pytest
 
-from batchpol.errors import AccessRefused, JournalUnwritable, NoAnswer, PolicyRefused, Throttled
+from batchpol.errors import JournalUnwritable, PolicyRefused, Throttled
 from batchpol.journal import Before, Intent, OutcomeEntry
-from batchpol.model import Action, Status
+from batchpol.model import Status
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.conduct import Conduct, Patience
+from batchpol.sending.conduct import Patience
 from batchpol.sending.gate import Gates
-from tests.sending.conftest import change
-from tests.sending.simulated import Server, SimulatedSes
+from tests.sending.conftest import COMPARE, change
+from tests.sending.simulated import Server, server_error, unseen_principal
 
 pytestmark = pytest.mark.virtual_clock
-
-COMPARE = Conduct(compare=True)
-
-
-def server_error() -> NoAnswer:
-    return NoAnswer("internal", code="InternalFailure", http_status=500)
-
-
-def expired() -> AccessRefused:
-    return AccessRefused("expired", code="ExpiredToken", http_status=403)
-
-
-def unseen_principal() -> PolicyRefused:
-    return PolicyRefused("Invalid principal in policy", code="InvalidPolicy", http_status=400)
 
 
 async def test_the_intent_is_durable_before_the_request_and_the_outcome_after(bench) -> None:
@@ -75,26 +61,6 @@ async def test_a_lone_record_without_an_answer_ends_too(bench) -> None:
     assert outcomes["name-0"].attempts == 3
 
 
-async def test_an_outage_uses_up_no_records_and_stops_the_lane_in_the_end(bench) -> None:
-    silent = {f"name-{number}": [server_error()] * 999 for number in range(3, 100)}
-    made = bench(network={"faults": silent}, patience=Patience(max_outage=60))
-    outcomes = await made.run([change(number) for number in range(100)])
-    assert isinstance(made.lane.stopped, NoAnswer)
-    assert "took nothing for 6" in str(made.lane.stopped)
-    assert sum(outcome.status is Status.APPLIED for outcome in outcomes.values()) == 3
-    tried = [outcome for outcome in outcomes.values() if outcome.status is Status.UNKNOWN]
-    assert 0 < len(tried) <= Patience().in_flight, "the other records were not touched"
-    assert len(outcomes) == 3 + len(tried)
-
-
-async def test_a_server_that_comes_back_after_a_minute_loses_nothing(bench) -> None:
-    begun = anyio.current_time()
-    made = bench(server=Server(down=(begun + 5, begun + 65)))
-    outcomes = await made.run([change(number) for number in range(20)])
-    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
-    assert len(outcomes) == 20
-
-
 async def test_a_refused_policy_fails_in_ses_words_and_the_rest_goes_on(bench) -> None:
     refusal = PolicyRefused("Policy document is bad", code="InvalidPolicy", http_status=400, request_id="r-1")
     made = bench(network={"faults": {"name-0": [refusal]}})
@@ -129,62 +95,6 @@ async def test_deferring_can_be_switched_off(bench) -> None:
     made = bench(network={"faults": {"name-0": [unseen_principal()]}}, patience=Patience(max_deferrals=0))
     outcomes = await made.run([change(0), change(1)])
     assert outcomes["name-0"].status is Status.FAILED
-
-
-async def test_refused_credentials_stop_the_lane_and_burn_nothing(bench) -> None:
-    made = bench(network={"faults": {"name-2": [expired()]}})
-    outcomes = await made.run([change(number) for number in range(50)])
-    assert made.lane.stopped is not None
-    assert made.lane.stopped.code == "ExpiredToken"
-    assert len(made.server.arrivals) == 3
-    assert outcomes["name-2"].status is Status.NOT_ATTEMPTED
-    assert set(outcomes) == {"name-0", "name-1", "name-2"}
-
-
-async def test_renewed_credentials_go_on_with_the_same_record(bench) -> None:
-    made = bench(network={"faults": {"name-1": [expired()]}})
-    fresh = SimulatedSes(made.server)
-
-    async def renew(old: object) -> SimulatedSes:
-        assert old is made.ses
-        return fresh
-
-    made.lane.contact.renew = renew
-    outcomes = await made.run([change(number) for number in range(3)])
-    assert [outcomes[f"name-{number}"].status for number in range(3)] == [Status.APPLIED] * 3
-    assert made.lane.contact.ses is fresh
-
-
-async def test_attempts_under_way_when_credentials_expire_all_go_on_with_the_renewed_ones(bench) -> None:
-    """Several come back refused, one after the other; the second must not take the fresh credentials for expired."""
-    made = bench(network={"rtt": 3.5, "faults": {f"name-{number}": [expired()] for number in range(4)}})
-    fresh = SimulatedSes(made.server)
-    asked: list[object] = []
-
-    async def renew(old: object) -> SimulatedSes | None:
-        asked.append(old)
-        return fresh if old is made.ses else None
-
-    made.lane.contact.renew = renew
-    outcomes = await made.run([change(number) for number in range(6)])
-    assert [outcomes[f"name-{number}"].status for number in range(6)] == [Status.APPLIED] * 6
-    assert made.ses.most_under_way > 1
-    assert asked == [made.ses]
-    assert made.lane.contact.ses is fresh
-
-
-async def test_a_read_whose_credentials_expired_goes_on_with_renewed_ones(bench) -> None:
-    made = bench(conduct=COMPARE)
-    fresh = SimulatedSes(made.server)
-    made.ses.read_faults.append(expired())
-
-    async def renew(old: object) -> SimulatedSes:
-        return fresh
-
-    made.lane.contact.renew = renew
-    outcomes = await made.run([change(number) for number in range(3)])
-    assert [outcomes[f"name-{number}"].status for number in range(3)] == [Status.APPLIED] * 3
-    assert made.lane.stopped is None
 
 
 async def test_records_of_one_identity_keep_their_order_while_others_overtake(bench) -> None:
@@ -227,30 +137,6 @@ async def test_a_stopped_lane_finishes_what_is_under_way_and_starts_nothing(benc
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
 
 
-async def test_what_is_there_already_costs_no_write(bench) -> None:
-    server = Server()
-    changes = [change(number) for number in range(3)]
-    server.policies = {(changes[1].identity, "name-1"): ' {"Statement": {"Sid": "1"}} '}
-    made = bench(server=server, conduct=COMPARE)
-    outcomes = await made.run(changes)
-    assert [outcomes[f"name-{number}"].status for number in range(3)] == ["applied", "unchanged", "applied"]
-    assert [arrival.name for arrival in server.arrivals if arrival.kind == "put"] == ["name-0", "name-2"]
-
-
-async def test_reading_first_takes_no_longer(bench) -> None:
-    made = bench(conduct=COMPARE)
-    begun = anyio.current_time()
-    await made.run([change(number) for number in range(60)])
-    assert anyio.current_time() - begun <= 63
-    assert made.server.refused == 0
-
-
-async def test_twenty_names_of_an_identity_are_read_at_once(bench) -> None:
-    made = bench(conduct=COMPARE)
-    await made.run([change(number, identity=f"tenant-{number // 20}.example") for number in range(40)])
-    assert [arrival.kind for arrival in made.server.arrivals].count("read") == 2
-
-
 async def test_what_a_write_replaces_is_durable_before_it(bench) -> None:
     server = Server()
     changes = [change(0), change(1)]
@@ -261,42 +147,6 @@ async def test_what_a_write_replaces_is_durable_before_it(bench) -> None:
     assert kinds.index((Before, 0)) < kinds.index((Intent, 0)) < kinds.index((OutcomeEntry, 0))
     befores = {entry.n: entry.policy for entry in made.entries if isinstance(entry, Before)}
     assert befores == {0: '{"old":true}', 1: None}
-
-
-@pytest.mark.parametrize(
-    ("conduct", "expected", "code"),
-    [
-        (Conduct(compare=True, no_clobber=True), ["failed", "applied"], "Exists"),
-        (Conduct(compare=True, only_existing=True), ["applied", "failed"], "Absent"),
-    ],
-)
-async def test_only_creating_and_only_replacing(bench, conduct, expected, code) -> None:
-    server = Server()
-    changes = [change(0), change(1)]
-    server.policies = {(changes[0].identity, "name-0"): '{"old":true}'}
-    made = bench(server=server, conduct=conduct)
-    outcomes = await made.run(changes)
-    assert [outcomes["name-0"].status, outcomes["name-1"].status] == expected
-    assert {outcome.error_code for outcome in outcomes.values() if outcome.status == "failed"} == {code}
-
-
-async def test_reads_that_are_not_allowed_stop_the_lane_and_name_the_way_out(bench) -> None:
-    made = bench(conduct=COMPARE)
-    made.ses.read_faults.append(AccessRefused("not allowed", code="AccessDenied", http_status=403))
-    await made.run([change(number) for number in range(5)])
-    assert made.lane.stopped is not None
-    assert "--blind" in made.lane.stopped.hint
-    assert [arrival.kind for arrival in made.server.arrivals] == ["read"]
-
-
-async def test_a_delete_that_finds_nothing_is_unchanged(bench) -> None:
-    server = Server()
-    changes = [change(0, action=Action.DELETE, document=""), change(1, action=Action.DELETE, document="")]
-    server.policies = {(changes[0].identity, "name-0"): '{"old":true}'}
-    made = bench(server=server, conduct=COMPARE)
-    outcomes = await made.run(changes)
-    assert [outcomes["name-0"].status, outcomes["name-1"].status] == ["applied", "unchanged"]
-    assert server.policies == {}
 
 
 async def test_a_record_tells_when_it_left_how_long_it_took_and_by_what_request(bench) -> None:

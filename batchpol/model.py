@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from typing import Self
 
 import msgspec
 
@@ -175,36 +176,54 @@ def if_match_of(extra: Mapping[str, str]) -> str:
     return ""
 
 
-@dataclass(slots=True)
-class Outcome:
-    """The fate of one record: a row of the report.
+class Fate(msgspec.Struct, kw_only=True, gc=False):
+    """What became of one record: a line of the journal and a row of the report both say this, and derive from it.
 
     ``started_at`` is the wall-clock time (ISO 8601, UTC) at which the last attempt left, ``duration_ms`` that
     attempt's round trip in milliseconds; both are empty/None where nothing was sent. ``retryable`` says that
-    the same request may succeed later. ``sha256`` is the SHA-256 of the document's UTF-8 bytes as sent.
+    the same request may succeed later. ``carried`` says that it is an earlier run's: nothing was sent in this one.
     """
 
-    number: int
-    line: int
-    identity: str
-    policy_name: str
     status: Status
-    region: str = ""
-    account: str = ""
-    action: str = "put"
     error_code: str = ""
     message: str = ""
     attempts: int = 0
     request_id: str = ""
     started_at: str = ""
     duration_ms: float | None = None
-    sha256: str = ""
     retryable: bool = False
     findings: tuple[Finding, ...] = ()
-    extra: Mapping[str, str] = field(default_factory=dict)
-    policy: str = ""
+    carried: bool = False
     effect: str = ""
     """What the write did, or would do: create, update, unchanged or delete; empty where nothing was read before."""
+
+    def adopt(self, other: Fate) -> Self:
+        """Say all of this as another one does: a line and its row differ in how they say which record it is."""
+        for name in FATE:
+            setattr(self, name, getattr(other, name))
+        return self
+
+
+FATE = Fate.__struct_fields__
+
+
+class Outcome(Fate, kw_only=True, gc=False):
+    """The fate of one record, and which record that is: a row of the report.
+
+    ``number`` is the record's 0-based place in the input. ``sha256`` is the SHA-256 of the document's UTF-8 bytes as
+    sent. ``findings`` are all of the record's.
+    """
+
+    number: int
+    line: int
+    identity: str
+    policy_name: str
+    region: str = ""
+    account: str = ""
+    action: str = "put"
+    sha256: str = ""
+    extra: Mapping[str, str] = {}
+    policy: str = ""
 
 
 def shown(value: object, limit: int = 80) -> str:

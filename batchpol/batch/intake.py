@@ -23,7 +23,7 @@ import anyio.to_thread
 
 from batchpol.batch.options import Options
 from batchpol.journal import (
-    Fate,
+    Earlier,
     Journal,
     OutcomeEntry,
     Planned,
@@ -248,7 +248,7 @@ class Intake:
             self.pruned += 1
             self._enqueue(change, offset, first=first)
 
-    def _is_due(self, fate: Fate, *, conditional: bool) -> bool:
+    def _is_due(self, fate: Earlier, *, conditional: bool) -> bool:
         """Whether a change that was asked for before is to be sent again.
 
         One that expects something to be there is looked at each time, and costs no write where it is done: the same

@@ -32,9 +32,8 @@ from batchpol.journal.entries import (
     RecordEntry,
     Run,
     TargetCount,
-    outcome_entry,
 )
-from batchpol.journal.history import Fate, History
+from batchpol.journal.history import Earlier, History
 from batchpol.journal.journal import Journal, set_aside
 from batchpol.journal.reading import is_held, latest, outcomes, read, read_entry, scan, sends
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
@@ -46,9 +45,9 @@ __all__ = [
     "LANE_STOPPED",
     "UNANSWERED",
     "Before",
+    "Earlier",
     "End",
     "Entry",
-    "Fate",
     "History",
     "Intent",
     "Journal",
@@ -62,7 +61,6 @@ __all__ = [
     "TargetCount",
     "is_held",
     "latest",
-    "outcome_entry",
     "outcomes",
     "read",
     "read_entry",

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from batchpol.model import Action, Change, Finding, Outcome, Status, Target, if_match_of
+from batchpol.model import Action, Change, Fate, Finding, Outcome, Target, if_match_of
 
 FORMAT = 1
 """Version of the format that this code writes; it reads every version up to this one."""
@@ -132,46 +132,18 @@ class Before(_Line, tag="before"):
     policy: str | None = None
 
 
-class OutcomeEntry(_Line, tag="outcome"):
+class OutcomeEntry(_Line, Fate, tag="outcome"):
     """The fate of a record; the last one of a number in a section counts.
 
     ``findings`` are those that came after the record's own line was written (a conflict with a later record).
-    ``carried`` marks a copy from an earlier section, of which nothing was sent in this one.
     """
 
     n: Number
-    status: Status
-    error_code: str = ""
-    message: str = ""
-    attempts: int = 0
-    request_id: str = ""
-    started_at: str = ""
-    duration_ms: float | None = None
-    retryable: bool = False
-    findings: tuple[Finding, ...] = ()
-    carried: bool = False
-    effect: str = ""
 
-
-def outcome_entry(outcome: Outcome, *, carried: bool = False) -> OutcomeEntry:
-    """The line of an outcome; what the record's own line says (identity, document …) is not said again.
-
-    ``outcome.findings`` are taken to be only those which the record's line does not have.
-    """
-    return OutcomeEntry(
-        n=outcome.number,
-        status=outcome.status,
-        error_code=outcome.error_code,
-        message=outcome.message,
-        attempts=outcome.attempts,
-        request_id=outcome.request_id,
-        started_at=outcome.started_at,
-        duration_ms=outcome.duration_ms,
-        retryable=outcome.retryable,
-        findings=outcome.findings,
-        carried=carried,
-        effect=outcome.effect,
-    )
+    @classmethod
+    def of(cls, outcome: Outcome) -> OutcomeEntry:
+        """The line of an outcome whose findings are only those that the record's own line does not have."""
+        return cls(n=outcome.number, status=outcome.status).adopt(outcome)
 
 
 class Note(_Line, tag="note"):

@@ -19,7 +19,7 @@ from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Status, Target
 
 
-class Fate(NamedTuple):
+class Earlier(NamedTuple):
     """What became of a change when it was last asked for.
 
     ``offset`` is where its outcome stands, for :meth:`Journal.read_outcome`; 0 if it was sent and has none.
@@ -84,7 +84,7 @@ class History:
         """When the newest attempt of each target left (ISO 8601), over all sections; unsent targets left out."""
         return {Target(*place): at for place, at in zip(self._targets, self._last_sent, strict=True) if at}
 
-    def fate(self, account: str, region: str, key: str, policy_name: str, action: str, sha256: str) -> Fate | None:
+    def fate(self, account: str, region: str, key: str, policy_name: str, action: str, sha256: str) -> Earlier | None:
         """What became of exactly this change, or None if it was never sent or another document came after it.
 
         Args:
@@ -97,7 +97,7 @@ class History:
         state = self._state[slot]
         if state == _NOT_ATTEMPTED:
             return None
-        return Fate(STATUSES[state & ~_RETRYABLE], bool(state & _RETRYABLE), self._fate_at[slot])
+        return Earlier(STATUSES[state & ~_RETRYABLE], bool(state & _RETRYABLE), self._fate_at[slot])
 
     @property
     def is_over(self) -> bool:

@@ -192,7 +192,7 @@ class Journal:
             raise JournalDamaged(f"no record stands at byte {offset} of the journal: {error}") from error
 
     def read_outcome(self, offset: int) -> OutcomeEntry:
-        """The outcome at this offset (:attr:`Fate.offset`)."""
+        """The outcome at this offset (:attr:`Earlier.offset`)."""
         try:
             return decode_outcome(self._line(offset))
         except msgspec.DecodeError as error:

@@ -25,7 +25,7 @@ from batchpol.journal.entries import (
     decode_record,
 )
 from batchpol.journal.peek import ColumnsLine, NotePeek, OutcomePeek, RecordColumns, decode_columns
-from batchpol.model import Outcome, Status
+from batchpol.model import Fate, Outcome, Status
 
 STATUSES = tuple(Status)
 CODE_OF = {status.value: code for code, status in enumerate(STATUSES)}
@@ -116,71 +116,55 @@ class Section:
         """The report's rows in input order, read from the journal's descriptor one by one."""
         for number, (record_at, fate_at) in enumerate(zip(self.record_at, self.fate_at, strict=True)):
             record = decode_record(line_at(fd, record_at))
-            status = STATUSES[self.state[number]]
             if fate_at == _NOWHERE:
-                yield self._without_fate(record, status)
+                yield _outcome(record, self._unsaid(record, STATUSES[self.state[number]]))
                 continue
             fate = decode_fate(line_at(fd, fate_at))
-            yield _unanswered(record, fate) if isinstance(fate, Intent) else _answered(record, fate)
+            yield _outcome(record, _unanswered(fate) if isinstance(fate, Intent) else fate)
 
     def latest(self, fd: int, most: int) -> list[OutcomeEntry | Intent]:
         """What was written down last of the records sent in this section, oldest first; at most ``most`` lines."""
         fates = (decode_fate(line_at(fd, at)) for at in sorted(nlargest(most, self.fate_at)) if at != _NOWHERE)
         return [fate for fate in fates if isinstance(fate, Intent) or (fate.attempts and not fate.carried)]
 
-    def _without_fate(self, record: RecordEntry, status: Status) -> Outcome:
-        """The row of a record of which nothing was written down but itself."""
-        outcome = _outcome(record, status)
+    def _unsaid(self, record: RecordEntry, status: Status) -> Fate:
+        """The fate of a record of which nothing was written down but itself."""
+        fate = Fate(status=status)
         if status is Status.NOT_ATTEMPTED:
             stopped = self.stopped.get((record.account, record.region))
             if stopped is not None:
-                outcome.error_code, text = stopped
-                outcome.message = f"not sent: its target stopped before its turn ({text})"
+                fate.error_code, text = stopped
+                fate.message = f"not sent: its target stopped before its turn ({text})"
             elif self.end is not None:
-                outcome.message = f"not sent: the run ended before its turn ({self.end.reason})"
-        return outcome
+                fate.message = f"not sent: the run ended before its turn ({self.end.reason})"
+        return fate
 
 
-def _outcome(record: RecordEntry, status: Status, message: str = "") -> Outcome:
-    return Outcome(
+def _unanswered(intent: Intent) -> Fate:
+    return Fate(
+        status=Status.UNKNOWN,
+        error_code=UNANSWERED,
+        message="sent, but the run ended before an answer was written down; sending it again is safe",
+        attempts=intent.attempt,
+        started_at=intent.at,
+        retryable=True,
+    )
+
+
+def _outcome(record: RecordEntry, fate: Fate) -> Outcome:
+    outcome = Outcome(
         number=record.n,
         line=record.line,
         identity=record.identity,
         policy_name=record.policy_name,
-        status=status,
         region=record.region,
         account=record.account,
         action=record.action,
-        message=message,
         sha256=record.sha256,
-        findings=record.findings,
         extra=record.extra,
         policy=record.policy,
-    )
-
-
-def _unanswered(record: RecordEntry, intent: Intent) -> Outcome:
-    outcome = _outcome(
-        record,
-        Status.UNKNOWN,
-        "sent, but the run ended before an answer was written down; sending it again is safe",
-    )
-    outcome.error_code = UNANSWERED
-    outcome.attempts = intent.attempt
-    outcome.started_at = intent.at
-    outcome.retryable = True
-    return outcome
-
-
-def _answered(record: RecordEntry, fate: OutcomeEntry) -> Outcome:
-    outcome = _outcome(record, fate.status, fate.message)
-    outcome.error_code = fate.error_code
-    outcome.attempts = fate.attempts
-    outcome.request_id = fate.request_id
-    outcome.started_at = fate.started_at
-    outcome.duration_ms = fate.duration_ms
-    outcome.retryable = fate.retryable
-    outcome.effect = fate.effect
+        status=fate.status,
+    ).adopt(fate)
     outcome.findings = record.findings + fate.findings
     return outcome
 

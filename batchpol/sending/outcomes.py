@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from batchpol.errors import PolicyRefused, SesError
 from batchpol.identity import UNVERIFIED
-from batchpol.journal import Entry, outcome_entry
+from batchpol.journal import Entry, OutcomeEntry
 from batchpol.model import Outcome, Status
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.observer import LaneObserver
@@ -56,7 +56,7 @@ class Outcomes:
     ) -> None:
         """Write an outcome down, then tell of it. Raises what the journal raises."""
         outcome = _outcome(job, status, error, request_id=request_id, retryable=retryable)
-        await self.commit.add(outcome_entry(outcome))
+        await self.commit.add(OutcomeEntry.of(outcome))
         self.observer.settled(outcome)
 
 

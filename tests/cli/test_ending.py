@@ -21,7 +21,16 @@ TYPED = ("batchpol", "apply", "my tenants.csv", "--yes", "--fresh")
 
 def outcomes(**counts: int) -> list[Outcome]:
     return [
-        Outcome(0, 2, "a.example", "n", Status(name), error_code="Code", message="why", retryable=name == "unknown")
+        Outcome(
+            number=0,
+            line=2,
+            identity="a.example",
+            policy_name="n",
+            status=Status(name),
+            error_code="Code",
+            message="why",
+            retryable=name == "unknown",
+        )
         for name, count in counts.items()
         for _ in range(count)
     ]

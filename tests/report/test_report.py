@@ -46,7 +46,9 @@ def applied(number: int = 0, **more: Any) -> Outcome:
 
 
 def rejected(number: int = 0, **more: Any) -> Outcome:
-    return Outcome(number, number + 2, "a b", "", Status.REJECTED, findings=ERRORS, **more)
+    return Outcome(
+        number=number, line=number + 2, identity="a b", policy_name="", status=Status.REJECTED, findings=ERRORS, **more
+    )
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:

@@ -11,8 +11,8 @@ from batchpol.report import Summary, summary_json, summary_text
 
 
 def outcome(number: int, status: Status, code: str = "", message: str = "", **more: object) -> Outcome:
-    identity = f"tenant-{number}.example"
-    return Outcome(number, number + 2, identity, "sending", status, error_code=code, message=message, **more)  # type: ignore[arg-type]
+    named = {"line": number + 2, "identity": f"tenant-{number}.example", "policy_name": "sending"}
+    return Outcome(number=number, status=status, error_code=code, message=message, **(named | more))  # type: ignore[arg-type]
 
 
 def test_counts_come_in_the_order_of_the_statuses() -> None:
@@ -106,7 +106,9 @@ def test_text_for_people() -> None:
 
 def test_nothing_in_the_text_moves_a_terminal() -> None:
     nasty = "\x1b[2J\x9b\u202e\r\n"
-    one = Outcome(0, 2, nasty, nasty, Status.FAILED, error_code=nasty, message=nasty)
+    one = Outcome(
+        number=0, line=2, identity=nasty, policy_name=nasty, status=Status.FAILED, error_code=nasty, message=nasty
+    )
     text = summary_text(Summary.of([one]))
     assert all(line.isprintable() for line in text.splitlines())
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from batchpol.cli.screen.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
 from batchpol.sandbox import Arrival
 from batchpol.testing import Sandbox
-from tests.e2e.command import ACCOUNT, REGION, Ended, lines, save_lines
+from tests.e2e.command import ACCOUNT, REGION, Ended, lines, nothing_left_running, save_lines
 
 PUT, DELETE, READ = "PutIdentityPolicy", "DeleteIdentityPolicy", "GetIdentityPolicies"
 LIST, LOOK_UP, PAGE = "ListIdentityPolicies", "GetIdentityVerificationAttributes", "ListIdentities"
@@ -86,13 +85,6 @@ class Place:
         wanted = operations or (PUT, DELETE, READ, LIST, LOOK_UP, PAGE)
         return [arrival for arrival in list(self.sandbox.arrivals) if arrival.operation in wanted]
 
-    def wait_for(self, operation: str, count: int) -> None:
-        """Return when so many of these have arrived."""
-        deadline = time.monotonic() + 30
-        while len(self.arrivals(operation)) < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
     @property
     def calls(self) -> Counter[str]:
         return Counter(arrival.operation for arrival in self.arrivals())
@@ -115,7 +107,7 @@ def place(
     models: Loader,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Place:
+) -> Iterator[Place]:
     """An empty folder to be in, a sandbox without a limit, and nothing of this machine's configuration."""
     monkeypatch.setattr("botocore.session.create_loader", lambda path: models)
     for name in [name for name in os.environ if name.startswith(("AWS_", "BATCHPOL_"))]:
@@ -123,4 +115,5 @@ def place(
     for name, value in (ses_sandbox.environment() | {"HOME": str(tmp_path)}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    return Place(tmp_path, ses_sandbox, capsys)
+    with nothing_left_running():
+        yield Place(tmp_path, ses_sandbox, capsys)

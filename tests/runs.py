@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiobotocore.session import AioSession
 
 from batchpol.batch.batch import Batch
@@ -23,7 +24,7 @@ from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.journal import Journal
 from batchpol.model import Record
-from batchpol.sandbox import SES_OPERATIONS, Arrival, Sandbox
+from batchpol.sandbox import SES_OPERATIONS, Arrival, Sandbox, SandboxOptions
 from batchpol.sending.conduct import Conduct, Patience
 from batchpol.ses import Aws, Connection
 from batchpol.source import open_source
@@ -36,6 +37,13 @@ WRITES = ("PutIdentityPolicy", "DeleteIdentityPolicy")
 
 _SESSION = AioSession()
 """One for all runs of this process: botocore keeps the models it loaded, which is what costs."""
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """An SES without a limit of requests a second, in the test's own event loop."""
+    async with Sandbox(SandboxOptions(rate=0)) as running:
+        yield running
 
 
 def document(identity: str, sid: str = "Mail", *, principal: str = "444455556666", account: str = ACCOUNT) -> str:

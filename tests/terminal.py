@@ -6,69 +6,64 @@ import os
 import pty
 import select
 import subprocess
+import sys
+import termios
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.command import COMMAND, environment
+from tests.e2e.command import COMMAND, PATIENCE, STARTED, environment
 
-PATIENCE = 30.0
+TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Makes standard input the terminal that Ctrl-C comes from, and becomes the command."""
 
 
 class Terminal:
-    """A terminal that a command writes to and reads from."""
+    """A command with a terminal of its own for standard input, output and error output."""
 
-    def __init__(self, master: int, process: subprocess.Popen[bytes]) -> None:
-        self._master, self._process = master, process
+    def __init__(self, *arguments: str, cwd: Path, env: dict[str, str], columns: int = 80) -> None:
+        self._screen, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL, str(COMMAND), *arguments],
+            cwd=cwd,
+            env=environment(cwd, **env, TERM="xterm"),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        STARTED.append(self.process)
         self.shown = ""
 
-    def wait_for(self, text: str) -> str:
-        """What was shown so far, once this text is there."""
+    def read_until(self, text: str) -> None:
+        """Read what is shown until ``text`` is; an empty text stands for the end."""
         deadline = time.monotonic() + PATIENCE
-        while text not in self.shown:
-            assert time.monotonic() < deadline, f"never shown: {text}\n{self.shown}"
-            assert self._read(), f"the command ended without {text!r}:\n{self.shown}"
-        return self.shown
+        while not text or text not in self.shown:
+            ready, _, _ = select.select([self._screen], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"{text!r} never came:\n{self.shown}"
+            try:
+                part = os.read(self._screen, 4096)
+            except OSError:  # Linux's way of saying that the other side is closed
+                part = b""
+            if not part:
+                assert not text, f"it ended without {text!r}:\n{self.shown}"
+                return
+            self.shown += part.decode(errors="replace")
 
-    def answer(self, text: str) -> None:
-        os.write(self._master, text.encode() + b"\n")
+    def type(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
+    def hang_up(self) -> int:
+        """Close the terminal as if its window were; returns the exit code."""
+        os.close(self._screen)
+        return self.process.wait(PATIENCE)
 
     def end(self) -> int:
-        """The exit code, once the command has ended."""
-        while self._read():
-            pass
-        return self._process.wait(PATIENCE)
-
-    def _read(self) -> bool:
-        """Take in a little; False once the command is gone."""
-        if not select.select([self._master], [], [], PATIENCE)[0]:
-            raise AssertionError(f"silence for {PATIENCE:.0f} s:\n{self.shown}")
-        try:
-            found = os.read(self._master, 4096)
-        except OSError:  # as Linux says that the other side is closed
-            return False
-        self.shown += found.decode().replace("\r\n", "\n")
-        return bool(found)
-
-
-@contextmanager
-def on_terminal(*arguments: str | Path, cwd: Path, env: Mapping[str, str]) -> Iterator[Terminal]:
-    """Run the command on a terminal for as long as the block lasts."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [str(COMMAND), *map(str, arguments)],
-        cwd=cwd,
-        env=environment(cwd, TERM="dumb", **env),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-    )
-    os.close(slave)
-    try:
-        yield Terminal(master, process)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)
+        """Wait for the end; returns the exit code."""
+        self.read_until("")
+        os.close(self._screen)
+        assert "Traceback" not in self.shown
+        return self.process.wait(PATIENCE)

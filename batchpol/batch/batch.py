@@ -77,7 +77,7 @@ class Batch(Stoppable):
             run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
             self._observer.begun(run)
             targets.heed(journal.history.last_sent, self._wall())
-            intake = Intake.of(options, journal, here.target)
+            intake = Intake(options, journal, here.target)
             with self._stoppable(0):
                 await intake.take_all(self._records, lambda: self.stopped is None)
             if options.prune is not None:

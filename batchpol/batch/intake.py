@@ -102,45 +102,15 @@ class Intake:
     """Takes records in, one by one, and knows at the end what is to be sent where.
 
     Args:
-        checker: the rules for fields, documents and the batch.
+        options: every choice of the run.
         journal: where every record is written down, and what earlier runs left in it.
-        fill: gives a record what a template makes for it.
-        limit: send no more than this many changes; the rest stays ``not_attempted``.
-        retry_failed: send again what SES refused in an earlier run.
-        keep_names: remember what the input has, by target and identity (:attr:`names`).
+        here: the target of records that name none, unless the run has several Regions.
     """
 
-    def __init__(
-        self,
-        checker: Checker,
-        journal: Journal,
-        *,
-        fill: Callable[[Record], Record] | None = None,
-        limit: int | None = None,
-        retry_failed: bool = False,
-        keep_names: bool = False,
-    ) -> None:
-        self._checker, self._journal = checker, journal
-        self._fill, self._limit, self._retry_failed = fill, limit, retry_failed
-        self._identities = KeyIndex()
-        self._states = bytearray()
-        self._dropped: set[int] = set()
-        self._backlogs: dict[Target, Backlog] = {}
-        self._keep_names = keep_names
-        self.names: dict[Target, dict[str, set[str]]] = {}
-        self.records = 0
-        self.to_send = 0
-        self.pruned = 0
-        self.warnings = 0
-        self.resumed = Resumed()
-        self.first_rejected: list[Checked] = []
-
-    @classmethod
-    def of(cls, options: Options, journal: Journal, here: Target) -> Intake:
-        """The intake of a run; ``here`` is the target of records that name none, unless there are several Regions."""
+    def __init__(self, options: Options, journal: Journal, here: Target) -> None:
         several = len(options.regions) > 1
         default = Target(here.account, "") if several else here
-        checker = Checker(
+        self._checker = Checker(
             target=default,
             require_target=True,
             regions=frozenset(options.regions) if several else frozenset(),
@@ -149,14 +119,20 @@ class Intake:
             warnings_as_errors=options.warnings_as_errors,
             also=SOURCE_RULES,
         )
-        return cls(
-            checker,
-            journal,
-            fill=options.template.filler(default) if options.template else None,
-            limit=options.limit,
-            retry_failed=options.retry_failed,
-            keep_names=options.prune is not None,
-        )
+        self._options, self._journal = options, journal
+        self._fill = options.template.filler(default) if options.template else None
+        self._identities = KeyIndex()
+        self._states = bytearray()
+        self._dropped: set[int] = set()
+        self._backlogs: dict[Target, Backlog] = {}
+        self.names: dict[Target, dict[str, set[str]]] = {}
+        """Where there is something to prune: the policy names that the input has, by target and identity."""
+        self.records = 0
+        self.to_send = 0
+        self.pruned = 0
+        self.warnings = 0
+        self.resumed = Resumed()
+        self.first_rejected: list[Checked] = []
 
     async def take_all(self, records: Records, wanted: Callable[[], bool]) -> None:
         """Take records in as long as more are wanted, off the loop where the input is a blocking one."""
@@ -200,7 +176,7 @@ class Intake:
         offset = self._journal.append(_entry(checked))
         if checked.change is not None:
             self._place(checked.change, offset, conditional=bool(record.extra and if_match_of(record.extra)))
-            if self._keep_names:
+            if self._options.prune is not None:
                 self._keep(checked.change)
         for amendment in checked.amends:
             self._amend(amendment)
@@ -244,7 +220,7 @@ class Intake:
         self.records += 1
         self._states.append(_STATES.index(Verdict.VALID))
         offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
-        if self._limit is None or self.to_send < self._limit:
+        if self._options.limit is None or self.to_send < self._options.limit:
             self.pruned += 1
             self._enqueue(change, offset, first=first)
 
@@ -262,7 +238,7 @@ class Intake:
             return False
         if fate.status is Status.FAILED and not fate.retryable:
             self.resumed.refused += 1
-            return self._retry_failed
+            return self._options.retry_failed
         self.resumed.again += 1
         return True
 
@@ -286,8 +262,8 @@ class Intake:
             for backlog in self._backlogs.values():
                 backlog.keep(lambda offset: self._journal.read_record(offset).n not in self._dropped)
             self.to_send = sum(map(len, self._backlogs.values()))
-        if self._limit is not None and self._limit < self.to_send:
-            self._cut(self._limit)
+        if self._options.limit is not None and self._options.limit < self.to_send:
+            self._cut(self._options.limit)
         for backlog in self._backlogs.values():
             backlog.close()
         backlogs = {target: backlog for target, backlog in self._backlogs.items() if backlog}

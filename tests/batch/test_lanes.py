@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from batchpol.testing import Sandbox, SandboxOptions
+from batchpol.testing import Sandbox
 from tests.runs import REGION, apply, check_truth, document, opened, report, row, run, write_input, writes
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(SandboxOptions(rate=0)) as running:
-        yield running
 
 
 @pytest.fixture

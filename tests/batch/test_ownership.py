@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.command import record
 from tests.place import DELETE, FASTER, LOOK_UP, PUT, READ, Place
-from tests.terminal import on_terminal
+from tests.terminal import Terminal
 
 UNVERIFIED = "identity-unverified"
 
@@ -71,14 +71,14 @@ def test_they_are_named_before_the_question(place: Place, answer: str) -> None:
     bad = [record(f"bad{number}.invalid") for number in range(7)]
     place.save("a.jsonl", [record("good.example"), *bad])
     line = ("apply", "a.jsonl", *FASTER)
-    with on_terminal(*line, cwd=place.folder, env=place.sandbox.environment()) as terminal:
-        shown = terminal.wait_for("[y/N]")
-        assert [name for name in ("bad0.invalid", "bad4.invalid") if f"not verified: {name}" in shown]
-        assert "2 more that are not verified" in shown
-        assert "good.example" not in shown
-        assert place.calls == {LOOK_UP: 1}
-        terminal.answer(answer)
-        assert terminal.end() == (1 if answer == "y" else 2)
+    terminal = Terminal(*line, cwd=place.folder, env=place.sandbox.environment() | {"NO_COLOR": "1"})
+    terminal.read_until("[y/N]")
+    assert [name for name in ("bad0.invalid", "bad4.invalid") if f"not verified: {name}" in terminal.shown]
+    assert "2 more that are not verified" in terminal.shown
+    assert "good.example" not in terminal.shown
+    assert place.calls == {LOOK_UP: 1}
+    terminal.type(f"{answer}\n")
+    assert terminal.end() == (1 if answer == "y" else 2)
     assert place.calls[LOOK_UP] == 1, "nobody is looked up twice"
     assert place.calls[PUT] == (8 if answer == "y" else 0)
     assert place.calls[DELETE] == 0

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.command import policy, record
 from tests.place import DELETE, FASTER, LIST, PUT, Place, Record
-from tests.terminal import on_terminal
+from tests.terminal import Terminal
 
 NAMES = ("kept", "tenant-old", "other")
 
@@ -151,12 +151,12 @@ def test_pruning_is_asked_for_apart(place: Place, answers: list[str], gone: int)
     fill(place, "a.example")
     place.save("a.jsonl", kept("a.example"))
     line = ("apply", "a.jsonl", "--prune", *FASTER)
-    with on_terminal(*line, cwd=place.folder, env=place.sandbox.environment()) as terminal:
-        questions = ["Delete 2 policies that the input does not have?", "Send 3 requests?"]
-        for question, answer in zip(questions, answers, strict=False):
-            terminal.wait_for(question)
-            terminal.answer(answer)
-        assert terminal.end() == (0 if gone else 2)
+    terminal = Terminal(*line, cwd=place.folder, env=place.sandbox.environment())
+    questions = ["Delete 2 policies that the input does not have?", "Send 3 requests?"]
+    for question, answer in zip(questions, answers, strict=False):
+        terminal.read_until(question)
+        terminal.type(f"{answer}\n")
+    assert terminal.end() == (0 if gone else 2)
     assert len(names(place, "a.example")) == 3 - gone
     assert place.calls[PUT] == (1 if gone else 0)
 

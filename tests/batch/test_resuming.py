@@ -38,12 +38,6 @@ from tests.runs import (
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(SandboxOptions(rate=0)) as running:
-        yield running
-
-
-@pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Five records."""
     return write_input(tmp_path / "in.jsonl", [row(number) for number in range(5)])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from batchpol.testing import Sandbox
-from tests.e2e.command import finish, policy, record, start
+from tests.e2e.command import arrived, await_that, finish, policy, record, start
 from tests.place import FASTER, PUT, READ, Place, Record
 
 FAULTS = {"server_error": 0.05, "reset_before": 0.05, "reset_after": 0.05}
@@ -241,7 +241,7 @@ def test_a_run_that_was_killed_after_it_sent_is_taken_back_whatever_took_effect(
     place.sandbox.change(faults_at={f"{fault}@{PUT}": range(3, 99)})
     line = ("apply", "a.jsonl", "--yes", *FASTER)
     process = start(*line, cwd=place.folder, env=place.sandbox.environment())
-    place.wait_for(PUT, 6)
+    await_that(arrived(place.sandbox, PUT, 6), process)
     process.send_signal(signal.SIGKILL)
     assert finish(process).code == -signal.SIGKILL
     assert place.there != before
@@ -260,7 +260,7 @@ def test_a_run_that_was_killed_and_resumed_with_an_edited_file_is_taken_back(pla
     place.save("a.jsonl", records)
     place.sandbox.change(faults_at={f"stall_after@{PUT}": range(2, 99)})
     process = start("apply", "a.jsonl", "--yes", *FASTER, cwd=place.folder, env=place.sandbox.environment())
-    place.wait_for(PUT, 4)
+    await_that(arrived(place.sandbox, PUT, 4), process)
     process.kill()
     finish(process)
     place.sandbox.change(faults_at={f"server_error@{PUT}": range(1, 999)})

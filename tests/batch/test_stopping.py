@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Threshold
-from batchpol.testing import Sandbox, SandboxOptions
+from batchpol.testing import Sandbox
 from tests.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, run, statuses, write_input, writes
 
 ROWS = [row(number) for number in range(30)]
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(SandboxOptions(rate=0)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from batchpol.cli.command import State
 from batchpol.cli.screen import log
 from tests.e2e.command import Ended
 from tests.place import models, place
+from tests.runs import sandbox
 
-__all__ = ["command", "folder", "models", "place"]
+__all__ = ["command", "folder", "models", "place", "sandbox"]
 
 Command = Callable[..., Ended]
 

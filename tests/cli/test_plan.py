@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
-from tests.e2e.command import finish, policy, record, start
+from tests.e2e.command import arrived, await_that, finish, policy, record, start
 from tests.place import LIST, LOOK_UP, READ, Place
 
 CREATE, UPDATE, UNCHANGED, DELETE = "create", "update", "unchanged", "delete"
@@ -215,7 +215,7 @@ def test_a_plan_that_is_interrupted_says_what_it_did_not_see(tmp_path: Path) -> 
     with running_sandbox(SandboxOptions(faults_at={f"stall_before@{READ}": range(3, 99)})) as sandbox:
         line = ("plan", "a.jsonl", "--report", "plan.jsonl")
         process = start(*line, cwd=tmp_path, env=sandbox.environment())
-        _wait_for(sandbox, READ, 3)
+        await_that(arrived(sandbox, READ, 3), process)
         interrupted = time.monotonic()
         process.send_signal(signal.SIGINT)
         ended = finish(process)
@@ -238,10 +238,3 @@ def test_a_reader_that_goes_away_breaks_nothing(tmp_path: Path, ses_sandbox: San
     ended = finish(process)
     assert ended.code == 0
     assert len((tmp_path / "plan.jsonl").read_text().splitlines()) == 9
-
-
-def _wait_for(sandbox: Sandbox, operation: str, count: int) -> None:
-    deadline = time.monotonic() + 30
-    while sum(it.operation == operation for it in list(sandbox.arrivals)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

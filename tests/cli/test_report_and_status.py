@@ -6,7 +6,7 @@ import asyncio
 import csv
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from batchpol.cli import app
 from batchpol.cli.screen.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
-from batchpol.testing import Sandbox, SandboxOptions
+from batchpol.testing import Sandbox
 from tests.runs import (
     ACCOUNT,
     REGION,
@@ -31,12 +31,6 @@ from tests.runs import (
 
 BOOK = "run.journal.jsonl"
 ROWS = [row(number, tenant=f"T-{number}") for number in range(6)]
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(SandboxOptions(rate=0)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -8,11 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from batchpol.testing import Sandbox
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 COMMAND = Path(sys.executable).with_name("batchpol")
@@ -98,6 +102,30 @@ def finish(process: subprocess.Popen[bytes], input: bytes | None = None) -> Ende
     assert "Traceback" not in ended.err, ended.err
     assert "Exception ignored" not in ended.err, ended.err
     return ended
+
+
+def await_that(condition: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    """Wait until something is the case, while the command runs."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, finish(process).err
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
+
+
+def arrived(sandbox: Sandbox, operation: str, count: int = 1) -> Callable[[], bool]:
+    return lambda: sum(it.operation == operation for it in list(sandbox.arrivals)) >= count
+
+
+@contextmanager
+def nothing_left_running() -> Iterator[None]:
+    """What is started meanwhile ends with this, whatever becomes of the test."""
+    before = len(STARTED)
+    try:
+        yield
+    finally:
+        while len(STARTED) > before:
+            kill(STARTED.pop())
 
 
 def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:

@@ -13,7 +13,17 @@ from botocore.config import Config
 
 from batchpol.sandbox import SandboxOptions
 from batchpol.testing import Sandbox, running_sandbox
-from tests.e2e.command import SAMPLES, STARTED, Ended, environment, finish, kill, save_table, start, tenants
+from tests.e2e.command import (
+    SAMPLES,
+    Ended,
+    environment,
+    finish,
+    kill,
+    nothing_left_running,
+    save_table,
+    start,
+    tenants,
+)
 from tests.readme_commands import main_command
 
 EARLY = ("long_runs", "paced_run")
@@ -28,12 +38,9 @@ def early(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_running() -> Iterator[None]:
-    """What a failed test started ends with it."""
-    before = len(STARTED)
-    yield
-    while len(STARTED) > before:
-        kill(STARTED.pop())
+def at_the_end() -> Iterator[None]:
+    with nothing_left_running():
+        yield
 
 
 class LongRun:

@@ -10,6 +10,8 @@ from batchpol.testing import Sandbox
 from tests.e2e.command import (
     FAST,
     PATIENCE,
+    arrived,
+    await_that,
     environment,
     finish,
     lines,
@@ -22,7 +24,6 @@ from tests.e2e.command import (
     tenants,
 )
 from tests.e2e.test_main_job import COLUMNS
-from tests.e2e.test_stopping import arrived, await_that
 
 
 def test_every_rendering_says_the_same(tmp_path: Path, ses_sandbox: Sandbox, aws: dict[str, str]) -> None:

@@ -5,21 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
-from tests.e2e.command import PATIENCE, finish, record, rows, save_table, start, tenants
-
-
-def await_that(condition: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
-    """Wait until something is the case, while the command runs."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert process.poll() is None, finish(process).err
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.01)
+from batchpol.testing import SandboxOptions, running_sandbox
+from tests.e2e.command import PATIENCE, arrived, await_that, finish, record, rows, save_table, start, tenants
 
 
 def read_until(text: str, process: subprocess.Popen[bytes]) -> None:
@@ -27,10 +17,6 @@ def read_until(text: str, process: subprocess.Popen[bytes]) -> None:
     assert process.stderr is not None
     while text not in (line := process.stderr.readline().decode()):
         assert line, "it ended without saying so"
-
-
-def arrived(sandbox: Sandbox, operation: str, count: int = 1) -> Callable[[], bool]:
-    return lambda: sum(it.operation == operation for it in list(sandbox.arrivals)) >= count
 
 
 def test_the_first_signal_finishes_what_is_under_way_the_second_ends_at_once(tmp_path: Path) -> None:

@@ -5,26 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import STARTED, finish, kill, start
+from tests.e2e.command import arrived, await_that, finish, start
 from tests.export.test_export import fill, read, rows
 from tests.place import READ, Place
 
 COUNT = 40
 PACE = ("--rate", "40", "--i-have-a-higher-quota")
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_running() -> Iterator[None]:
-    """What a failed test started ends with it."""
-    before = len(STARTED)
-    yield
-    while len(STARTED) > before:
-        kill(STARTED.pop())
 
 
 def started(place: Place, *arguments: str, **how) -> subprocess.Popen[bytes]:
@@ -39,7 +29,7 @@ def kept(path: str) -> list[str]:
 
 def end(place: Place, process: subprocess.Popen[bytes], number: int) -> int:
     """Send a signal once some identities were read."""
-    place.wait_for(READ, 8)
+    await_that(arrived(place.sandbox, READ, 8), process)
     process.send_signal(number)
     return finish(process).code
 

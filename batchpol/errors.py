@@ -7,8 +7,8 @@
     │   └── TargetMismatch  credentials belong to another account than expected
     ├── InputError          the input as a whole is unusable: mend the file; nothing was sent
     ├── JournalError        the journal cannot be used
-    │   ├── JournalLocked   another run holds it: wait for that run, or give another --journal
-    │   ├── JournalMismatch it belongs to another account, Region or endpoint: --fresh, or another --journal
+    │   ├── JournalLocked   another run holds it: wait for that run, or give another ``journal``
+    │   ├── JournalMismatch it belongs to another account, Region or endpoint: ``fresh``, or another ``journal``
     │   ├── JournalDamaged  it was altered further up than its last line, or is no journal at all
     │   └── JournalUnwritable  disk full or the like: nothing more is sent; mend and run again
     └── SesError            an answer (or none) to one request
@@ -20,6 +20,9 @@
 
 A record's failure is a value (an :class:`~batchpol.model.Outcome`); only a run's failure leaves the API as an
 exception. Foreign exceptions are translated at one border, :mod:`batchpol.ses`.
+
+Messages and hints, of errors as of outcomes and findings, name a setting as the API spells it, in backticks:
+```max_duration```, ```compare=False```. The command line spells it its own way where it shows it.
 """
 
 from __future__ import annotations

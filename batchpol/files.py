@@ -103,11 +103,11 @@ class Replacement:
                 self._part.unlink(missing_ok=True)
 
 
-def check_place(path: Path, option: str = "--report") -> None:
+def check_place(path: Path, setting: str = "reports") -> None:
     """Refuse a place that a file of ours cannot take: a link, no plain file, in no folder.
 
     Args:
-        option: that names it.
+        setting: that names it.
 
     Raises:
         UsageError: what is there, and what to do.
@@ -125,7 +125,7 @@ def check_place(path: Path, option: str = "--report") -> None:
     if stat.S_ISLNK(mode):
         raise UsageError(f"{path} is a symbolic link, which is refused", hint="name the file itself")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{path} is not a plain file", hint=f"name another file with {option}")
+        raise UsageError(f"{path} is not a plain file", hint=f"name another file with `{setting}`")
 
 
 def unwritable(path: Path, error: OSError) -> BatchpolError:

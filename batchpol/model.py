@@ -77,7 +77,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of validation, as ``batchpol validate --explain CODE`` prints it; findings carry its code."""
+    """One rule of validation, as ``batchpol validate`` explains it; findings carry its code."""
 
     code: str
     severity: Severity
@@ -92,7 +92,7 @@ class Rule:
     good: str
     """The same example, mended."""
     always: bool = False
-    """Without it no request can be formed, so ``--ignore`` has no effect on it."""
+    """Without it no request can be formed, so ``ignore`` has no effect on it."""
 
     def at(self, where: str, message: str, hint: str = "") -> Finding:
         """This rule's finding at ``where``; nothing a terminal would obey is left in message and hint."""

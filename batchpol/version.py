@@ -1,3 +1,3 @@
-"""The version, in one place: the package metadata, ``--version`` and the journal's header read it here."""
+"""The version, in one place: the package metadata, the command and the journal's header read it here."""
 
 __version__ = "0.1.0"

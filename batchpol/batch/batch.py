@@ -106,7 +106,7 @@ class Batch(Stoppable):
             agreed = await self._observer.planned(preview, journal)
         if self.stopped is None:
             if options.strict and preview.rejected:
-                self.stop("some records are rejected and --strict sends nothing then", 2)
+                self.stop("some records are rejected and `strict` sends nothing then", 2)
             elif options.dry_run:
                 self.stop("dry run", 1 if preview.rejected else 0)
             elif not agreed:

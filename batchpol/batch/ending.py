@@ -66,7 +66,7 @@ def _why(section: Section | None, early: Why | None, limit: int | None) -> Why:
     if code == 0 and counts.keys() & BAD:
         code = 1
     if reason == FINISHED and limit is not None and Status.NOT_ATTEMPTED in counts:
-        reason = f"--limit {limit} was reached"
+        reason = f"`limit={limit}` was reached"
     return reason, code
 
 

@@ -73,7 +73,7 @@ class Lanes:
 
     async def _stop_after(self, seconds: float) -> None:
         await anyio.sleep(seconds)
-        self._run.stop(f"--max-duration of {seconds:g} s is over", 3)
+        self._run.stop(f"`max_duration` of {seconds:g} s is over", 3)
 
     async def _run_lane(self, target: Target, backlog: Backlog) -> None:
         try:
@@ -129,7 +129,7 @@ class _Tally(LaneObserver):
         self._counts[outcome.status] += 1
         failed, total = self._counts[Status.FAILED] + self._counts[Status.UNKNOWN], self._counts.total()
         if self._threshold.passed(failed, total):
-            self._run.stop(f"{failed} of {total} records failed, more than --max-failures allows", 3)
+            self._run.stop(f"{failed} of {total} records failed, more than `max_failures` allows", 3)
 
 
 def _durably(journal: Journal, entries: list[Entry]) -> None:

@@ -50,7 +50,7 @@ async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int
         line = intake.first_rejected[0].record.line
         raise UsageError(
             f"line {line} is rejected, and what the file does not have cannot be told from it",
-            hint="mend the rejected records (batchpol validate lists them), then run with --prune again",
+            hint="mend the rejected records (batchpol validate lists them), then run with `prune` again",
         )
     for target, identities in intake.names.items():
         try:

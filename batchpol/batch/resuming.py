@@ -55,7 +55,7 @@ def _check_place(before: Run, options: Options, here: Here, path: Path) -> None:
         described = ", ".join(f"{key} {there[key] or '(none)'}" for key in place if place[key] != there[key])
         raise JournalMismatch(
             f"the journal {path} belongs to another place: {described or 'a real SES, not an embedded one'}",
-            hint="name another file with --journal, or set this one aside with --fresh",
+            hint="name another file with `journal`, or set this one aside with `fresh`",
         )
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from batchpol.cli.screen.terminal import duration, reserve_output, tell, write
+from batchpol.cli.screen.terminal import duration, reserve_output, said, tell, write
+from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
 from batchpol.model import Status, did_you_mean, visible
 
@@ -66,7 +67,7 @@ def report(
     reserve_output(report)
     section = _section(journal)
     for note in section.notes:
-        tell(f"note: {visible(note)}")
+        tell(f"note: {said(note)}")
     for path in report:
         write_report(
             outcomes(journal, section),
@@ -95,7 +96,7 @@ def status(
     held = is_held(journal)  # first: a run that ends meanwhile has then ended in what is read
     section = _section(journal)
     for note in section.notes:
-        tell(f"note: {visible(note)}")
+        tell(f"note: {said(note)}")
     standing = _standing(journal, section, held)
     write(json.dumps(_as_json(standing)) if output == "json" else "\n".join(_lines(standing)))
 
@@ -209,7 +210,7 @@ def _lines(found: _Standing) -> list[str]:
         f"journal:  {visible(str(found.journal))}",
         f"run:      {run.run_id}, started {run.at} by process {run.pid} on {visible(run.host)}",
         f"place:    {kind}account {run.options.get('account', '?')}, Region {run.options.get('region', '?')}{where}",
-        f"state:    {visible(found.state)}",
+        f"state:    {said(found.state)}",
         f"records:  {len(section):,}: {_words(section.counts())}",
     ]
     if found.last_sent:
@@ -221,7 +222,7 @@ def _lines(found: _Standing) -> list[str]:
         lines += [f"  {target}: {left:,} of {changes:,} left" for target, (left, changes) in by_left[:SHOWN]]
         lines += [f"  ... and {len(by_left) - SHOWN:,} more targets"] if len(by_left) > SHOWN else []
     for cause in found.causes[:SHOWN]:
-        message = visible(cause.examples[0].message)[:160]
+        message = said(cause.examples[0].message)[:160]
         lines.append(f"  {cause.count:,} {cause.status} {visible(cause.error_code)}: {message}")
     return [*lines, f"next:     {_next(found)}"]
 
@@ -272,7 +273,7 @@ def _as_json(found: _Standing) -> dict[str, Any]:
         "account": run.options.get("account"),
         "region": run.options.get("region"),
         "running": found.held,
-        "state": found.state,
+        "state": spelled(found.state),
         "exit_code": section.end.exit_code if section.end else None,
         "ended_at": section.end.at if section.end else None,
         "records": len(section),

@@ -12,7 +12,7 @@ import typer
 from batchpol.cli import options
 from batchpol.cli.output import Output, check_output
 from batchpol.cli.running import attended, importing, on_loop
-from batchpol.cli.screen.terminal import duration, tell, write_bytes
+from batchpol.cli.screen.terminal import duration, said, tell, write_bytes
 from batchpol.errors import UsageError
 from batchpol.model import visible
 
@@ -125,7 +125,7 @@ def _end(choices: Options, result: Result, quiet: bool) -> None:
         if not quiet:
             tell(f"exported {found}{place} in {duration(result.seconds)}")
     else:
-        tell(f"the export ended early: {visible(result.reason)}")
+        tell(f"the export ended early: {said(result.reason)}")
         tell(f"read: {found}")
     if result.unreadable:
         named = " ".join(f"--identity {shlex.quote(name)}" for _, name in result.unreadable[:5])

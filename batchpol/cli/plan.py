@@ -14,7 +14,7 @@ from batchpol.cli import options
 from batchpol.cli.apply import pruned_names
 from batchpol.cli.output import Output, check_output, write_lines
 from batchpol.cli.running import importing, run_batch
-from batchpol.cli.screen.terminal import duration, reserve_output, tell, write
+from batchpol.cli.screen.terminal import duration, reserve_output, said, tell, write
 from batchpol.errors import UsageError
 from batchpol.model import visible
 
@@ -99,7 +99,7 @@ def plan(
             conduct=Conduct(plan=True, ownership=True),
         )
         for note in source.notes:
-            tell(f"note: {visible(note)}")
+            tell(f"note: {said(note)}")
         tally = Tally()
         result = run_batch(source, choices, _shown(tally, diff=diff))
     _end(result, tally, period)
@@ -142,7 +142,7 @@ def _end(result: Result, tally: Tally, period: float) -> None:
         times += f", apply would take about {duration(max(tally.writes.values()) * period)}"
     write(f"{', '.join(found)}; {times}")
     if result.reason != "finished":
-        tell(f"the plan ended early: {visible(result.reason)}")
+        tell(f"the plan ended early: {said(result.reason)}")
 
 
 def _shown(tally: Tally, *, diff: bool) -> Observer:
@@ -161,7 +161,7 @@ def _shown(tally: Tally, *, diff: bool) -> Observer:
             tell(f"{preview.to_send:,} changes to compare, {preview.rejected:,} records rejected")
             for checked in preview.first_rejected[:SHOWN]:
                 first = next(it for it in checked.findings if it.severity is Severity.ERROR)
-                tell(f"  line {checked.record.line}: rejected: {visible(first.text)} [{first.code}]")
+                tell(f"  line {checked.record.line}: rejected: {said(first.text)} [{first.code}]")
             if preview.rejected > SHOWN:
                 tell(f"  ... and {preview.rejected - SHOWN:,} more; a --report has them all")
             return True
@@ -179,7 +179,7 @@ def _shown(tally: Tally, *, diff: bool) -> Observer:
                 tally.would_fail += bool(outcome.effect)
                 word = "would fail" if outcome.effect else "not compared"
                 what = f"{outcome.identity} {outcome.policy_name}: {outcome.message} [{outcome.error_code}]"
-                write(visible(f"{_place(outcome)}: {word}: {what}"))
+                write(said(f"{_place(outcome)}: {word}: {what}"))
             elif outcome.status is Status.NOT_ATTEMPTED:
                 tally.writes[Target(outcome.account, outcome.region)] += 1
             if outcome.findings and outcome.identity not in self._unverified:
@@ -187,7 +187,7 @@ def _shown(tally: Tally, *, diff: bool) -> Observer:
                 tell(f"not verified: {visible(outcome.identity)}")
 
         def noted(self, target: Target, text: str) -> None:
-            tell(f"{target}: {visible(text)}")
+            tell(f"{target}: {said(text)}")
 
     return Shown()
 

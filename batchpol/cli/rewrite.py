@@ -10,7 +10,7 @@ import typer
 
 from batchpol.cli import options
 from batchpol.cli.output import Output, check_output, write_lines
-from batchpol.cli.screen.terminal import finding_line, tell
+from batchpol.cli.screen.terminal import finding_line, said, tell
 from batchpol.model import visible
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _rewrite(
     counts: Counter[Verdict] = Counter()
     with open_input(input, format=format, template=template, digest=False) as source:
         for note in source.notes:
-            tell(f"note: {visible(note)}")
+            tell(f"note: {said(note)}")
         lines = rewrite(source, change, checker, found=_tell_errors if quiet else _tell, counts=counts)
         write_lines(lines, output)
     left_out = {word: counts[word] for word in (Verdict.REJECTED, Verdict.DUPLICATE) if counts[word]}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchpol.cli import options
-from batchpol.cli.screen.terminal import finding_line, reserve_output, tell, write
+from batchpol.cli.screen.terminal import finding_line, reserve_output, said, tell, write
+from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
-from batchpol.model import visible
 
 if TYPE_CHECKING:
     from batchpol.model import Finding, Record
@@ -89,7 +89,7 @@ def _explain(code: str) -> None:
     rule = RULES.get(code)
     if rule is None:
         raise UsageError(f"there is no finding code {code!r}", hint=did_you_mean(code, RULES))
-    write(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {rule.source}")
+    write(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {spelled(rule.source)}")
     write(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
 
 
@@ -97,4 +97,4 @@ def _indented(text: str) -> str:
     """An example, kept short: the whole of a large one helps nobody."""
     lines = text.splitlines() or [""]
     shown = [line if len(line) <= 400 else line[:400] + " ..." for line in lines[:8]]
-    return "\n".join(f"  {visible(line)}" for line in shown + (["..."] if len(lines) > 8 else []))
+    return "\n".join(f"  {said(line)}" for line in shown + (["..."] if len(lines) > 8 else []))

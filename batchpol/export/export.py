@@ -146,7 +146,7 @@ class Export(Stoppable):
         """
         begun = time.monotonic()
         if self.options.output is not None:
-            check_place(self.options.output, "--output")
+            check_place(self.options.output, "output")
         here = None
         with self._stoppable(0):
             here = await targets.here()
@@ -171,7 +171,7 @@ class Export(Stoppable):
         if role is None and accounts != {here.account}:
             raise UsageError(
                 f"the credentials are of account {here.account}, and others are to be exported",
-                hint="add --role-arn 'arn:aws:iam::{account}:role/NAME', which is assumed in each of them",
+                hint="add `role_arn='arn:aws:iam::{account}:role/NAME'`, which is assumed in each of them",
             )
         if role is not None and len(accounts) > 1 and "{account}" not in role:
             raise UsageError("one role cannot be of several accounts", hint="write {account} where its account stands")
@@ -180,7 +180,7 @@ class Export(Stoppable):
             if identity.account and Target(identity.account, identity.region) not in targets:
                 raise UsageError(
                     f"{identity.text} is of another account or Region than those to be exported",
-                    hint="name them with --account and --region",
+                    hint="name them with `accounts` and `regions`",
                 )
         return targets
 
@@ -359,5 +359,5 @@ def _named(text: str) -> Identity:
     identity, findings = read_identity(text)
     for finding in findings:
         if finding.severity is Severity.ERROR:
-            raise UsageError(f"--identity: {finding.message}", hint=finding.hint)
+            raise UsageError(f"`identities`: {finding.message}", hint=finding.hint)
     return identity

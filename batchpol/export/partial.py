@@ -23,7 +23,7 @@ FORMAT = 1
 _START = b'{"batchpol_export":'
 _LONGEST_HEADER = 1 << 22
 _NOWHERE = 0, 0, 0
-_ANEW = "set it aside and read everything anew with --fresh, or name another file with --output"
+_ANEW = "set it aside and read everything anew with `fresh`, or name another file with `output`"
 
 
 _Kind = TypeVar("_Kind")
@@ -227,11 +227,11 @@ def _held(path: Path) -> int:
     try:
         fd = files.open_plain(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
     except files.NotPlain as error:
-        hint = "remove the link" if error.errno == errno.ELOOP else "name another file with --output"
+        hint = "remove the link" if error.errno == errno.ELOOP else "name another file with `output`"
         raise JournalError(f"{path} {error.strerror}", hint=hint) from error
     except OSError as error:
         raise JournalUnwritable(
-            f"what is read cannot be kept in {path}: {error.strerror}", hint="name a file elsewhere with --output"
+            f"what is read cannot be kept in {path}: {error.strerror}", hint="name a file elsewhere with `output`"
         ) from error
     try:
         _hold(fd, path)
@@ -245,7 +245,7 @@ def _hold(fd: int, path: Path) -> None:
     try:
         files.hold(fd, path)
     except BlockingIOError:
-        hint = "wait until it has ended, or name another file with --output"
+        hint = "wait until it has ended, or name another file with `output`"
         raise JournalLocked(f"another export keeps what it reads in {path}", hint=hint) from None
     except FileNotFoundError:  # it ended between our opening the file and locking it
         hint = "run the same command again"

@@ -119,7 +119,7 @@ class TargetReader:
         """All identities, in SES's order."""
         found: dict[str, None] = {}
         token, first = "", True
-        with needing("ses:ListIdentities, or name the identities with --identity"):
+        with needing("ses:ListIdentities, or name the identities with `identities`"):
             while token or first:
                 page, token = await self._halt.unless(self._reads.identities(token))
                 found |= dict.fromkeys(page)

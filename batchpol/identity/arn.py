@@ -61,7 +61,7 @@ UNVERIFIED = Rule(
     _WARNING,
     "The identity is not verified in this account and Region",
     "SES API Reference, PutIdentityPolicy: an error if the identity is not verified; seen to be taken all the same",
-    "Looked up with GetIdentityVerificationAttributes; --require-verified sends no such record.",
+    "Looked up with GetIdentityVerificationAttributes; `require_verified` sends no such record.",
     bad="example.org, never verified",
     good="example.com, verified",
 )

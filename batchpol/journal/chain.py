@@ -25,7 +25,7 @@ LONGEST = 1 << 26
 
 _FORMAT = re.compile(rb'\{"t":"run","format":(\d{1,9})[,}]')
 _START_OVER = (
-    "restore it from a copy, or give --fresh to set it aside (renamed, not deleted) and start over; "
+    "restore it from a copy, or give `fresh` to set it aside (renamed, not deleted) and start over; "
     "what it says was applied is then sent again"
 )
 
@@ -114,7 +114,7 @@ class Chain:
     def _recognise(self, head: bytes) -> None:
         """Refuse what is no journal, before anything is made of its bytes."""
         if not head.startswith(MAGIC[: len(head)]):
-            raise JournalDamaged(f"{self._name} is not a batchpol journal", hint="name another file with --journal")
+            raise JournalDamaged(f"{self._name} is not a batchpol journal", hint="name another file with `journal`")
         found = _FORMAT.match(head)
         if found:
             self.check_format(int(found[1]))
@@ -127,7 +127,7 @@ class Chain:
     def _newer(self, number: int) -> JournalError:
         return JournalMismatch(
             f"{self._name} was written by a newer batchpol (journal format {number}; this one reads up to {FORMAT})",
-            hint="update batchpol, or give another --journal",
+            hint="update batchpol, or give another `journal`",
         )
 
     def _damaged(self, what: str) -> JournalError:

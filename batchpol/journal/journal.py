@@ -80,7 +80,7 @@ class Journal:
             fd = files.create(where)
         except FileExistsError:
             raise JournalError(
-                f"the journal {where} is there already", hint="set it aside with --fresh, or give another --journal"
+                f"the journal {where} is there already", hint="set it aside with `fresh`, or give another `journal`"
             ) from None
         except OSError as error:
             raise _unwritable(where, error) from error
@@ -316,7 +316,7 @@ def _hold(fd: int, where: Path) -> None:
     except BlockingIOError:
         raise JournalLocked(
             f"the journal {where} is held by {_holder(fd)}",
-            hint="wait until that run has ended, or give another --journal",
+            hint="wait until that run has ended, or give another `journal`",
         ) from None
     except FileNotFoundError:
         raise JournalLocked(

@@ -92,17 +92,17 @@ class Move:
             kind = _kind(old)
             if not equals or kind is None or kind != _kind(new):
                 raise UsageError(
-                    f"--map takes old=new, two accounts, two Regions or two identities, not {shown(pair)}",
-                    hint="for instance --map 111122223333=444455556666 or --map old.example=new.example",
+                    f"`map` takes old=new, two accounts, two Regions or two identities, not {shown(pair)}",
+                    hint="for instance `map=111122223333=444455556666` or `map=old.example=new.example`",
                 )
             if kind == "regions":
                 identity.require_region(old, "map")
                 identity.require_region(new, "map")
             key = identity.canonical_name(old) if kind == "identities" else old
             if maps[kind].setdefault(key, new) != new:
-                raise UsageError(f"--map says two things of {shown(key)}: {shown(maps[kind][key])} and {shown(new)}")
+                raise UsageError(f"`map` says two things of {shown(key)}: {shown(maps[kind][key])} and {shown(new)}")
         if not (account or region or any(maps.values())):
-            raise UsageError("nothing says where the records go", hint="give --to-account, --to-region or --map")
+            raise UsageError("nothing says where the records go", hint="give `to_account`, `to_region` or `map`")
         return cls(account, region, **maps, principals=principals, conditions=conditions)
 
     def record(self, record: Record) -> tuple[Record, list[Moved]]:

@@ -97,9 +97,9 @@ class Template:
             try:
                 name = _pieces(policy_name)
             except ValueError as error:
-                raise UsageError(f"--policy-name {shown(policy_name)}: {error}") from error
+                raise UsageError(f"`policy_name` {shown(policy_name)}: {error}") from error
             if any(slot.is_list for slot in _slots(name)):
-                raise UsageError(f"--policy-name {shown(policy_name)}: a name is no list", hint="leave the [] out")
+                raise UsageError(f"`policy_name` {shown(policy_name)}: a name is no list", hint="leave the [] out")
         return cls(document, name, file) if document or name else None
 
     @property
@@ -118,7 +118,7 @@ class Template:
         if unknown := sorted(name for name in self.names if name.casefold() not in map(str.casefold, known)):
             what = ", ".join(f"{{{{{excerpt(name)}}}}}" for name in unknown)
             raise InputError(
-                f"{self.file or '--policy-name'}: {what} is no column of the input, which has {_listed(known)}",
+                f"{self.file or '`policy_name`'}: {what} is no column of the input, which has {_listed(known)}",
                 hint=did_you_mean(unknown[0], known) or "rename the column or the placeholder",
             )
 
@@ -297,7 +297,7 @@ class _Values:
             if name.casefold() in _NEEDS:
                 missing = self._missing(name.casefold())
                 message = f"The template needs the {missing}, and neither the record nor the run says it"
-                hint = "say it with --account and --region, or in columns account and region"
+                hint = "say it with `account` and `region`, or in columns account and region"
                 self._note(TEMPLATE_UNKNOWN.at(where, message, hint))
             elif self._identity.name or name.casefold() not in ("identity", "domain"):
                 self._note(TEMPLATE_EMPTY.at(where, f"{{{{{excerpt(name)}}}}} is empty in this record"))

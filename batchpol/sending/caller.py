@@ -48,19 +48,19 @@ async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> He
     region = regions[0] if regions else aws.region()
     if not region:
         raise UsageError(
-            "no AWS Region is set", hint="name one with --region, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
+            "no AWS Region is set", hint="name one with `region`, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
         )
     for name in regions or (region,):
         require_region(name)
     try:
         here = Here(await aws.caller(region), region, await aws.endpoint(region), tuple(aws.notes))
     except SesError as error:
-        hint = error.hint or ("check the network, --endpoint-url and --region" if error.http_status == 0 else "")
+        hint = error.hint or ("check the network, `endpoint_url` and `region`" if error.http_status == 0 else "")
         raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error
     caller = here.caller
     if expected and caller.account != expected:
         raise TargetMismatch(
             f"the credentials belong to account {caller.account} ({caller.arn}), not to the expected {expected}",
-            hint="choose the right profile or credentials, or correct --expect-account",
+            hint="choose the right profile or credentials, or correct `expect_account`",
         )
     return here

@@ -147,7 +147,7 @@ class Feeder:
         if not window or self._not_to_look_up or self._halt.called:
             return window
         try:
-            with needing("ses:GetIdentityVerificationAttributes, or run without --require-verified"):
+            with needing("ses:GetIdentityVerificationAttributes, or run without `require_verified`"):
                 await self._halt.unless(self.ownership.look_up(self.reads, names))
         except SesError as error:
             self._not_looked_up(error)
@@ -217,7 +217,8 @@ class Feeder:
     async def _compare(self, jobs: Sequence[Job]) -> None:
         """Read what is there and what each of the jobs, all of one identity, would do to it. Raises SesError."""
         identity, names = jobs[0].change.identity, [job.change.policy_name for job in jobs]
-        with needing("ses:GetIdentityPolicies" + (", or run with --blind" if self.conduct.only_compares else "")):
+        without = ", or run with `compare=False`" if self.conduct.only_compares else ""
+        with needing(f"ses:GetIdentityPolicies{without}"):
             present = await self._halt.unless(self.reads.policies(identity, names))
         for job in jobs:
             job.compare(present.get(job.change.policy_name))
@@ -256,9 +257,9 @@ def _kept(job: Job, conduct: Conduct) -> tuple[Status, SesError | None] | None:
     if wanted and not matches(wanted, job.present):
         return Status.FAILED, CHANGED if well_formed(wanted) else BAD_IF_MATCH
     if conduct.no_clobber and job.effect is not Effect.CREATE:
-        return Status.FAILED, PolicyRefused("there is a policy of this name; --no-clobber keeps it", code="Exists")
+        return Status.FAILED, PolicyRefused("there is a policy of this name; `no_clobber` keeps it", code="Exists")
     if conduct.only_existing and job.effect is Effect.CREATE:
-        return Status.FAILED, PolicyRefused("no policy of this name; --only-existing creates none", code="Absent")
+        return Status.FAILED, PolicyRefused("no policy of this name; `only_existing` creates none", code="Absent")
     return None
 
 

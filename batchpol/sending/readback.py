@@ -84,7 +84,7 @@ class ReadBack:
         error: SesError | None = None
         present: dict[str, str] = {}
         try:
-            with needing("ses:GetIdentityPolicies, or run without --verify"):
+            with needing("ses:GetIdentityPolicies, or run without `verify`"):
                 present = await self.reads.policies(change.identity, [it.job.change.policy_name for it in looked_for])
         except SesError as caught:
             error = caught

@@ -108,7 +108,7 @@ class Targets:
             raise AccessRefused(
                 f"the credentials are of account {caller.account}, the target is of {target.account}",
                 code="WrongAccount",
-                hint="use credentials of that account, or --role-arn with {account} in it",
+                hint="use credentials of that account, or `role_arn` with {account} in it",
             )
 
     async def renew(self, target: Target, used: Ses) -> Ses | None:

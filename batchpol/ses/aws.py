@@ -131,7 +131,7 @@ class Aws:
         return internals.notes()
 
     def region(self) -> str:
-        """The run's Region: ``--region`` > ``AWS_REGION`` > ``AWS_DEFAULT_REGION`` > profile; empty if none.
+        """The run's Region: ``region`` > ``AWS_REGION`` > ``AWS_DEFAULT_REGION`` > profile; empty if none.
 
         botocore itself does not read ``AWS_REGION``.
         """
@@ -223,7 +223,7 @@ class Aws:
         return self._source
 
     async def _role(self, target: Target) -> _Role | None:
-        """The role in the target's account; None without ``--role-arn``."""
+        """The role in the target's account; None without ``role_arn``."""
         connection = self.connection
         if connection.role_arn is None or not target.account:
             return None
@@ -344,7 +344,7 @@ def _check(session: AioSession, connection: Connection) -> None:
         session.get_scoped_config()
     except bx.ProfileNotFound as error:
         known = ", ".join(sorted(session.available_profiles)[:10])
-        hint = f"name one that there is with --profile or AWS_PROFILE: {known}" if known else "make it: aws configure"
+        hint = f"name one that there is with `profile` or AWS_PROFILE: {known}" if known else "make it: aws configure"
         raise UsageError(plain(str(error)), hint=hint) from error
     except bx.BotoCoreError as error:
         raise UsageError(

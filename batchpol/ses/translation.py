@@ -68,7 +68,7 @@ EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 
 _AGAIN = "then run the same command again"
 _LOG_IN = f"log in again with: aws sso login, or the way your credentials come from, {_AGAIN}"
-_NAME_CREDENTIALS = "name a profile with --profile or AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_NAME_CREDENTIALS = "name a profile with `profile` or AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _NAME_AUTHORITIES = "check the endpoint, or name your certificate authorities in AWS_CA_BUNDLE"
 
 HINTS = {

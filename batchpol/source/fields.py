@@ -118,7 +118,7 @@ class Layout:
 
 
 def _mend(missing: Sequence[str]) -> str:
-    options = {"policy": "--policy-template FILE", "policy_name": "--policy-name NAME"}
+    options = {"policy": "`policy_template=FILE`", "policy_name": "`policy_name=NAME`"}
     made = [f"the {known} from {options[known]}" for known in missing if known in options]
     other = f", or take {' and '.join(made)}" if made and "identity" not in missing else ""
     return f"the first line must name the columns: identity,policy_name,policy{other}"
@@ -128,7 +128,7 @@ def _no_header(where: str, header: Sequence[str], found: str) -> InputError:
     if header[0].lstrip().startswith("{"):
         return InputError(
             f"{where}: no header: the first line looks like JSON",
-            hint="read it as JSON Lines: name it .jsonl, or give --format jsonl",
+            hint="read it as JSON Lines: name it .jsonl, or give `format=jsonl`",
         )
     return InputError(
         f"{where}: no header: the first line looks like a record ({found})",

@@ -317,5 +317,5 @@ def _check_kind(file: str, first: bytes, second: bytes) -> None:
     elif b"identity" in first.lower() and b"{" not in first:
         raise InputError(
             f"{file}: the first line looks like the header of a table, not like JSON",
-            hint="name it .csv, or give --format csv",
+            hint="name it .csv, or give `format=csv`",
         )

@@ -160,13 +160,13 @@ def _format_of(name: str) -> str:
     if path.suffix in _SPREADSHEETS:
         raise InputError(f"{name} is a spreadsheet, which batchpol cannot read", hint=_SAVE_AS)
     if path.suffix == ".json":
-        hint = f"one object a line? Then give --format jsonl. An array? jq -c '.[]' {name} > records.jsonl"
+        hint = f"one object a line? Then give `format=jsonl`. An array? jq -c '.[]' {name} > records.jsonl"
         raise InputError(f"{name}: .json may be an array; batchpol reads JSON Lines", hint=hint)
     if path.suffix not in _SUFFIXES:
         known = ", ".join(_SUFFIXES)
         raise InputError(
             f"{name}: its suffix tells no format; those that do are {known}, each also with .gz behind it",
-            hint=f"rename it, or give --format {'|'.join(FORMATS)}",
+            hint=f"rename it, or give `format={'|'.join(FORMATS)}`",
         )
     return _SUFFIXES[path.suffix]
 

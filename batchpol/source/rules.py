@@ -127,8 +127,8 @@ TEMPLATE_NAME = Rule(
     "batchpol",
     "{{name}} in a template stands for the column of that name. Where a record has no such column nobody knows what "
     "to write, so it is not sent. In a table this is found at the header, and nothing is sent at all.",
-    '{"identity": "example.com"} with --policy-name "tenant-{{tenant_id}}"',
-    '{"identity": "example.com", "tenant_id": "17"} with --policy-name "tenant-{{tenant_id}}"',
+    '{"identity": "example.com"} with `policy_name="tenant-{{tenant_id}}"`',
+    '{"identity": "example.com", "tenant_id": "17"} with `policy_name="tenant-{{tenant_id}}"`',
     always=True,
 )
 TEMPLATE_UNKNOWN = Rule(
@@ -138,8 +138,8 @@ TEMPLATE_UNKNOWN = Rule(
     "batchpol",
     "{{account}}, {{region}}, {{partition}} and {{identity_arn}} come from the record's ARN or columns, else from the "
     "run. apply knows them from its credentials; validate and render have to be told.",
-    "batchpol render domains.csv --policy-template policy.json",
-    "batchpol render domains.csv --policy-template policy.json --account 111122223333 --region us-east-1",
+    "batchpol render domains.csv `policy_template=policy.json`",
+    "batchpol render domains.csv `policy_template=policy.json` `account=111122223333` `region=us-east-1`",
     always=True,
 )
 TEMPLATE_EMPTY = Rule(
@@ -148,8 +148,8 @@ TEMPLATE_EMPTY = Rule(
     "A placeholder of the template is empty in this record",
     "batchpol",
     "The record has the column and nothing in it, so the text around the placeholder closes up.",
-    '{"identity": "example.com", "tenant_id": ""} with --policy-name "tenant-{{tenant_id}}"',
-    '{"identity": "example.com", "tenant_id": "17"} with --policy-name "tenant-{{tenant_id}}"',
+    '{"identity": "example.com", "tenant_id": ""} with `policy_name="tenant-{{tenant_id}}"`',
+    '{"identity": "example.com", "tenant_id": "17"} with `policy_name="tenant-{{tenant_id}}"`',
 )
 
 RULES: Final = (

@@ -200,7 +200,7 @@ class Checker:
             findings.append(TARGET_UNKNOWN.at("region", "Neither the record nor the run says the Region"))
         elif is_named and self._regions and region not in self._regions:
             message = f"Region {shown(region)} is none of the run's: {', '.join(sorted(self._regions))}"
-            findings.append(TARGET_OTHER.at("region", message, "add it with another --region, or give none"))
+            findings.append(TARGET_OTHER.at("region", message, "add it to `regions`, or give none"))
         if self._is_faulty("account", findings):
             account = ""
         elif is_named and self._require_account and not account:

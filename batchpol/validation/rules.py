@@ -177,7 +177,7 @@ RULES: dict[str, Rule] = {
 
 
 def codes_of(prefixes: Sequence[str], rules: Mapping[str, Rule] = RULES) -> frozenset[str]:
-    """The codes of ``rules`` that ``--select`` or ``--ignore`` mean: whole ones, or first words (``risk``, ``json-``).
+    """The codes of ``rules`` that ``select`` or ``ignore`` mean: whole ones, or first words (``risk``, ``json-``).
 
     Raises UsageError for one that means none.
     """

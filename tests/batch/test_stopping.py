@@ -81,7 +81,7 @@ async def test_the_second_signal_ends_at_once(sandbox: Sandbox, source: Path) ->
 async def test_a_time_limit_stops_like_a_signal(sandbox: Sandbox, source: Path) -> None:
     result = await apply(sandbox, source, max_duration=0.3)
     assert (result.exit_code, result.summary.can_go_on) == (3, True)
-    assert result.reason == "--max-duration of 0.3 s is over"
+    assert result.reason == "`max_duration` of 0.3 s is over"
     assert set(statuses(source.parent)) == {"applied", "not_attempted"}
     check_truth(sandbox, source.parent, ROWS)
     assert (await apply(sandbox, source)).exit_code == 0
@@ -97,7 +97,7 @@ async def test_too_many_failures_stop_the_run(
     sandbox.change(late_principals={"999900009999": 1000})
     choices = {"threshold": threshold, "patience": {"max_deferrals": 0}}
     result = await apply(sandbox, write_input(source, rows), **choices)
-    assert (result.exit_code, "--max-failures" in result.reason) == (3, True)
+    assert (result.exit_code, "`max_failures`" in result.reason) == (3, True)
     assert len(writes(sandbox)) <= at_most
     assert statuses(source.parent)[-1] == "not_attempted"
     check_truth(sandbox, source.parent, rows)

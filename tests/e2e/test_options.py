@@ -101,7 +101,7 @@ def test_what_is_there_decides_what_is_written(tmp_path: Path, ses_sandbox: Sand
         assert [row["status"] for row in report] == statuses, option
         assert [name for _, name in writes(ses_sandbox)[before:]] == written
         if option == "--no-clobber":
-            assert "--no-clobber keeps it" in report[0]["message"]
+            assert "`no_clobber` keeps it" in report[0]["message"]
     asked = {it.operation for it in list(ses_sandbox.arrivals)[arrived:]}
     assert asked == {"GetCallerIdentity", "PutIdentityPolicy"}, "blind means one call a record and nothing else"
 
@@ -110,5 +110,5 @@ def test_only_existing_creates_nothing(tmp_path: Path, ses_sandbox: Sandbox, aws
     save_table(tmp_path / "one.csv", [record("new.example")])
     ended = run("apply", "one.csv", *FAST, "--only-existing", cwd=tmp_path, env=aws)
     assert ended.code == 1
-    assert "--only-existing creates none" in rows(tmp_path / "one.report.csv")[0]["message"]
+    assert "`only_existing` creates none" in rows(tmp_path / "one.report.csv")[0]["message"]
     assert writes(ses_sandbox) == []

@@ -84,7 +84,7 @@ def test_what_is_damaged_or_something_else_is_refused_and_left_alone(kept: Kept)
         kept.path.write_bytes(damaged)
         with pytest.raises(JournalDamaged) as caught:
             kept.open()
-        assert "--fresh" in caught.value.hint
+        assert "`fresh`" in caught.value.hint
         assert kept.path.read_bytes() == damaged
 
 
@@ -102,7 +102,7 @@ def test_another_place_or_selection_is_refused(kept: Kept, other: dict[str, obje
     with pytest.raises(JournalMismatch, match="belongs to another export") as caught:
         kept.open(**other)
     assert told in str(caught.value)
-    assert "--fresh" in caught.value.hint
+    assert "`fresh`" in caught.value.hint
 
 
 def test_fresh_sets_aside_whatever_is_there(kept: Kept) -> None:

@@ -232,7 +232,7 @@ async def test_no_credentials_at_all_is_one_clear_sentence(environment: Environm
                 ) as caught:
                     await opening
                 assert caught.value.code == "NoCredentials"
-                assert "--profile" in caught.value.hint
+                assert "`profile`" in caught.value.hint
     assert len(sandbox.arrivals) == 0
 
 

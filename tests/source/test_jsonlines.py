@@ -154,7 +154,7 @@ def test_lines_with_ever_new_keys_are_read_like_any_other(read: Reading) -> None
         ('\n [\n{"identity":"a.test"}\n]\n', "jq -c '.[]'"),
         ('{\n  "identity": "a.test"\n}\n', "jq -c ."),
         ('{ "identity": "a.test",\n  "policy_name": "p" }\n', "jq -c ."),
-        ("identity,policy_name,policy\na.test,p,x\n", "--format csv"),
+        ("identity,policy_name,policy\na.test,p,x\n", "`format=csv`"),
         ("\n \r\n", "is empty"),
     ],
 )

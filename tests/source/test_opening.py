@@ -91,9 +91,9 @@ def test_a_pipe_that_gives_little_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("x.txt", CSV, ".csv, .tsv, .jsonl, .ndjson|--format"),
-        ("x", CSV, "--format"),
-        ("x.json", JSONL, "JSON Lines|--format jsonl|jq"),
+        ("x.txt", CSV, ".csv, .tsv, .jsonl, .ndjson|`format="),
+        ("x", CSV, "`format="),
+        ("x.json", JSONL, "JSON Lines|`format=jsonl`|jq"),
         ("x.xlsx", b"PK\x03\x04", "spreadsheet|CSV UTF-8"),
         ("x.csv", b"PK\x03\x04" + bytes(30), "zip|.xlsx|CSV UTF-8"),
         ("x.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xls|CSV UTF-8"),

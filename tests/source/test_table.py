@@ -73,7 +73,7 @@ def test_extra_columns_of_one_name_are_both_kept(tmp_path: Path) -> None:
         ("identity,Identity,name,policy", ["both stand for identity"]),
         (f"example.com,tenant,{DOC}", ["no header", "looks like a record"]),
         ("jane@example.com,tenant,x", ["no header"]),
-        ('{"identity": "a.test", "policy_name": "p"}', ["no header", "--format jsonl"]),
+        ('{"identity": "a.test", "policy_name": "p"}', ["no header", "`format=jsonl`"]),
         ('identity,"policy_name,policy', ["a quote is not closed"]),
         ("identity,name,policy\ra.test,p,x\rb.test,p,x", ["carriage return", "tr "]),
         ("\n \r\n", ["is empty"]),

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from batchpol.batch.observer import Result
 from batchpol.cli.screen import log
-from batchpol.cli.screen.terminal import tell, write
+from batchpol.cli.screen.terminal import said, tell, write
+from batchpol.cli.spelling import spelled
 from batchpol.journal import FINISHED, Run
 from batchpol.model import Status, visible
 from batchpol.report import summary_json, summary_text
@@ -32,7 +33,7 @@ def print_result(result: Result, output: str, run: Run | None) -> None:
         run: the header of the run, which knows the command; None if it never began.
     """
     summary = summary_json(result.summary) | _ending(result)
-    write(json.dumps(summary) if output == "json" else summary_text(result.summary))
+    write(spelled(json.dumps(summary) if output == "json" else summary_text(result.summary)))
     steps = [visible(line) for line in next_steps(result, run)]
     if log.is_wanted():
         level = "info" if result.exit_code == 0 else "error" if result.exit_code > 1 else "warning"
@@ -61,7 +62,7 @@ def verdict(result: Result) -> list[str]:
         return ["dry run: nothing was sent"]
     if result.reason != FINISHED:
         sent = "" if counts.keys() - _FREE else "; nothing was sent"
-        return [f"the run ended early: {visible(result.reason)}{sent}"]
+        return [f"the run ended early: {said(result.reason)}{sent}"]
     bad = sum(counts.get(status, 0) for status in (Status.REJECTED, Status.FAILED, Status.UNKNOWN))
     if bad:
         return [f"over, but {bad:,} of {result.summary.records:,} records are not as asked"]

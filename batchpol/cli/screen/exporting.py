@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from batchpol.cli.screen.progress import is_wanted
-from batchpol.cli.screen.terminal import duration, tell
+from batchpol.cli.screen.terminal import duration, said, tell
 from batchpol.errors import SesError
 from batchpol.export import Observer, Options, Partial, TargetReader
 from batchpol.model import Target, visible
@@ -48,7 +48,7 @@ class Screen(Observer):
         at = f" at {visible(here.endpoint)}" if here.endpoint else ""
         self.say(f"account {here.caller.account}, caller {visible(here.caller.arn)}, {where}{at}")
         for note in [*here.notes, *partial.notes]:
-            self.say(f"note: {visible(note)}")
+            self.say(f"note: {said(note)}")
         if len(partial):
             place = visible(str(partial.path))
             self.say(f"going on from {place}, begun {partial.begun}: {len(partial):,} identities read before")
@@ -63,13 +63,13 @@ class Screen(Observer):
         self._policies += policies
 
     def unreadable(self, target: Target, identity: str, error: SesError) -> None:
-        tell(f"{target}: not read: {visible(identity)}: {error.code}: {visible(str(error))}")
+        tell(f"{target}: not read: {visible(identity)}: {error.code}: {said(str(error))}")
 
     def noted(self, target: Target, text: str) -> None:
-        tell(f"{target}: {visible(text)}")
+        tell(f"{target}: {said(text)}")
 
     def stopped(self, target: Target, text: str) -> None:
-        tell(f"{target}: {visible(text)}")
+        tell(f"{target}: {said(text)}")
 
     async def show_progress(self) -> None:
         """A bar on a terminal, else a line now and then; runs until cancelled."""

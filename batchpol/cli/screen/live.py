@@ -12,7 +12,7 @@ from batchpol.cli.screen import log
 from batchpol.cli.screen.events import Events
 from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
-from batchpol.cli.screen.terminal import duration, painted, tell
+from batchpol.cli.screen.terminal import duration, painted, said, tell
 from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
@@ -57,7 +57,7 @@ class Screen(Observer):
 
     def notes(self, notes: list[str]) -> None:
         for note in notes:
-            self.say(f"note: {visible(note)}")
+            self.say(f"note: {said(note)}")
 
     def begun(self, run: Run) -> None:
         self.run = run
@@ -93,7 +93,7 @@ class Screen(Observer):
             tell(_bad(outcome))
 
     def noted(self, target: Target, text: str) -> None:
-        tell(f"{target}: {visible(text)}")
+        tell(f"{target}: {said(text)}")
 
     async def show_progress(self) -> None:
         """The lanes on a terminal, else a line now and then; runs until cancelled."""
@@ -123,7 +123,7 @@ def _bad(outcome: Outcome) -> str:
     """What went wrong with one record, in one line."""
     where = f"line {outcome.line}" if outcome.line else "prune"
     what = f"{outcome.identity} / {outcome.policy_name}: {outcome.error_code}: {outcome.message}"
-    return f"{where}: {painted(outcome.status.value, 'red')}: {visible(what)}"
+    return f"{where}: {painted(outcome.status.value, 'red')}: {said(what)}"
 
 
 def _plan(preview: Preview) -> list[str]:
@@ -142,7 +142,7 @@ def _plan(preview: Preview) -> list[str]:
         )
     for checked in preview.first_rejected[:SHOWN]:
         first = next(finding for finding in checked.findings if finding.severity is Severity.ERROR)
-        lines.append(f"  line {checked.record.line}: rejected: {visible(first.text)} [{first.code}]")
+        lines.append(f"  line {checked.record.line}: rejected: {said(first.text)} [{first.code}]")
     if rejected > SHOWN:
         lines.append(f"  ... and {rejected - SHOWN:,} more; the report has them all")
     if preview.pruned:

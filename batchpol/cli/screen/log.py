@@ -11,6 +11,11 @@ import os
 import sys
 from datetime import UTC, datetime
 
+from batchpol.cli.spelling import spelled
+
+_TEXTS = frozenset({"message", "hint", "reason"})
+"""Fields that are texts, in which settings may be named."""
+
 
 class _State:
     """Of this process: whether standard error has JSON, and of which run."""
@@ -56,6 +61,7 @@ def event(name: str, level: str = "info", **fields: object) -> None:
     if _State.quiet and level in ("debug", "info"):
         return
     known = {key: value for key, value in fields.items() if value is not None and value != ""}
+    known |= {key: spelled(value) for key, value in known.items() if key in _TEXTS and isinstance(value, str)}
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     head = {"time": at, "run_id": _State.run_id or None, "event": name, "level": level}
     put(json.dumps(head | known))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from batchpol.cli.screen import log
+from batchpol.cli.spelling import spelled
 from batchpol.errors import BatchpolError, JournalUnwritable, SesError, UsageError
 from batchpol.model import visible
 
@@ -30,6 +31,11 @@ def painted(text: str, colour: str) -> str:
     if not sys.stderr.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
         return text
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def said(text: str) -> str:
+    """What an error, an outcome or a note says, for the terminal: nothing moves it, settings as they are typed."""
+    return visible(spelled(text))
 
 
 def tell(text: str) -> None:
@@ -123,7 +129,7 @@ def _close_output() -> None:
 def finding_line(record: Record, finding: Finding) -> str:
     """One finding as a line, as linters print them."""
     where = f"{record.file or 'input'}:{record.line}"
-    return visible(f"{where}: {finding.severity}: {finding.text} [{finding.code} at {finding.where}]")
+    return said(f"{where}: {finding.severity}: {finding.text} [{finding.code} at {finding.where}]")
 
 
 def duration(seconds: float) -> str:
@@ -142,8 +148,8 @@ def complain(error: BatchpolError) -> None:
     if log.is_wanted():
         log.event("error", "error", error=type(error).__name__, message=str(error), hint=error.hint)
     else:
-        hint = f"\n  -> {visible(error.hint)}" if error.hint else ""
-        log.put(f"error: {visible(str(error))}{hint}")
+        hint = f"\n  -> {said(error.hint)}" if error.hint else ""
+        log.put(f"error: {said(str(error))}{hint}")
 
 
 def say_misuse(error: Exception) -> int | None:

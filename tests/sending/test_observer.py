@@ -31,11 +31,12 @@ class Diary(LaneObserver):
 
 
 def test_each_is_told_everything_that_there_is_to_tell() -> None:
+    outcome = Outcome(number=0, line=2, identity="tenant-0.example", policy_name="name-0", status=Status.APPLIED)
     to_tell = {
         "noted": (TARGET, "somebody else uses this quota"),
         "attempted": (TARGET, Attempted(change(0), 1, 0.5)),
         "compared": (change(0), Effect.UPDATE, "{}"),
-        "settled": (Outcome(0, 2, "tenant-0.example", "name-0", Status.APPLIED),),
+        "settled": (outcome,),
     }
     assert to_tell.keys() == {name for name, _ in inspect.getmembers(LaneObserver, inspect.isfunction)}
     first, second = Diary(), Diary()

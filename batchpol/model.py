@@ -176,7 +176,7 @@ def if_match_of(extra: Mapping[str, str]) -> str:
     return ""
 
 
-class Fate(msgspec.Struct, kw_only=True, gc=False):
+class Fate(msgspec.Struct, kw_only=True):
     """What became of one record: a line of the journal and a row of the report both say this, and derive from it.
 
     ``started_at`` is the wall-clock time (ISO 8601, UTC) at which the last attempt left, ``duration_ms`` that
@@ -207,7 +207,7 @@ class Fate(msgspec.Struct, kw_only=True, gc=False):
 FATE = Fate.__struct_fields__
 
 
-class Outcome(Fate, kw_only=True, gc=False):
+class Outcome(Fate, kw_only=True):
     """The fate of one record, and which record that is: a row of the report.
 
     ``number`` is the record's 0-based place in the input. ``sha256`` is the SHA-256 of the document's UTF-8 bytes as

@@ -159,7 +159,7 @@ async def test_reads_that_are_not_allowed_name_the_way_out_that_there_is(bench, 
     assert outcomes == {}
     assert made.lane.stopped is not None
     assert "ses:GetIdentityPolicies" in made.lane.stopped.hint
-    assert ("--blind" in made.lane.stopped.hint) is blind
+    assert ("`compare=False`" in made.lane.stopped.hint) is blind
     assert kinds(made.server)[PUT] == 0
 
 
@@ -191,7 +191,7 @@ async def test_reads_that_are_not_allowed_stop_the_lane_and_name_the_way_out(ben
     made.ses.read_faults.append(AccessRefused("not allowed", code="AccessDenied", http_status=403))
     await made.run([change(number) for number in range(5)])
     assert made.lane.stopped is not None
-    assert "--blind" in made.lane.stopped.hint
+    assert "`compare=False`" in made.lane.stopped.hint
     assert [arrival.kind for arrival in made.server.arrivals] == ["read"]
 
 
@@ -238,7 +238,7 @@ async def test_a_look_up_that_is_not_allowed_stops_what_must_be_verified(bench) 
     assert await made.run([change(number) for number in range(3)]) == {}
     assert made.lane.stopped is not None
     assert "ses:GetIdentityVerificationAttributes" in made.lane.stopped.hint
-    assert "--require-verified" in made.lane.stopped.hint
+    assert "`require_verified`" in made.lane.stopped.hint
 
 
 async def test_a_look_up_that_is_not_answered_is_tried_again(bench) -> None:

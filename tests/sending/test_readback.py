@@ -67,7 +67,7 @@ async def test_reading_back_that_is_not_allowed_stops_the_lane_at_once(bench) ->
     made.ses.read_faults.extend(denied("read") for _ in range(99))
     outcomes = await made.run([change(number) for number in range(50)])
     assert made.lane.stopped is not None
-    assert "--verify" in made.lane.stopped.hint
+    assert "`verify`" in made.lane.stopped.hint
     assert "ses:GetIdentityPolicies" in made.lane.stopped.hint
     assert {outcome.status for outcome in outcomes.values()} == {Status.UNKNOWN}
     assert len(outcomes) == kinds(made.server)[PUT] <= 6

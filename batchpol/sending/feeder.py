@@ -15,7 +15,6 @@ from batchpol.policy.comparison import Effect, changed_paths, matches, well_form
 from batchpol.sending.conduct import Conduct
 from batchpol.sending.contact import needing
 from batchpol.sending.halt import Halt
-from batchpol.sending.observer import LaneObserver
 from batchpol.sending.outcomes import Outcomes
 from batchpol.sending.ownership import Ownership, owners
 from batchpol.sending.queue import Job, Queue
@@ -66,14 +65,12 @@ class Feeder:
         reads: of the lane's target.
         queue: fed with what is to be written.
         outcomes: of what is not.
-        observer: told, where nothing is written, what each change would do to the document that is there.
         ownership: what is known already of the identities.
     """
 
     reads: Reads
     queue: Queue
     outcomes: Outcomes
-    observer: LaneObserver
     conduct: Conduct
     ownership: Ownership
     _halt: Halt = field(init=False)
@@ -171,7 +168,7 @@ class Feeder:
         else:
             self._not_to_look_up = isinstance(error, AccessRefused)
             text = f"whether the identities are verified could not be looked up: {error}"
-            self.observer.noted(self.reads.contact.target, text)
+            self.reads.contact.observer.noted(self.reads.contact.target, text)
 
     # -- what is there -----------------------------------------------------------------------------------------
 
@@ -229,14 +226,12 @@ class Feeder:
         """What the changes of one identity would do, and which of them would come to nothing, and why."""
         crowded = await self._crowded(jobs)
         for job in jobs:
-            assert job.effect is not None
-            self.observer.compared(job.change, job.effect, job.present)
             kept = _kept(job, self.conduct) or ((Status.FAILED, TOO_MANY) if job in crowded else None)
             if kept is None:
                 update = job.effect is Effect.UPDATE
                 paths = changed_paths(job.present or "", job.change.document) if update else []
                 kept = Status.NOT_ATTEMPTED, PolicyRefused("\n".join(paths), code="")
-            await self.outcomes.settle(job, *kept)
+            await self.outcomes.planned(job, *kept)
 
     async def _crowded(self, jobs: list[Job]) -> list[Job]:
         """The jobs that would add a policy to an identity which has as many as it can have by then."""

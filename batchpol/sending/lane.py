@@ -80,7 +80,7 @@ class Lane:
         contact, reads = self.contact, Reads(self.contact)
         self._queue = Queue(contact.halt, ahead=64, at_once=contact.patience.in_flight)
         self._outcomes = Outcomes(self.commit, self.observer)
-        self._feeder = Feeder(reads, self._queue, self._outcomes, self.observer, self.conduct, self.ownership)
+        self._feeder = Feeder(reads, self._queue, self._outcomes, self.conduct, self.ownership)
         settle = 1.5 * contact.gates.writes.period  # so that the identity's next write is looked for with this one
         self._read_back = ReadBack(reads, self._outcomes, self.conduct.stale, settle)
 

@@ -51,6 +51,12 @@ class Outcomes:
         """Its identity is not verified, and must be."""
         await self.settle(job, Status.REJECTED, _UNVERIFIED_REFUSED)
 
+    async def planned(self, job: Job, status: Status, error: SesError | None) -> None:
+        """Nothing is written; it is told first what the change would do to the document that is there."""
+        assert job.effect is not None
+        self.observer.compared(job.change, job.effect, job.present)
+        await self.settle(job, status, error)
+
     async def settle(
         self, job: Job, status: Status, error: SesError | None = None, *, request_id: str = "", retryable: bool = False
     ) -> None:

@@ -49,7 +49,7 @@ async def test_a_target_that_stopped_leaves_the_time_limit_in_force(sandbox: San
     rows = [row(0) | {"account": "999999999999", "policy": document("tenant-0.example", account="999999999999")}]
     rows += [row(number) for number in range(1, 60)]
     result = await apply(sandbox, write_input(source, rows), max_duration=0.4)
-    assert (result.exit_code, "--max-duration" in result.reason) == (3, True)
+    assert (result.exit_code, "`max_duration`" in result.reason) == (3, True)
     assert 0 < len(writes(sandbox)) < 40
     assert (await apply(sandbox, write_input(source, rows[1:]))).exit_code == 0
     check_truth(sandbox, source.parent, rows[1:])

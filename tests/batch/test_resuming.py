@@ -228,7 +228,7 @@ async def test_a_journal_of_another_account_or_region_is_refused(
     for dry in (True, False):
         with pytest.raises(JournalMismatch, match=told) as caught:
             await apply(sandbox, source, dry_run=dry, **elsewhere)
-    assert "--fresh" in caught.value.hint
+    assert "`fresh`" in caught.value.hint
     assert (book.read_bytes(), len(writes(sandbox))) == (before, sent)
 
 
@@ -305,7 +305,7 @@ async def test_a_second_run_on_the_same_journal_is_refused_at_once_and_told_of_t
         with pytest.raises(JournalLocked, match=f"process {os.getpid()} on ") as caught:
             async with asyncio.timeout(0.2):
                 await apply(sandbox, source)
-        assert "--journal" in caught.value.hint
+        assert "`journal`" in caught.value.hint
         watcher = Watcher()
         await apply(sandbox, source, dry_run=True, observer=watcher)
         assert watcher.preview is not None

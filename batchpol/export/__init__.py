@@ -1,13 +1,19 @@
 """An export: every identity policy of one or more targets, as JSON Lines that ``apply`` takes back.
 
-========== =====================================================================================
-``partial``   what was read so far, beside the output, so that the same command goes on
-``target`` one target: its identities listed, then their names and documents, each through its gate
-``whole``  one export: who we are, the targets at once, the rows in order, stop
-========== =====================================================================================
+============ =====================================================================================
+``export``   the straight line: who we are, the targets at once, the rows in order
+``options``  every choice of an export
+``observer`` what somebody may want to know of it
+``partial``  what was read so far, beside the output, so that the same command goes on
+``reading``  all targets at once, each of which may stop alone; rows delivered in order
+``target``   one target: its identities listed, then their names and documents, each through its gate
+``ending``   what was read is counted, and put in its place or kept
+============ =====================================================================================
 """
 
-from batchpol.export.export import Export, Observer, Options, Result, Scope
+from batchpol.export.export import Export
+from batchpol.export.observer import Observer, Result
+from batchpol.export.options import Options, Scope
 from batchpol.export.partial import Header, Partial
 from batchpol.export.target import TargetReader, Watch
 

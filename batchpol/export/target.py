@@ -98,7 +98,7 @@ class TargetReader:
             if self._halt.called:
                 return
             self.present = len(found)
-            self.identities = [name for name in found if self.named is not None or fnmatchcase(name, self.match)]
+            self.identities += [name for name in found if self.named is not None or fnmatchcase(name, self.match)]
             wanted = [name for name in self.identities if not self.known(name)]
             self.left = len(wanted)
             self.watch.listed(self)

@@ -24,7 +24,7 @@ from batchpol.sandbox import DOUBTS, FAULTS, Sandbox, SandboxOptions
 from tests.readme_commands import README
 
 SAMPLES = README.parent / "samples"
-PAGES = (README, *sorted(MANUAL.glob("*.md")))
+PAGES = (README, README.parent / ".github" / "CONTRIBUTING.md", *sorted(MANUAL.glob("*.md")))
 STATUS_WORDS = {
     Status.APPLIED: "SES took it: the policy is there (put) or gone (delete)",
     Status.UNCHANGED: "what was asked for is there already; nothing was written",

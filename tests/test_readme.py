@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,9 @@ from batchpol.cli import app
 from batchpol.cli.config import defaults_of
 from batchpol.cli.help import MANUAL, topics
 from batchpol.sandbox import DOUBTS
-from tests.readme_commands import commands, main_command
+from tests.readme_commands import README, commands, main_command
 from tests.readme_tables import PAGES, TABLES, filled
+from tests.test_floors import FLOORS
 
 GROUP: Any = typer.main.get_command(app)
 TEXTS = {path: path.read_text(encoding="utf-8") for path in PAGES}
@@ -87,3 +91,33 @@ def test_examples_in_other_languages_are_sound(path: Path, tmp_path: Path) -> No
             assert defaults_of(tmp_path / "example.toml", "apply", GROUP.commands)
         else:
             assert language in {"sh", "text", "dockerfile", "yaml"}
+
+
+CONTRIBUTING = (README.parent / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_what_contributing_names_is_there() -> None:
+    named = re.findall(r"`((?:\.ci|\.github|batchpol|samples|tests)/[\w./-]*)", CONTRIBUTING)
+    assert len(named) > 60
+    assert not [path for path in named if path != "batchpol/cli/NAME.py" and not (README.parent / path).exists()]
+    modules = re.findall(r"`python -m (tests[\w.]*)`", CONTRIBUTING)
+    assert len(modules) > 8
+    assert all(find_spec(module) for module in modules)
+
+
+def test_the_map_has_every_room_from_the_top_down() -> None:
+    """Each room stands in one row, below those that may import it, and has its tests in a folder of its name."""
+    rows = re.findall(r"^\| (`batchpol/.+?) \|", CONTRIBUTING, re.MULTILINE)
+    rooms = [Path(path).stem for row in rows for path in re.findall(r"`(batchpol/[\w.]+/?)`", row)]
+    assert sorted(rooms) == sorted(FLOORS)
+    assert [FLOORS[room] for room in rooms] == sorted((FLOORS[room] for room in rooms), reverse=True)
+    folders = re.findall(r"^\| `batchpol/(\w+)/`", CONTRIBUTING, re.MULTILINE)
+    assert all((README.parent / "tests" / room).is_dir() for room in folders)
+
+
+def test_the_dependencies_are_those_of_the_package() -> None:
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    listed = re.findall(r"^\| ([a-z0-9, -]+?)(?: \(.+?\))? \| ", CONTRIBUTING.partition("## Why each")[2], re.MULTILINE)
+    named = {name for cell in listed for name in cell.split(", ")} - {"package", "---"}
+    assert named == {re.split(r"[<>=!~\[ ]", it)[0] for it in asked}

@@ -1,4 +1,4 @@
-"""The README's picture of a report: ``python -m tests.pictures`` renders a real run against the embedded SES.
+"""The manual's picture of a report: ``python -m tests.pictures`` renders a real run against the embedded SES.
 
 It needs a Chromium and Playwright (see :mod:`tests.browser`) and takes about half a minute.
 """

@@ -35,8 +35,8 @@ PERIOD = 0.03
 BLIND, COMPARE = Conduct(), Conduct(compare=True)
 WRITES = ("PutIdentityPolicy", "DeleteIdentityPolicy")
 
-_SESSION = AioSession()
-"""One for all runs of this process: botocore keeps the models it loaded, which is what costs."""
+AWS = partial(Aws, session=AioSession())
+"""With one session for all runs of this process: botocore keeps the models it loaded, which is what costs."""
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def opened(
 
 async def run(batch: Batch, *, own_session: bool = False) -> Result:
     """Run it to its end; with ``own_session`` its credentials come from the environment."""
-    async with batch.options.targets(Aws if own_session else partial(Aws, session=_SESSION)) as targets:
+    async with batch.options.targets(Aws if own_session else AWS) as targets:
         return await batch.run(targets)
 
 

@@ -1,0 +1,70 @@
+"""What belongs to targets stands once, however many runs share them, at once or one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from batchpol.batch.batch import Batch
+from batchpol.model import Target
+from batchpol.ses import Connection
+from batchpol.testing import Sandbox
+from tests.faults.credentials import given, keys_file
+from tests.runs import ACCOUNT, AWS, PERIOD, REGION, opened, options, row, sandbox, write_input, writes
+
+__all__ = ["sandbox"]
+
+
+@pytest.fixture
+async def batches(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[list[Batch]]:
+    """Two batches for one target, each with a journal of its own."""
+    with ExitStack() as stack:
+        made = []
+        for name, numbers in (("one", range(10)), ("two", range(10, 20))):
+            (tmp_path / name).mkdir()
+            source = write_input(tmp_path / name / "in.jsonl", [row(number) for number in numbers])
+            made.append(stack.enter_context(opened(sandbox, source)))
+        yield made
+
+
+async def test_runs_at_once_share_the_pace_and_ask_who_they_are_once(sandbox: Sandbox, batches: list[Batch]) -> None:
+    async with batches[0].options.targets(AWS) as targets:
+        results = await asyncio.gather(*(batch.run(targets) for batch in batches))
+    assert [result.exit_code for result in results] == [0, 0]
+    times = [arrival.at for arrival in writes(sandbox)]
+    assert len(times) == 20
+    assert times[-1] - times[0] >= 19 * PERIOD * 0.95
+    assert {"tenant-0.example", "tenant-10.example"} == {arrival.identity for arrival in writes(sandbox)[:2]}
+    assert Counter(arrival.operation for arrival in sandbox.arrivals)["GetCallerIdentity"] == 1
+
+
+async def test_a_run_begins_with_the_role_that_the_one_before_assumed(
+    sandbox: Sandbox, batches: list[Batch], tmp_path: Path
+) -> None:
+    connection = replace(options(sandbox, tmp_path).connection, role_arn="arn:aws:iam::{account}:role/Mail")
+    async with replace(batches[0].options, connection=connection).targets(AWS) as targets:
+        results = [await batch.run(targets) for batch in batches]
+    assert [result.exit_code for result in results] == [0, 0]
+    asked = Counter(arrival.operation for arrival in sandbox.arrivals)
+    assert (asked["AssumeRole"], asked["PutIdentityPolicy"]) == (1, 20)
+
+
+async def test_a_run_begins_with_the_credentials_that_the_one_before_renewed(
+    sandbox: Sandbox, batches: list[Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = keys_file(monkeypatch, tmp_path, sandbox)
+    async with replace(batches[0].options, connection=Connection(region=REGION)).targets() as targets:
+        await targets.ses(Target(ACCOUNT, REGION))
+        sandbox.change(expired=[next(it.access_key for it in sandbox.arrivals)])
+        file.write_text(given())
+        results = [await batch.run(targets) for batch in batches]
+    assert [result.exit_code for result in results] == [0, 0]
+    refused = [arrival.error_code == "ExpiredToken" for arrival in writes(sandbox)]
+    assert any(refused[:-11]), "the first run found that they had expired"
+    assert not any(refused[-11:]), "the second one did not have to"

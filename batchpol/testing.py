@@ -2,8 +2,8 @@
 
 - ``async with Sandbox(...)`` runs an SES inside an event loop, ``with running_sandbox(...)`` beside one, in a
   thread of its own, for code that blocks (boto3).
-- ``pytest_plugins = ["batchpol.testing"]`` in a ``conftest.py`` gives the fixture ``ses_sandbox``; override
-  ``ses_sandbox_options`` to set it up.
+- ``pytest_plugins = ["batchpol.testing"]`` in a ``conftest.py`` gives the fixture ``ses_sandbox``, to which the test's
+  environment leads every AWS client; override ``ses_sandbox_options`` to set it up.
 - :class:`VirtualClockLoop` lets code that waits an hour finish in milliseconds.
 """
 
@@ -18,11 +18,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from batchpol.sandbox import FAULTS, Arrival, Sandbox, SandboxOptions
+from batchpol.sandbox import DOUBTS, FAULTS, Arrival, Facts, Sandbox, SandboxOptions
 
 __all__ = [
+    "DOUBTS",
     "FAULTS",
     "Arrival",
+    "Facts",
     "NothingScheduled",
     "Sandbox",
     "SandboxOptions",
@@ -130,7 +132,15 @@ else:
         return SandboxOptions(rate=0)
 
     @pytest.fixture
-    def ses_sandbox(ses_sandbox_options: SandboxOptions) -> Iterator[Sandbox]:
-        """An SES on loopback for one test, empty at its start; for blocking and for asynchronous tests."""
+    def ses_sandbox(ses_sandbox_options: SandboxOptions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+        """An SES on loopback for one test, empty at its start; for blocking and for asynchronous tests.
+
+        The test's environment leads every AWS client there: it names the endpoints, an access key and the Region
+        us-east-1, and no profile.
+        """
         with running_sandbox(ses_sandbox_options) as sandbox:
+            for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+                monkeypatch.delenv(name, raising=False)
+            for name, value in sandbox.environment().items():
+                monkeypatch.setenv(name, value)
             yield sandbox

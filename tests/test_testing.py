@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from aiolimiter import AsyncLimiter
 
+from batchpol.cli.help import MANUAL
 from batchpol.testing import NothingScheduled, Sandbox, VirtualClockLoop
 
 
@@ -92,6 +96,23 @@ async def test_an_unmarked_test_has_an_ordinary_clock() -> None:
 def test_the_fixture_is_a_sandbox_without_a_limit(ses_sandbox: Sandbox) -> None:
     assert ses_sandbox.url == f"http://127.0.0.1:{ses_sandbox.port}"
     assert ses_sandbox.options.rate == 0
+
+
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_the_manuals_recipe_works_as_it_stands(tmp_path: Path, mode: str) -> None:
+    """In both modes of pytest-asyncio, whatever the environment names."""
+    blocks = re.findall(r"^```python\n(# (\w+\.py)\n.*?)^```$", (MANUAL / "sandbox.md").read_text(), re.DOTALL | re.M)
+    assert [name for _, name in blocks] == ["conftest.py", "test_tenants.py"]
+    for text, name in blocks:
+        (tmp_path / name).write_text(text)
+    settings = f"asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\n{settings}")
+    elsewhere = {"AWS_PROFILE": "nobody", "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL_SES": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path, env={**os.environ, **elsewhere}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "3 passed" in done.stdout, done.stdout
 
 
 async def test_the_fixture_serves_asynchronous_tests_too(ses_sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import typer
 
 from batchpol.cli import app
 from batchpol.cli.command import EXAMPLE, GROUPS
-from batchpol.testing import Sandbox
+from batchpol.testing import Sandbox, running_sandbox
 from batchpol.version import __version__
 from tests.cli.conftest import Command
 from tests.e2e.command import SAMPLES, finish, policy, record, save_table, start
@@ -83,13 +84,20 @@ def test_completion(shell: str, command: Command) -> None:
     assert "plan" in command(_BATCHPOL_COMPLETE=f"complete_{shell}", **typed, **more).out
 
 
-def test_every_example_runs(folder: Path, command: Command, ses_sandbox: Sandbox) -> None:
+@pytest.fixture
+def sandbox_elsewhere() -> Iterator[Sandbox]:
+    """One that a profile names, and the environment does not."""
+    with running_sandbox() as sandbox:
+        yield sandbox
+
+
+def test_every_example_runs(folder: Path, command: Command, sandbox_elsewhere: Sandbox) -> None:
     (folder / "samples").symlink_to(SAMPLES)
     name = "tenant.example"
     save_table(folder / "tenants.csv", [record(name, policy=policy(name, region="eu-west-1"))])
     (folder / "config").write_text(
         "[profile prod]\naws_access_key_id = x\naws_secret_access_key = y\nregion = eu-west-1\n"
-        f"endpoint_url = {ses_sandbox.url}\n"
+        f"endpoint_url = {sandbox_elsewhere.url}\n"
     )
     settings = {
         "AWS_CONFIG_FILE": str(folder / "config"),

@@ -1,14 +1,11 @@
-"""What a client does with SES, done by boto3, the AWS CLI and aiobotocore, none of which knows of the sandbox."""
+"""What a client does with SES, done by boto3 and aiobotocore, neither of which knows of the sandbox."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -275,20 +272,6 @@ def test_reads_can_lag_behind_writes(ses: Any, ses_sandbox: Sandbox) -> None:
     ses_sandbox.change(stale_seconds=0)
     ses.put_identity_policy(Identity="example.com", PolicyName="kept", Policy=second)
     assert json.loads(read(ses, "example.com", "kept")["kept"]) == json.loads(second)
-
-
-def test_the_aws_command_puts_and_reads_back(ses_sandbox: Sandbox, tmp_path: Path) -> None:
-    document = tmp_path / "policy.json"
-    document.write_text(policy_for("example.com"))
-    environment = {**os.environ, **ses_sandbox.environment("us-east-1"), "AWS_PAGER": ""}
-
-    def aws(*arguments: str) -> str:
-        command = [str(Path(sys.executable).parent / "aws"), "ses", *arguments, "--identity", "example.com"]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
-
-    aws("put-identity-policy", "--policy-name", "send", "--policy", f"file://{document}")
-    read_back = json.loads(aws("get-identity-policies", "--policy-names", "send"))
-    assert json.loads(read_back["Policies"]["send"]) == json.loads(document.read_text())
 
 
 async def test_aiobotocore_puts_and_reads_back(ses_sandbox: Sandbox) -> None:

@@ -23,7 +23,8 @@ RESOURCE_WILDCARD = Rule(
     _ERROR,
     "A wildcard in Resource",
     _ANATOMY,
-    "Resource has to be the one identity's own ARN, so neither * nor a pattern will do.",
+    "Resource has to be the one identity's own ARN, so neither * nor a pattern will do; in an address such as "
+    "a*b@example.com they are characters like any other.",
     bad="*",
     good=OWN,
 )
@@ -76,7 +77,8 @@ class Owner:
             return ()
         start, _, name = resource.partition(NAMED)
         head = read_head(start)
-        if "*" in resource or "?" in resource:
+        # In the identity's own local part they are characters like any other.
+        if ("*" in resource or "?" in resource) and not (head and name == self.name):
             return (RESOURCE_WILDCARD.at("", f"Resource {shown(resource)} has a wildcard", self._hint()),)
         if not head or not name or head.has_error:
             return self._unusable(resource)

@@ -6,10 +6,11 @@ the document's text or of the identity: whether a Resource is the identity's own
 
 from __future__ import annotations
 
-from batchpol.policy import action, condition, principal, resource, statement
+from batchpol.policy import access, action, condition, keys, operators, principal, resource, statement, values, window
 from batchpol.policy.shape import Alike, Shapes
 from batchpol.policy.statement import check_policy
 
-RULES = (*statement.RULES, *principal.RULES, *action.RULES, *resource.RULES, *condition.RULES)
+_MODULES = (statement, principal, action, resource, condition, operators, keys, values, window, access)
+RULES = tuple(rule for module in _MODULES for rule in module.RULES)
 
 __all__ = ["RULES", "Alike", "Shapes", "check_policy"]

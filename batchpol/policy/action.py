@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+from batchpol.mends import slip_of
 from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, rules_in, shown
+from batchpol.policy import known
 from batchpol.policy.example import example
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -33,7 +35,7 @@ EMPTY = Rule(
 USELESS = Rule(
     "action-useless",
     _ERROR,
-    "None of the actions exists in SES",
+    "Every action is misspelt, or another service's",
     _TABLE + "; IAM service authorization reference",
     "Misspelt actions and those of other services do nothing on an SES identity, so the whole statement does nothing.",
     bad=example(Action=["ses:SendRawEmial", "s3:GetObject"]),
@@ -42,7 +44,7 @@ USELESS = Rule(
 UNKNOWN = Rule(
     "action-unknown",
     _WARNING,
-    "An action that does not exist in SES, beside others that do",
+    "An action that is misspelt, or another service's, beside others",
     _TABLE + "; IAM service authorization reference",
     "This one does nothing: it is misspelt, or belongs to another service.",
     bad=example(Action=["ses:SendEmail", "ses:SendRawEmial"]),
@@ -52,8 +54,9 @@ UNLISTED = Rule(
     "action-unlisted",
     _WARNING,
     "An action outside the documented table",
-    _TABLE,
-    "SES has this action, but its guide does not list it for policies of identities.",
+    _TABLE + f"; Service Authorization Reference and SES's APIs, as of {known.MADE}",
+    "SES has this action, but its guide does not list it for policies of identities; or none of this name was known "
+    "when batchpol's list was made, and it resembles no known one: AWS adds actions.",
     bad=example(Action=["ses:SendEmail", "ses:SendBounce"]),
     good=example(Action=["ses:SendEmail"]),
 )
@@ -82,57 +85,26 @@ MANAGING = _words("""
     PutEmailIdentityDkimAttributes PutEmailIdentityDkimSigningAttributes PutEmailIdentityFeedbackAttributes
     PutEmailIdentityMailFromAttributes TagResource UntagResource UpdateEmailIdentityPolicy
 """)
-# Operations of SES's two APIs that are in neither: real, but not documented for policies of identities.
-_OTHERS = _words("""
-    AssociateEmailIdentityCertificate CloneReceiptRuleSet CreateConfigurationSet CreateConfigurationSetEventDestination
-    CreateConfigurationSetTrackingOptions CreateContact CreateContactList CreateCustomVerificationEmailTemplate
-    CreateDedicatedIpPool CreateEmailIdentity CreateEmailTemplate CreateImportJob CreateMultiRegionEndpoint
-    CreateReceiptFilter CreateReceiptRule CreateReceiptRuleSet CreateTemplate CreateTenant
-    CreateTenantResourceAssociation DeleteConfigurationSet DeleteConfigurationSetEventDestination
-    DeleteConfigurationSetTrackingOptions DeleteContact DeleteContactList DeleteCustomVerificationEmailTemplate
-    DeleteDedicatedIpPool DeleteEmailTemplate DeleteIdentity DeleteIdentityPolicy DeleteMultiRegionEndpoint
-    DeleteReceiptFilter DeleteReceiptRule DeleteReceiptRuleSet DeleteSuppressedDestination DeleteTemplate DeleteTenant
-    DeleteTenantResourceAssociation DeleteVerifiedEmailAddress DescribeActiveReceiptRuleSet DescribeConfigurationSet
-    DescribeReceiptRule DescribeReceiptRuleSet DisassociateEmailIdentityCertificate GetAccount GetAccountSendingEnabled
-    GetBlacklistReports GetConfigurationSet GetConfigurationSetEventDestinations GetContact GetContactList
-    GetCustomVerificationEmailTemplate GetDedicatedIp GetDedicatedIpPool GetDedicatedIps
-    GetDeliverabilityDashboardOptions GetDeliverabilityTestReport GetDomainDeliverabilityCampaign
-    GetEmailAddressInsights GetEmailTemplate GetIdentityDkimAttributes GetIdentityMailFromDomainAttributes
-    GetIdentityNotificationAttributes GetIdentityPolicies GetIdentityVerificationAttributes GetImportJob
-    GetMessageInsights GetMultiRegionEndpoint GetReputationEntity GetSendQuota GetSendStatistics
-    GetSuppressedDestination GetTemplate GetTenant ListConfigurationSets ListContactLists ListContacts
-    ListCustomVerificationEmailTemplates ListDedicatedIpPools ListDeliverabilityTestReports
-    ListDomainDeliverabilityCampaigns ListEmailIdentities ListEmailIdentityCertificates ListEmailTemplates
-    ListIdentities ListIdentityPolicies ListImportJobs ListMultiRegionEndpoints ListReceiptFilters ListReceiptRuleSets
-    ListReputationEntities ListResourceTenants ListSuppressedDestinations ListTagsForResource ListTemplates
-    ListTenantResources ListTenants ListVerifiedEmailAddresses PutAccountDedicatedIpWarmupAttributes PutAccountDetails
-    PutAccountPricingAttributes PutAccountSendingAttributes PutAccountSuppressionAttributes PutAccountVdmAttributes
-    PutConfigurationSetArchivingOptions PutConfigurationSetDeliveryOptions PutConfigurationSetReputationOptions
-    PutConfigurationSetSendingOptions PutConfigurationSetSuppressionOptions PutConfigurationSetTrackingOptions
-    PutConfigurationSetVdmOptions PutDedicatedIpInPool PutDedicatedIpPoolScalingAttributes
-    PutDedicatedIpWarmupAttributes PutDeliverabilityDashboardOption PutIdentityPolicy PutSuppressedDestination
-    PutTenantSuppressionAttributes ReorderReceiptRuleSet SendBounce SendBulkEmail SendCustomVerificationEmail
-    SetActiveReceiptRuleSet SetIdentityDkimEnabled SetIdentityFeedbackForwardingEnabled
-    SetIdentityHeadersInNotificationsEnabled SetIdentityMailFromDomain SetIdentityNotificationTopic
-    SetReceiptRulePosition TestRenderEmailTemplate TestRenderTemplate UpdateAccountSendingEnabled
-    UpdateConfigurationSet UpdateConfigurationSetEventDestination UpdateConfigurationSetReputationMetricsEnabled
-    UpdateConfigurationSetSendingEnabled UpdateConfigurationSetTrackingOptions UpdateContact UpdateContactList
-    UpdateCustomVerificationEmailTemplate UpdateEmailTemplate UpdateReceiptRule
-    UpdateReputationEntityCustomerManagedStatus UpdateReputationEntityPolicy UpdateTemplate VerifyDomainDkim
-    VerifyDomainIdentity VerifyEmailAddress VerifyEmailIdentity
-""")
 LISTED = SENDING | MANAGING
-ACTIONS = LISTED | _OTHERS
+_KEYS = {name: frozenset(keys.split()) for keys, names in known.BRINGS for name in names.split()}
+ACTIONS = LISTED | _KEYS.keys() | frozenset(known.OTHER_OPERATIONS.split())
+OF_ACTIONS = frozenset().union(*_KEYS.values()) - {"aws:ResourceTag/"}
+"""Condition keys that some of SES's actions bring to a request and others do not (but the tags of the identity: it is
+what all of them are about)."""
 _BY_LOWER = {name.lower(): name for name in ACTIONS}
 _LONGEST_PATTERN = 128
 
 
 class Judged(NamedTuple):
-    """A list of actions: what is wrong with it, whether it takes in managing the identity, whether everything."""
+    """A list of actions: what is wrong with it, whether it takes in managing the identity, whether everything.
+
+    ``brings`` has the keys that requests for each action (as it is written) may have, where that is known.
+    """
 
     findings: tuple[Finding, ...] = ()
     manages: bool = False
     has_all: bool = False
+    brings: tuple[tuple[str, frozenset[str]], ...] = ()
 
 
 def check_action(value: Any, *, is_not: bool = False) -> Judged:
@@ -172,6 +144,7 @@ class _One(NamedTuple):
     finding: Finding | None = None
     manages: bool = False
     has_all: bool = False
+    keys: frozenset[str] | None = None
 
 
 @lru_cache(maxsize=1024)
@@ -186,7 +159,8 @@ def _judge(actions: tuple[str, ...]) -> Judged:
         if useless:
             fault = USELESS.at("", fault.message, fault.hint)
         found += placed(pointer(index), (fault,))
-    return Judged(tuple(found), any(one.manages for one in ones), any(one.has_all for one in ones))
+    brings = tuple((action, one.keys) for action, one in zip(actions, ones, strict=True) if one.keys is not None)
+    return Judged(tuple(found), any(one.manages for one in ones), any(one.has_all for one in ones), brings)
 
 
 @lru_cache(maxsize=4096)
@@ -198,13 +172,27 @@ def _judge_one(action: str) -> _One:
         return _One(False, UNKNOWN.at("", f"{shown(action)} is no action of SES", _nearest(action)))
     if "*" in name or "?" in name:
         return _judge_pattern(action, re.sub(r"\*+", "*", name))
+    keys = _KEYS.get(name)
     if name in LISTED:
-        return _One(True, manages=name in MANAGING)
-    if name in _OTHERS:
-        return _One(True, UNLISTED.at("", f"{shown(action)} is not in SES's table of actions for identities"))
+        return _One(True, manages=name in MANAGING, keys=keys)
+    if name in ACTIONS:
+        fault = UNLISTED.at("", f"{shown(action)} is not in SES's table of actions for identities")
+        return _One(True, fault, keys=keys)
     if right := _BY_LOWER.get(name.lower()):
-        return _One(True, CASE.at("", f"{shown(action)} is in another case", f"write ses:{right}"), right in MANAGING)
-    return _One(False, UNKNOWN.at("", f"SES has no action {shown(action)}", _nearest(action)))
+        fault = CASE.at("", f"{shown(action)} is in another case", f"write ses:{right}")
+        return _One(True, fault, right in MANAGING, keys=_KEYS.get(right))
+    return _judge_unknown(action, name, slip_of(name[:200], LISTED) or slip_of(name[:200], ACTIONS))
+
+
+def _judge_unknown(action: str, name: str, near: str) -> _One:
+    """An action, or a pattern of them, that is not in the tables; ``near`` is what it is if it is misspelt."""
+    if near or not _FORM.fullmatch(name):
+        hint = f"did you mean ses:{near}?" if near in ACTIONS else _nearest(action)
+        return _One(False, UNKNOWN.at("", f"SES has no action {shown(action)}", hint))
+    return _One(True, UNLISTED.at("", f"No action of SES like {shown(action)} was known on {known.MADE}"))
+
+
+_FORM = re.compile(r"[A-Za-z*?][A-Za-z0-9*?]{2,}")
 
 
 def _judge_pattern(action: str, pattern: str) -> _One:
@@ -212,15 +200,27 @@ def _judge_pattern(action: str, pattern: str) -> _One:
         return _One(False, UNKNOWN.at("", f"{shown(action)} matches no action of SES"))
     low = pattern.lower()
     meant = {name for name in ACTIONS if _matches(low, name.lower())}
-    listed = meant & LISTED
     if not meant:
-        return _One(False, UNKNOWN.at("", f"{shown(action)} matches no action of SES", _nearest(action)))
+        start = re.split(r"[*?]", pattern, maxsplit=1)[0]
+        return _judge_unknown(action, pattern, slip_of(start, _starts(len(start))))
+    listed = meant & LISTED
     finding = None
     if not listed:
         finding = UNLISTED.at("", f"{shown(action)} matches nothing in SES's table of actions for identities")
     elif not any(_matches(pattern, name) for name in meant):
         finding = CASE.at("", f"{shown(action)} matches actions in another case only")
-    return _One(True, finding, bool(listed & MANAGING), listed == LISTED)
+    keys = frozenset().union(*(_KEYS.get(name, OF_ACTIONS) for name in meant))
+    return _One(True, finding, bool(listed & MANAGING), listed == LISTED, keys)
+
+
+@cache
+def _starts(length: int) -> frozenset[str]:
+    """How known actions begin, in some ``length`` letters; in three, their first words (Get, Put, Send)."""
+    if length < 3:
+        return frozenset()
+    if length == 3:
+        return frozenset(re.findall(r"\b[A-Z][a-z]+", " ".join(ACTIONS)))
+    return frozenset(name[: length + more] for name in ACTIONS for more in (-1, 0, 1))
 
 
 def _matches(pattern: str, name: str) -> bool:

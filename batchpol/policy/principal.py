@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from batchpol.model import ACCOUNT_ID, Finding, Rule, Severity, is_account_id, placed, pointer, rules_in, shown
@@ -161,10 +162,20 @@ def check_principal(value: Any) -> Findings:
 
 
 def is_everyone(value: Any) -> bool:
-    """Whether a Principal includes everyone."""
+    """Whether a Principal includes everyone, of whatever kind (also of one that SES may not take)."""
+    if type(value) is not dict:
+        return bool(value == "*")
+    return any(one == "*" for kind in value for one in _listed(value[kind]))
+
+
+def services(value: Any) -> Iterator[str]:
+    """The services that a Principal names."""
     if type(value) is dict:
-        value = value.get("AWS")
-    return value == "*" or (type(value) is list and "*" in value)
+        yield from (one for one in _listed(value.get("Service", [])) if type(one) is str)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if type(value) is list else [value]
 
 
 def _hint_for_bare(value: Any) -> str:

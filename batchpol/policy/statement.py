@@ -8,10 +8,11 @@ from typing import Any
 
 from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, rules_in, shown
 from batchpol.policy import resource as resources
+from batchpol.policy.access import check_access
 from batchpol.policy.action import Judged, check_action
-from batchpol.policy.condition import check_condition
+from batchpol.policy.condition import check_brought, check_condition
 from batchpol.policy.example import OWN_ARN, STATEMENT, document, example
-from batchpol.policy.principal import check_principal, is_everyone
+from batchpol.policy.principal import check_principal
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _ANATOMY = "SES Developer Guide, Policy anatomy"
@@ -137,15 +138,6 @@ EFFECT = Rule(
     bad=example(Effect="allow"),
     good=example(Effect="Allow"),
 )
-PUBLIC = Rule(
-    "risk-public",
-    _WARNING,
-    "Everyone on AWS may, without a Condition",
-    _ADVICE,
-    "An Allow for * without a Condition lets every AWS account send as this identity.",
-    bad=example(Principal="*"),
-    good=example(Principal="*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}),
-)
 ALL_ACTIONS = Rule(
     "risk-all-actions",
     _WARNING,
@@ -208,7 +200,7 @@ def check_policy(policy: dict[str, Any], own: Own) -> list[Finding]:
             NO_STATEMENT.at("/Statement" if "Statement" in policy else "", "The policy has no Statement", hint)
         )
         return found
-    has_variables = version == "2012-10-17"
+    has_variables = version != "2008-10-17"  # an unknown Version is named by itself
     if type(statements) is not list:
         if faults := check_statement(statements, own, has_variables):
             found += placed("/Statement", faults)
@@ -254,6 +246,8 @@ def check_statement(statement: Any, own: Own, has_variables: bool) -> list[Findi
             faults = _check_plain(element, value)
         if faults:
             found += placed(pointer(element), faults)
+    if actions.brings and (condition := statement.get("Condition")):
+        found += placed("/Condition", check_brought(condition, actions.brings))
     if statement.get("Effect") == "Allow":
         found += _risks(statement, actions)
     return found
@@ -333,9 +327,7 @@ def _check_together(statements: dict[int, dict[str, Any]]) -> list[Finding]:
 
 def _risks(statement: dict[str, Any], actions: Judged) -> list[Finding]:
     """What an Allow had better not do, though SES takes it."""
-    found = []
-    if not statement.get("Condition") and is_everyone(statement.get("Principal")):
-        found.append(PUBLIC.at("/Principal", "Every AWS account may, and no Condition restricts it"))
+    found = check_access(statement)
     if actions.has_all:
         found.append(
             ALL_ACTIONS.at("/Action", "Every action is allowed, deleting the identity too", "name the actions")

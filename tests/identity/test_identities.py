@@ -225,6 +225,11 @@ def owner(text: str, account: str = "", region: str = "") -> Owner:
         ("example.com", "", "", OWN_ARN.replace("identity", "configuration-set"), {"resource-arn"}),
         ("example.com", "", "", OWN_ARN.replace("us-east-1", "us-esat-1"), {"identity-region-unlisted"}),
         ("example.com", "", "", "", {"resource-arn"}),
+        ("a*b?@example.com", "", "", ARN + "a*b?@example.com", set()),
+        ("a*b?@example.com", "111122223333", "us-east-1", ARN + "a*b?@example.com", set()),
+        (ARN + "*@example.com", "", "", ARN + "*@example.com", set()),
+        ("a*b@example.com", "", "", ARN + "a*@example.com", {"resource-wildcard"}),
+        ("a*b@example.com", "", "", "arn:aws:ses:*:111122223333:identity/a*b@example.com", {"resource-wildcard"}),
     ],
 )
 def test_resource_against_its_owner(

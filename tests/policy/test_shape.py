@@ -23,7 +23,13 @@ STRINGS = [
         "2030-01-31", "20300131", "1900000000", "10.0.0.0/8", "fe80", "::1", "abcd", "abc", "", "a b", "a.b", "x@y.z",
         "cognito-idp.amazonaws.com", "amazonaws.com", "a.amazonaws.community", "StringEquals", "StringLikeIfExists",
         "Sid", "Effect", "AWS", "Service", "Version", "${aws:username}", "$", "é", "Ⅷ", "a\n", 'a"b', "a\\b", "\0own",
-        "aws:SourceArn", "ses:FromAddress", "AIDACKCEVSQ6C2EXAMPLE", "-", "0", "1e5", "example.com",
+        "aws:SourceArn", "ses:FromAddress", "AIDACKCEVSQ6C2EXAMPLE", "-", "0", "1e5", "example.com", " a", "a ", "a b*",
+        "*a ", ".*@x.y", ".*", "^a", "a@x.y,b@x.y", "*@x.y,*@z.y", "<ACCOUNT_ID>", "ACCOUNT_ID", "YOUR_POOL", "__X__",
+        "{{x}}", "a_b", "no_reply@x.y", "o-a1b2c3d4e5", "ou-ab12-11111111", "o-*", "vpc-12345678", "vpce-12345678",
+        "eu-west-1", "useast1", "arn:aws:iam::444455556666:role/<x>/y", "arn:aws:iam::44445555666:role/x",
+        "arn:aws:s3:::*",
+        "arn:aws:cognito-idp:us-east-1:444455556666:userpool/us-east-1_a", "arn:aws:cognito-idp:us-east-1:*:userpool/x",
+        "2029-01-31", "100000000000", "0.0.0.0/0", "ses:GetEmailIdentity", "aws:PrincipalOrgID", "aws:SourceIp",
 ]  # fmt: skip
 BASES = [
     json.loads(document(Id="one", Statement=[{**json.loads(example())["Statement"], "Sid": "One"}])),
@@ -59,6 +65,21 @@ BASES = [
         )
     ),
     json.loads(example(Condition={"BinaryEquals": {"ses:FromDisplayName": "abcd"}})),
+    json.loads(
+        example(
+            Principal={"AWS": "*"},
+            Condition={
+                "ForAllValues:StringLike": {"ses:Recipients": ["*@example.com", "jane@example.com"]},
+                "StringLike": {"aws:PrincipalOrgID": "o-a1b2c3d4e5", "ses:FromDisplayName": "Acme *"},
+                "ArnLike": {"aws:PrincipalArn": "arn:aws:iam::444455556666:role/a"},
+                "StringEquals": {"aws:SourceVpc": "vpc-12345678", "aws:RequestedRegion": "eu-west-1"},
+                "DateGreaterThan": {"aws:CurrentTime": "2029-01-31"},
+                "NumericGreaterThan": {"aws:EpochTime": "100000000000"},
+                "NumericLessThan": {"aws:EpochTime": "123456789012"},
+            },
+        )
+    ),
+    json.loads(example(Principal={"Service": "ses.amazonaws.com"}, Condition={"StringLike": {"aws:SourceArn": "a*"}})),
 ]
 
 

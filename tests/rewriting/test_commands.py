@@ -163,7 +163,7 @@ async def test_a_service_checks_what_its_template_makes(place: Place) -> None:
         "identity": "new.example",
         "tenant_id": "7",
         "sender_account": "444455556666",
-        "ses_actions": "ses:Nonsense",
+        "ses_actions": "ses:SendEmial",
     }
     (checked,) = await batchpol.validate(
         [tenant],

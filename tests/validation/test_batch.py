@@ -329,6 +329,7 @@ def test_codes_are_meant_by_their_first_words() -> None:
         "risk-public",
         "risk-all-actions",
         "risk-management",
+        "risk-service",
         "name-missing",
         "name-characters",
         "name-long",

@@ -28,6 +28,8 @@ def hint_of(policy: str, code: str) -> str:
     return next(it.hint for it in of_text(policy).findings if it.code == code)
 
 
+OF_ONE_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "444455556666"}}
+
 CLEAN = [
     GOOD,
     document(),
@@ -45,9 +47,12 @@ CLEAN = [
     example(Principal={"AWS": "arn:aws:sts::444455556666:federated-user/jane"}),
     example(Principal={"AWS": "arn:aws-us-gov:iam::444455556666:role/app"}),
     example(Principal={"AWS": "arn:aws-cn:iam::444455556666:root"}),
-    example(Principal={"Service": "cognito-idp.amazonaws.com"}),
-    example(Principal={"Service": ["email.cognito-idp.amazonaws.com", "workmail.eu-west-1.amazonaws.com"]}),
-    example(Principal={"AWS": "444455556666", "Service": "ses.amazonaws.com"}),
+    example(Principal={"Service": "cognito-idp.amazonaws.com"}, Condition=OF_ONE_ACCOUNT),
+    example(
+        Principal={"Service": ["email.cognito-idp.amazonaws.com", "workmail.eu-west-1.amazonaws.com"]},
+        Condition=OF_ONE_ACCOUNT,
+    ),
+    example(Principal={"AWS": "444455556666", "Service": "ses.amazonaws.com"}, Condition=OF_ONE_ACCOUNT),
     example(Action="SES:SendEmail"),
     example(Action=["ses:Send*", "ses:SendR?wEmail"]),
     example(Resource=[OWN_ARN]),
@@ -254,7 +259,7 @@ REFUSED = [
         for key, code in [
             ("ses:FromAdress", "condition-key"),
             ("FromAddress", "condition-key"),
-            ("s3:prefix", "condition-key"),
+            ("Source Ip", "condition-key"),
             ("aws:SourceAcount", "condition-key"),
             ("", "condition-key"),
             ("AWS:SourceAccount", "condition-key-prefix"),
@@ -360,7 +365,7 @@ def test_the_mend_is_named(policy: str, code: str, hint: str) -> None:
 
 def test_everything_is_found_at_once() -> None:
     policy = example(
-        Effect="allow", Principal={"AWS": "1"}, Action="ses:Sned", Resource="*", Condition={"X": {"y": None}}
+        Effect="allow", Principal={"AWS": "1"}, Action="ses:SnedEmail", Resource="*", Condition={"X": {"y": None}}
     )
     assert len(errors(of_text(policy))) >= 7
 

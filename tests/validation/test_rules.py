@@ -11,12 +11,42 @@ import pytest
 from batchpol import identity, policy
 from batchpol.identity import address, arn, domain, name, owner, place
 from batchpol.model import Rule, Severity
-from batchpol.policy import action, condition, principal, resource, statement
+from batchpol.policy import (
+    access,
+    action,
+    condition,
+    keys,
+    operators,
+    principal,
+    resource,
+    statement,
+    values,
+    window,
+)
 from batchpol.policy import reader as grammar
 from batchpol.validation import RULES, Checked, Checker, Verdict, rules
 from tests.validation.checks import GOOD, OWN_ARN, codes, put, rows
 
-MODULES = (rules, address, arn, domain, name, owner, place, grammar, statement, principal, action, resource, condition)
+MODULES = (
+    rules,
+    address,
+    arn,
+    domain,
+    name,
+    owner,
+    place,
+    grammar,
+    statement,
+    principal,
+    action,
+    resource,
+    condition,
+    operators,
+    keys,
+    values,
+    window,
+    access,
+)
 OPTIONS: dict[str, dict[str, Any]] = {
     "target-other": {"regions": frozenset({"us-east-1"})},
     "target-unknown": {"require_target": True},

@@ -13,11 +13,11 @@ from typing import Any, NoReturn
 
 from batchpol.sandbox.doubts import DOUBTS, doubts_of
 from batchpol.sandbox.facts import Facts
-from batchpol.sandbox.wire import ServiceError
+from batchpol.sandbox.wire import ACCOUNT_ID, ServiceError
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[ \t\n\r]+')
 _REQUIRED = ("Effect", "Principal", "Action", "Resource")
-_ACCOUNT = re.compile(r"[0-9]{12}")
+_ACCOUNT = re.compile(ACCOUNT_ID)
 
 
 def compact(document: str) -> str:

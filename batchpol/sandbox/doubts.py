@@ -14,6 +14,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from batchpol.sandbox.wire import ACCOUNT_ID
+
 
 class Doubt(NamedTuple):
     """One doubtful thing: a line for a table, and whether the sandbox refuses it unless told otherwise."""
@@ -91,7 +93,7 @@ _NAMED_KEYS = (
     "aws:SourceArn aws:PrincipalOrgID"
 )
 _KEYS = {name.lower(): name for name in _NAMED_KEYS.split()}
-_AWS_PRINCIPAL = re.compile(r"\*|[0-9]{12}|arn:[a-z-]+:(?:iam|sts)::[0-9]{12}:\S+|A(?:ID|RO)A[A-Z0-9]+")
+_AWS_PRINCIPAL = re.compile(rf"\*|{ACCOUNT_ID}|arn:[a-z-]+:(?:iam|sts)::{ACCOUNT_ID}:\S+|A(?:ID|RO)A[A-Z0-9]+")
 
 
 def doubts_of(policy: dict[str, Any], arn: str) -> Iterator[tuple[str, str]]:

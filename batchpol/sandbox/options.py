@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batchpol.sandbox.catalogue import SES_OPERATIONS, SESV2_OPERATIONS
 from batchpol.sandbox.facts import Facts
+from batchpol.sandbox.wire import ACCOUNT_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +61,5 @@ class SandboxOptions(Facts):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
         for account in (self.account, *self.accounts.values()):
-            if not re.fullmatch(r"[0-9]{12}", account):
+            if not re.fullmatch(ACCOUNT_ID, account):
                 raise ValueError(f"an account is 12 digits, not {account!r}")

@@ -12,12 +12,12 @@ from typing import Final
 
 from batchpol.sandbox.doubts import DOUBTS
 from batchpol.sandbox.facts import Facts
-from batchpol.sandbox.wire import Caller, ServiceError
+from batchpol.sandbox.wire import ACCOUNT_ID, Caller, ServiceError
 
 MAX_POLICIES: Final = 20
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_ARN = re.compile(r"arn:([a-z-]+):ses:([a-z0-9-]+):([0-9]{12}):identity/(.+)", re.DOTALL)
+_ARN = re.compile(rf"arn:([a-z-]+):ses:([a-z0-9-]+):({ACCOUNT_ID}):identity/(.+)", re.DOTALL)
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN = re.compile(rf"(?=.{{1,255}}\Z){_LABEL}(?:\.{_LABEL})*")
 _LOCAL_PART = re.compile(r"[!-?A-~]{1,64}")

@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from batchpol.sandbox.wire import ServiceError
+from batchpol.sandbox.wire import ACCOUNT_ID, ServiceError
 
 _PREFIX: Final = "batchpol-sandbox."
-_ROLE = re.compile(r"arn:([a-z-]+):iam::([0-9]{12}):role/(?:[!-~]*/)?([\w+=,.@-]{1,64})", re.ASCII)
+_ROLE = re.compile(rf"arn:([a-z-]+):iam::({ACCOUNT_ID}):role/(?:[!-~]*/)?([\w+=,.@-]{{1,64}})", re.ASCII)
 
 
 class Session(msgspec.Struct, frozen=True):

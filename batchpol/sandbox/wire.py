@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote
 from xml.sax.saxutils import escape
 
+ACCOUNT_ID: Final = "[0-9]{12}"
 SES_VERSION: Final = "2010-12-01"
 STS_VERSION: Final = "2011-06-15"
 SES_NAMESPACE: Final = "http://ses.amazonaws.com/doc/2010-12-01/"

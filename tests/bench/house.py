@@ -2,7 +2,7 @@
 
     python -m tests.bench.house [--package DIR] [--still]
 
-DIR is the package's folder, of this checkout or of an older one (whose tests say what counts as upward). A room is a
+DIR is a checkout, this one or an older one (whose tests say what counts as upward). A room is a
 module or folder at the top of the package, an arrow an import from one room to another, under TYPE_CHECKING too. A move
 is a call from a file of the package into another one, a form a class of the package of which one more record makes one
 more object: both are watched (``sys.setprofile``) while a batch goes through the embedded SES, which itself is not
@@ -261,7 +261,9 @@ def _print_counts(package: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--package", type=Path, default=PACKAGE, metavar="DIR", help="default: this checkout's")
+    parser.add_argument(
+        "--package", type=Path, default=PACKAGE, metavar="DIR", help="a checkout, or its package (default: this one's)"
+    )
     parser.add_argument("--still", action="store_true", help="count what can be read, and run nothing")
     parser.add_argument("--watched", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -269,6 +271,7 @@ def main() -> None:
         print(json.dumps(watched(options.watched)))
         return
     package = options.package.resolve()
+    package = package / "batchpol" if (package / "batchpol").is_dir() else package
     _print_counts(package)
     if not options.still:
         moves, forms = of_one_record(package)

@@ -36,7 +36,7 @@ class Threshold:
 class Options:
     """Every choice of one run. Times are in seconds.
 
-    ``journal`` None keeps the book in an unnamed temporary file. ``regions`` are the Regions of the run: the first
+    ``journal`` None keeps it in an unnamed temporary file. ``regions`` are the Regions of the run: the first
     is the default of records that name none; with several, every record must name one of them.
     """
 

@@ -108,21 +108,14 @@ async def attended(
     beside: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> Ended:
     """Await ``run()`` while signals stop ``work`` and ``beside()`` shows what happens."""
-    import anyio
+    from batchpol.stopping import task_group
 
-    # An error that left the task group would come out wrapped in an exception group.
-    outcome: Ended | BatchpolError
-    async with anyio.create_task_group() as tasks:
+    async with task_group(BatchpolError) as tasks:
         tasks.start_soon(_heed_signals, work)
         if beside is not None:
             tasks.start_soon(_beside, beside)
-        try:
-            outcome = await run()
-        except BatchpolError as error:
-            outcome = error
+        outcome = await run()
         tasks.cancel_scope.cancel()
-    if isinstance(outcome, BatchpolError):
-        raise outcome
     return outcome
 
 

@@ -223,13 +223,13 @@ async def test_a_journal_of_another_account_or_region_is_refused(
 ) -> None:
     sandbox.change(accounts={"AKIAOTHER": "999999999999"})
     await apply(sandbox, source)
-    book = source.parent / "run.journal.jsonl"
-    before, sent = book.read_bytes(), len(writes(sandbox))
+    path = source.parent / "run.journal.jsonl"
+    before, sent = path.read_bytes(), len(writes(sandbox))
     for dry in (True, False):
         with pytest.raises(JournalMismatch, match=told) as caught:
             await apply(sandbox, source, dry_run=dry, **elsewhere)
     assert "`fresh`" in caught.value.hint
-    assert (book.read_bytes(), len(writes(sandbox))) == (before, sent)
+    assert (path.read_bytes(), len(writes(sandbox))) == (before, sent)
 
 
 async def test_a_journal_of_another_endpoint_is_refused(sandbox: Sandbox, source: Path) -> None:
@@ -282,11 +282,11 @@ async def test_the_first_attempt_after_a_resume_honours_the_last_one_before(sand
 
 async def test_a_clock_that_was_set_back_costs_no_more_than_a_pause(sandbox: Sandbox, source: Path) -> None:
     await apply(sandbox, source, limit=1)
-    book = source.parent / "run.journal.jsonl"
+    path = source.parent / "run.journal.jsonl"
     # As if the last request had left in the year 2100: rewritten as a journal of its own, so that its checksums hold.
-    lines = [entry for _, entry in journal.read(book)]
-    book.unlink()
-    with journal.Journal.create(book) as rewritten:
+    lines = [entry for _, entry in journal.read(path)]
+    path.unlink()
+    with journal.Journal.create(path) as rewritten:
         for entry in lines:
             if isinstance(entry, Intent):
                 entry.at = "2100-01-01T00:00:00.000+00:00"
@@ -334,26 +334,26 @@ async def test_two_runs_on_one_target_both_survive(sandbox: Sandbox, tmp_path: P
 async def test_a_dry_run_changes_nothing(sandbox: Sandbox, source: Path, torn: bytes) -> None:
     sandbox.change(faults_at={"error_after": {3}})
     await apply(sandbox, source, limit=3, patience={"max_attempts": 1})
-    book = source.parent / "run.journal.jsonl"
-    book.write_bytes(book.read_bytes() + torn)
-    before, sent, watcher = book.read_bytes(), len(writes(sandbox)), Watcher()
+    path = source.parent / "run.journal.jsonl"
+    path.write_bytes(path.read_bytes() + torn)
+    before, sent, watcher = path.read_bytes(), len(writes(sandbox)), Watcher()
     result = await apply(sandbox, source, dry_run=True, observer=watcher, reports=())
-    assert (result.exit_code, book.read_bytes(), len(writes(sandbox))) == (0, before, sent)
+    assert (result.exit_code, path.read_bytes(), len(writes(sandbox))) == (0, before, sent)
     assert watcher.preview is not None
     found = watcher.preview.resumed
     assert (found.done, found.again, watcher.preview.to_send) == (2, 1, 3)
     assert sorted(path.name for path in source.parent.iterdir()) == ["in.jsonl", "report.jsonl", "run.journal.jsonl"]
     await apply(sandbox, source, dry_run=True, fresh=True, observer=watcher, reports=())
     assert watcher.preview.to_send == 5, "with --fresh nothing of the journal would count"
-    assert book.read_bytes() == before
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("lines", [0, 1, 4])
 async def test_a_run_killed_in_its_first_pass_begins_again(sandbox: Sandbox, source: Path, lines: int) -> None:
     await apply(sandbox, source, dry_run=False)
-    book = source.parent / "run.journal.jsonl"
-    kept = book.read_bytes().splitlines(keepends=True)
-    book.write_bytes(b"".join(kept[:lines]) + kept[lines][:20])
+    path = source.parent / "run.journal.jsonl"
+    kept = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(kept[:lines]) + kept[lines][:20])
     sandbox.store.policies.clear()
     assert (await apply(sandbox, source)).exit_code == 0
     assert len(writes(sandbox)) == 10

@@ -192,7 +192,7 @@ class _Rows:
 def _row(outcome: Outcome, columns: Sequence[str]) -> bytes:
     """Our columns, the extra ones, and the findings in a list."""
     extra = outcome.extra
-    cells: list[object] = [*map(_cell, values(outcome).values()), *(_cell(extra.get(column)) for column in columns)]
+    cells: list[object] = [*map(_cell, values(outcome)), *(_cell(extra.get(column)) for column in columns)]
     found = [finding_object(finding) for finding in outcome.findings[:MOST_FINDINGS]]
     cells.append([{name: _cell(text) for name, text in members.items()} for members in found])
     return embedded(cells)
@@ -205,9 +205,12 @@ def _cell(value: Value) -> Value:
 def embedded(value: object) -> bytes:
     """JSON that may stand inside a ``script`` element: nothing in it could end or begin anything in HTML."""
     found = msgspec.json.encode(value)
-    for char in ("<", ">", "&", "\u2028", "\u2029"):
-        found = found.replace(char.encode(), b"\\u%04x" % ord(char))
+    for char, escaped in _ESCAPED.items():
+        found = found.replace(char, escaped)
     return found
+
+
+_ESCAPED = {char.encode(): b"\\u%04x" % ord(char) for char in ("<", ">", "&", "\u2028", "\u2029")}
 
 
 def _text(value: str) -> str:

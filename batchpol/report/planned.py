@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from batchpol.files import Replacement
 from batchpol.model import Outcome, Status
-from batchpol.report.rows import finding_object, reason
+from batchpol.report.rows import ASKED, COLUMNS, finding_object, values
 from batchpol.report.write import json_line
 
 
@@ -26,22 +27,19 @@ def write_plan(outcomes: Iterable[Outcome], path: str | os.PathLike[str]) -> Non
             target.file.write(json_line(_row(outcome)))
 
 
-def _row(outcome: Outcome) -> dict[str, object]:
+_OF_SENDING = ("attempts", "request_id", "started_at", "duration_ms")
+"""Columns of a report that a plan has not: nothing is sent."""
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
     free = bool(outcome.effect) and outcome.status in (Status.NOT_ATTEMPTED, Status.UNCHANGED)
-    code, message = reason(outcome)
-    return {
-        "line": outcome.line or None,
-        "identity": outcome.identity or None,
-        "policy_name": outcome.policy_name or None,
-        "region": outcome.region or None,
-        "account": outcome.account or None,
-        "action": outcome.action,
-        "effect": outcome.effect or None,
-        # A line each; whatever breaks lines inside of one is escaped there.
-        "changes": message.split("\n") if free and message else [],
-        "status": None if free else outcome.status.value,
-        "error_code": code or None,
-        "message": None if free else message or None,
-        "policy_sha256": outcome.sha256 or None,
-        "findings": [finding_object(finding) for finding in outcome.findings],
-    }
+    row: dict[str, Any] = dict.fromkeys((*ASKED, "effect", "changes")) | dict(
+        zip(COLUMNS, values(outcome), strict=True)
+    )
+    for column in _OF_SENDING:
+        del row[column]
+    # A line each; whatever breaks lines inside of one is escaped there.
+    row |= {"effect": outcome.effect or None, "changes": row["message"].split("\n") if free and row["message"] else []}
+    if free:
+        row["status"] = row["message"] = None
+    return row | {"findings": [finding_object(finding) for finding in outcome.findings]}

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import lru_cache
+from operator import attrgetter
 
 from batchpol.identity import arn_of, partition_of
-from batchpol.model import Finding, Outcome, Severity, Status
+from batchpol.model import FATE, Finding, Outcome, Severity, Status
 
-COLUMNS = (
-    "line",
-    "identity",
-    "policy_name",
-    "region",
-    "account",
-    "action",
-    "status",
-    "error_code",
-    "message",
-    "attempts",
-    "request_id",
-    "started_at",
-    "duration_ms",
-    "policy_sha256",
-)
+_APART = frozenset({"number", "retryable", "findings", "carried", "effect", "sha256", "extra", "policy"})
+"""Fields of an outcome that are no columns; most of them stand in some reports in another way."""
+
+ASKED = tuple(name for name in Outcome.__struct_fields__ if name not in {*FATE, *_APART})
+"""The columns that say which record it is."""
+_FIELDS = (*ASKED, *(name for name in FATE if name not in _APART))
+COLUMNS = (*_FIELDS, "policy_sha256")
 """Every report has these, in this order; the input's extra columns follow."""
+_LINE, _IDENTITY, _CODE, _MESSAGE = map(COLUMNS.index, ("line", "identity", "error_code", "message"))
 
 POLICY = "policy"
 """The column that follows :data:`COLUMNS` in a report that is to be an input again."""
@@ -39,6 +33,7 @@ Value = str | int | float | None
 _HARMLESS_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+@lru_cache
 def extra_name(column: str) -> str:
     """Under which name an extra column stands in a report.
 
@@ -51,25 +46,17 @@ def extra_name(column: str) -> str:
     return f"input_{column}" if bare in _OURS else column
 
 
-def values(outcome: Outcome) -> dict[str, Value]:
-    """Our columns of one row; what is absent is None."""
-    code, message = reason(outcome)
-    return {
-        "line": outcome.line or None,
-        "identity": outcome.identity or None,
-        "policy_name": outcome.policy_name or None,
-        "region": outcome.region or None,
-        "account": outcome.account or None,
-        "action": outcome.action or None,
-        "status": outcome.status.value,
-        "error_code": code or None,
-        "message": message or None,
-        "attempts": outcome.attempts,
-        "request_id": outcome.request_id or None,
-        "started_at": outcome.started_at or None,
-        "duration_ms": outcome.duration_ms,
-        "policy_sha256": outcome.sha256 or None,
-    }
+def values(outcome: Outcome) -> list[Value]:
+    """What stands in :data:`COLUMNS`; what is absent is None."""
+    found: list[Value] = [value or (None if value == "" else value) for value in _values_of(outcome)]
+    found[_LINE] = outcome.line or None
+    if outcome.findings:
+        code, message = reason(outcome)
+        found[_CODE], found[_MESSAGE] = code or None, message or None
+    return found
+
+
+_values_of = attrgetter(*_FIELDS, "sha256")
 
 
 def reason(outcome: Outcome) -> tuple[str, str]:
@@ -93,23 +80,26 @@ def finding_object(finding: Finding) -> dict[str, str]:
     return members | {"hint": finding.hint} if finding.hint else members
 
 
-def as_input(outcome: Outcome, row: dict[str, Value]) -> dict[str, Value]:
-    """The same row with the document, and an identity that no spreadsheet takes for a formula.
+def as_input(outcome: Outcome) -> list[Value]:
+    """The same with the document in :data:`POLICY`, and an identity that no spreadsheet takes for a formula.
 
     An address may begin with ``=``; its ARN names the same identity and does not.
     """
+    found = values(outcome)
     identity = outcome.identity
     if identity.startswith(FORMULA) and outcome.account and outcome.region:
         partition = partition_of(outcome.region) or "aws"
-        row["identity"] = arn_of(partition, outcome.region, outcome.account, identity)
-    row[POLICY] = outcome.policy.strip(" \t\r\n") or None
-    return row
+        found[_IDENTITY] = arn_of(partition, outcome.region, outcome.account, identity)
+    return [*found, outcome.policy.strip(" \t\r\n") or None]
 
 
-def cells(row: Mapping[str, Value], extra: Iterable[str]) -> list[Value]:
+def cells(columns: Iterable[str], row: Iterable[Value]) -> list[Value]:
     """A row for CSV: every text that a spreadsheet would run gets an apostrophe before it."""
-    ours = [neutral(column, value) if isinstance(value, str) else value for column, value in row.items()]
-    return [*ours, *(neutral("", value) for value in extra)]
+    return [
+        # Few begin so: asked here, it takes a call less for each cell.
+        neutral(column, value) if isinstance(value, str) and value.startswith(FORMULA) else value
+        for column, value in zip(columns, row, strict=True)
+    ]
 
 
 def neutral(column: str, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -15,7 +15,7 @@ from batchpol.errors import UsageError
 from batchpol.files import STANDARD_OUTPUT, Replacement, check_place
 from batchpol.model import Outcome, Status
 from batchpol.report.html import write_page
-from batchpol.report.rows import COLUMNS, POLICY, as_input, cells, extra_name, finding_object, neutral, values
+from batchpol.report.rows import COLUMNS, POLICY, Value, as_input, cells, extra_name, finding_object, values
 
 Sent = tuple[str, str, str, int]
 """One request: account, Region, when it left (ISO 8601), which attempt of its record it was (from 1)."""
@@ -116,12 +116,18 @@ def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> Non
 
 
 def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
-    columns, policy = wanted.columns, wanted.policy
     writer = csv.writer(_Lines(stream), lineterminator="\r\n")
-    writer.writerow([*COLUMNS, *([POLICY] if policy else ()), *(neutral("", extra_name(it)) for it in columns)])
+    names, values_of = _ours(wanted)
+    header = (*names, *map(extra_name, wanted.columns))
+    writer.writerow(cells(header, header))
     for outcome in outcomes:
-        row = as_input(outcome, values(outcome)) if policy else values(outcome)
-        writer.writerow(cells(row, [outcome.extra.get(column, "") for column in columns]))
+        extra = [outcome.extra.get(column, "") for column in wanted.columns]
+        writer.writerow(cells(header, [*values_of(outcome), *extra]))
+
+
+def _ours(wanted: _Wanted) -> tuple[tuple[str, ...], Callable[[Outcome], list[Value]]]:
+    """Our columns, and what stands in them."""
+    return ((*COLUMNS, POLICY), as_input) if wanted.policy else (COLUMNS, values)
 
 
 class _Lines:
@@ -139,11 +145,12 @@ class _Lines:
 
 
 def _json_lines(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
-    columns, policy = wanted.columns, wanted.policy
+    names, values_of = _ours(wanted)
     for outcome in outcomes:
-        row: dict[str, Any] = as_input(outcome, values(outcome)) if policy else dict(values(outcome))
+        row: dict[str, Any] = dict(zip(names, values_of(outcome), strict=True))
         row["findings"] = [finding_object(finding) for finding in outcome.findings]
-        row |= {extra_name(column): outcome.extra.get(column) for column in dict.fromkeys((*columns, *outcome.extra))}
+        for column in dict.fromkeys((*wanted.columns, *outcome.extra)):
+            row[extra_name(column)] = outcome.extra.get(column)
         stream.write(json_line(row))
 
 

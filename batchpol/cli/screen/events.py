@@ -10,12 +10,18 @@ from batchpol.cli.screen.question import Confirm, agreed
 from batchpol.errors import PolicyRefused, SesError, Throttled
 from batchpol.journal import Journal, Run
 from batchpol.model import Change, Outcome, Status, Target
-from batchpol.report.rows import reason
+from batchpol.report.rows import COLUMNS, values
 from batchpol.sending.contact import Contact
 from batchpol.sending.observer import Attempted
 from batchpol.validation import Verdict
 
 _LEVELS = {Status.FAILED: "error", Status.UNKNOWN: "error", Status.REJECTED: "error", Status.NOT_ATTEMPTED: "warning"}
+
+_FIRST = ("line", "identity", "policy_name", "account", "region", "action", "status", "effect", "attempt", "request_id",
+          "error_code", "message")  # fmt: skip
+"""The order in which an outcome's event has always had these; a column that reports gain stands behind them."""
+_NOT_TOLD = ("started_at", "duration_ms", "policy_sha256")
+"""Columns of a report that the event has not: those of its attempts tell when and how long."""
 
 
 class Events(Observer):
@@ -111,23 +117,9 @@ class Events(Observer):
             log.event("attempt_failed", "warning", **known, **_error(error), http_status=error.http_status or None)
 
     def settled(self, outcome: Outcome) -> None:
-        code, message = reason(outcome)
-        log.event(
-            "outcome",
-            _LEVELS.get(outcome.status, "info"),
-            line=outcome.line or None,
-            identity=outcome.identity,
-            policy_name=outcome.policy_name,
-            account=outcome.account,
-            region=outcome.region,
-            action=outcome.action,
-            status=outcome.status.value,
-            effect=outcome.effect,
-            attempt=outcome.attempts,
-            request_id=outcome.request_id,
-            error_code=code,
-            message=message,
-        )
+        row: dict[str, Any] = dict.fromkeys(_FIRST) | dict(zip(COLUMNS, values(outcome), strict=True))
+        row |= dict.fromkeys(_NOT_TOLD) | {"effect": outcome.effect, "attempt": row.pop("attempts")}
+        log.event("outcome", _LEVELS.get(outcome.status, "info"), **row)
 
 
 def _place(target: Target) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class _Page(Markdown):
 
 
 def show(text: str) -> None:
-    """Print Markdown as a page."""
+    """Print Markdown as a page. Commands stand plain: coloured as a program their variables look like errors."""
     console = Console(theme=_CODE)
-    console.print(_Page(text, code_theme="ansi_dark"), width=min(console.width, WIDEST))
+    set_out = _Page(text.replace("```sh\n", "```text\n"), code_theme="ansi_dark")
+    console.print(set_out, width=min(console.width, WIDEST))

@@ -1,11 +1,17 @@
-"""A journal of every format that was ever released is read and resumed, for good.
+"""A journal of every format that was ever released is reported, resumed and taken back, for good.
 
 ``tests/data/journals/format-N.jsonl`` was written by the code of its day and is never written again. It holds a
 finished run, one that was killed with a request under way, and one that resumed them and was interrupted.
+
+The folder ``format-N`` has a longer one, of four runs of the command of that day against its sandbox: one that finished
+and pruned, with a record throttled, one without an answer, one deferred and one in vain; one that was killed with two
+requests under way; one whose credentials expired; and one that gave a record up, not knowing what became of it. Beside
+it stand the input as the last run had it, and what ``report`` and ``undo`` of that day said after each run.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,7 +20,13 @@ import pytest
 from batchpol import journal
 from batchpol.journal import FORMAT, Journal
 from batchpol.model import Status, Target
+from batchpol.report import write_report
+from batchpol.rewriting.undo import Undone, undo_records
+from batchpol.testing import Sandbox
 from tests.journal.books import ACCOUNT, REGION, digest, end, run
+from tests.runs import COMPARE, apply, report, sandbox, writes
+
+__all__ = ["sandbox"]
 
 JOURNALS = Path(__file__).parents[1] / "data" / "journals"
 FORMATS = sorted(JOURNALS.glob("format-*.jsonl"))
@@ -74,3 +86,66 @@ def test_each_section_of_it_can_be_told_apart(released: Path) -> None:
         "Zoë",
         '=cmd|" "!A0',
     }
+
+
+LIVED = JOURNALS / "format-1"
+HEADER = b'{"t":"run",'
+RUNS = (LIVED / "journal.jsonl").read_bytes().split(HEADER)[1:]
+
+
+def after(runs: int, folder: Path) -> Path:
+    """The longer journal as so many runs left it."""
+    path = folder / "tenants.journal.jsonl"
+    path.write_bytes(b"".join(HEADER + run for run in RUNS[:runs]))
+    return path
+
+
+@pytest.mark.parametrize("runs", range(1, len(RUNS) + 1))
+def test_its_report_is_that_of_its_day(tmp_path: Path, runs: int) -> None:
+    path = after(runs, tmp_path)
+    section = journal.scan(path)
+    assert section is not None
+    for kept in LIVED.glob(f"report-{runs}.*"):
+        write_report(journal.outcomes(path, section), tmp_path / kept.name, columns=section.columns)
+        assert (tmp_path / kept.name).read_bytes() == kept.read_bytes()
+
+
+@pytest.mark.parametrize("kept", sorted(LIVED.glob("undo-*.jsonl")), ids=lambda path: path.stem)
+def test_the_way_back_is_that_of_its_day(tmp_path: Path, kept: Path) -> None:
+    _, _, runs = kept.stem.partition("-")
+    last = runs == "last"
+    path = after(len(RUNS) if last else int(runs), tmp_path)
+    said = [json.loads(line) for line in kept.read_text("utf-8").splitlines()]
+    assert list(undo_records(path, Undone(), last=last)) == said
+
+
+@pytest.mark.parametrize("kept", [*FORMATS, LIVED / "journal.jsonl"], ids=lambda path: path.stem)
+def test_the_same_entries_are_the_same_bytes_today(tmp_path: Path, kept: Path) -> None:
+    with Journal.create(tmp_path / "j") as book:
+        book.append(*(entry for _, entry in journal.read(kept)))
+    assert (tmp_path / "j").read_bytes() == kept.read_bytes()
+
+
+async def test_a_run_goes_on_from_it_as_the_run_of_its_day_did(sandbox: Sandbox, tmp_path: Path) -> None:
+    """What the last run of that day carried over is carried over, and what was left for it to send is sent."""
+    of_its_day = [entry for _, entry in journal.read(LIVED / "journal.jsonl")]
+    with Journal.create(tmp_path / "run.journal.jsonl") as book:
+        for _, entry in journal.read(after(3, tmp_path)):
+            if isinstance(entry, journal.Run):
+                entry.endpoint = sandbox.url
+            book.append(entry)
+    await apply(sandbox, Path(shutil.copy(LIVED / "tenants.csv", tmp_path)), conduct=COMPARE)
+    lines = [entry for _, entry in journal.read(tmp_path / "run.journal.jsonl")]
+    assert carried(lines) == carried(of_its_day)
+    sent = {arrival.identity for arrival in writes(sandbox)}
+    assert sent == {"update.example", "more.example", "matched.example", "twice.example"}
+    assert {row["identity"] for row in report(tmp_path) if row["status"] == "failed"} == {
+        "never.example",
+        "nobody.invalid",
+    }
+
+
+def carried(lines: list[journal.Entry]) -> list[journal.OutcomeEntry]:
+    """The outcomes that the last run in these took over from those before it."""
+    last = max(place for place, entry in enumerate(lines) if isinstance(entry, journal.Run))
+    return [entry for entry in lines[last:] if isinstance(entry, journal.OutcomeEntry) and entry.carried]

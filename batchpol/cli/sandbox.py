@@ -118,7 +118,8 @@ def _serve(options: SandboxOptions, port: int) -> None:
 
 def _ready(url: str) -> None:
     typer.echo(f"listening on {url}")
-    tell(f"for any AWS client: export AWS_ENDPOINT_URL_SES={url} AWS_ENDPOINT_URL_STS={url}")
+    named = " ".join(f"AWS_ENDPOINT_URL_{service}={url}" for service in ("SES", "SESV2", "STS"))
+    tell(f"for any AWS client: export {named}")
 
 
 def _numbers(option: str, given: list[str]) -> dict[str, float]:

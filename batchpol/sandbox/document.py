@@ -39,7 +39,8 @@ def check_policy(document: str, arn: str, facts: Facts) -> tuple[str, set[str]]:
     """
     repeated: list[str] = []
     parsed = _parse(document, repeated)
-    counted = document if facts.length_with_blanks else compact(document)
+    compacted = compact(document)
+    counted = document if facts.length_with_blanks else compacted
     length = len(counted) if facts.length_unit == "characters" else len(counted.encode("utf-8", "surrogatepass"))
     if length > facts.max_length:
         refuse("Policy exceeds the maximum size of 4 KB.")
@@ -55,7 +56,9 @@ def check_policy(document: str, arn: str, facts: Facts) -> tuple[str, set[str]]:
     for name, about in (*(("json-duplicate-key", key) for key in repeated), *doubts_of(parsed, arn)):
         if name in facts.refused:
             _refuse_doubt(name, about)
-    return _kept(document, parsed, facts), principals
+    if facts.sorts_keys or facts.accounts_as_roots or facts.principals_as:
+        return _rebuilt(parsed, facts), principals
+    return document if facts.keeps_blanks else compacted, principals
 
 
 def _refuse_doubt(name: str, about: str) -> NoReturn:
@@ -112,10 +115,8 @@ def _check_statement(statement: Any, arn: str) -> None:
         refuse("Condition must be an object.")
 
 
-def _kept(document: str, parsed: dict[str, Any], facts: Facts) -> str:
-    """The text that comes back."""
-    if not (facts.sorts_keys or facts.accounts_as_roots or facts.principals_as):
-        return document if facts.keeps_blanks else compact(document)
+def _rebuilt(parsed: dict[str, Any], facts: Facts) -> str:
+    """The text that comes back of an SES that writes policies anew."""
     statements = parsed["Statement"]
     for statement in statements if isinstance(statements, list) else [statements]:
         named = statement.get("Principal")

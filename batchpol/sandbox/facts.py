@@ -49,6 +49,9 @@ class Facts:
     length_with_blanks: bool = False
     """The text is counted as it was sent, not as it is kept."""
 
+    max_policies: int = 20
+    """Of an identity; a further one is refused."""
+
     keeps_blanks: bool = False
     """Insignificant blanks of a policy are kept."""
     sorts_keys: bool = False
@@ -66,7 +69,7 @@ class Facts:
     """The doubtful things, by their names in :data:`~batchpol.sandbox.doubts.DOUBTS`, that are refused."""
 
     def __post_init__(self) -> None:
-        for name in ("rate", "tolerance_ms", "stale_seconds", "max_length"):
+        for name in ("rate", "tolerance_ms", "stale_seconds", "max_length", "max_policies"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
         if self.burst < 1:

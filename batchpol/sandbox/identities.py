@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,15 +13,16 @@ from batchpol.sandbox import rules
 from batchpol.sandbox.document import check_policy
 from batchpol.sandbox.options import SandboxOptions
 from batchpol.sandbox.store import Owner, Store
-from batchpol.sandbox.wire import Caller, ServiceError
+from batchpol.sandbox.wire import Caller, Clock, ServiceError
 
 
 class Identities:
     """What may be done with identities and policies, by the options in force. ``options`` can be set anew."""
 
-    def __init__(self, store: Store, options: SandboxOptions) -> None:
+    def __init__(self, store: Store, options: SandboxOptions, clock: Clock) -> None:
         self.store = store
         self.options = options
+        self.clock = clock
         self._seen: Counter[str] = Counter()
 
     def owner(self, caller: Caller, form: Mapping[str, str], name: str = "Identity") -> Owner:
@@ -49,10 +49,10 @@ class Identities:
             raise ServiceError("InvalidParameterValue", f"Identity {owner.identity} does not exist.")
         self._check_seen(principals)
         present = self.store.policies.get(owner, {})
-        if name not in present and len(present) >= rules.MAX_POLICIES:
+        if name not in present and len(present) >= self.options.max_policies:
             full = f"Number of policies for <{owner.identity}> exceeds max allowed number of policies per resource"
             raise ServiceError("InvalidParameterValue", full, v2="LimitExceededException")
-        self.store.put(owner, name, kept, time.monotonic())
+        self.store.put(owner, name, kept, self.clock.monotonic())
 
     def _check_seen(self, principals: set[str]) -> None:
         for principal in sorted(principals & self.options.late_principals.keys()):
@@ -63,30 +63,36 @@ class Identities:
     def delete(self, owner: Owner, name: str) -> None:
         """Remove a policy, if it is there."""
         rules.check_name(name, self.options)
-        self.store.delete(owner, name, time.monotonic())
+        self.store.delete(owner, name, self.clock.monotonic())
 
     def policies(self, owner: Owner, read: Literal["get", "list"]) -> Mapping[str, str]:
         """The policies as a read sees them, which may lag."""
         lags = {write: self.options.lag(read, write) for write in ("put", "delete")}
         if not any(lags.values()):
             return self.store.get(owner)
-        return self.store.seen(owner, time.monotonic(), lags, at_random=self.options.stale_at_random)
+        return self.store.seen(owner, self.clock.monotonic(), lags, at_random=self.options.stale_at_random)
 
     def page(self, caller: Caller, size: str, token: str, wanted: Callable[[Owner], bool]) -> tuple[list[Owner], str]:
         """One page of the identities of an account and Region, and the token of the next, ``""`` after the last."""
         if not size.isdecimal() or not 1 <= int(size) <= 1000:
             raise ServiceError("InvalidParameterValue", "MaxItems must be between 1 and 1000.")
         names = self.store.identities(caller.account, caller.region)
-        start = bisect_right(names, _after(token)) if token else 0
+        start = bisect_right(names, self._after(token)) if token else 0
         owners = (Owner(caller.account, caller.region, name) for name in names[start:])
         found = list(islice(filter(wanted, owners), int(size) + 1))
         page = found[: int(size)]
-        more = len(found) > len(page)
-        return page, base64.urlsafe_b64encode(page[-1].identity.encode()).decode() if more else ""
+        return page, self._token(page[-1]) if len(found) > len(page) else ""
 
+    def _token(self, last: Owner) -> str:
+        return base64.urlsafe_b64encode(f"{self.clock.wall()} {last.identity}".encode()).decode()
 
-def _after(token: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(token).decode()
-    except ValueError:
-        raise ServiceError("InvalidParameterValue", "Invalid NextToken") from None
+    def _after(self, token: str) -> str:
+        """The identity at which the page before ended."""
+        try:
+            at, _, identity = base64.urlsafe_b64decode(token).decode().partition(" ")
+            old = self.clock.wall() - float(at)
+        except ValueError:
+            raise ServiceError("InvalidParameterValue", "Invalid NextToken") from None
+        if self.options.token_seconds is not None and old > self.options.token_seconds:
+            raise ServiceError("InvalidParameterValue", "The NextToken has expired")  # the text is ours
+        return identity

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 from batchpol.sandbox import rules
@@ -42,8 +41,8 @@ class Operations:
 
     def _get_policies(self, caller: Caller, form: Form) -> str:
         names = members(form, "PolicyNames")
-        if len(names) > rules.MAX_POLICIES:
-            raise rules.too_many("policyNames", rules.MAX_POLICIES)
+        if len(names) > rules.MAX_NAMES:
+            raise rules.too_many("policyNames", rules.MAX_NAMES)
         present = self._identities.policies(self._identities.owner(caller, form), "get")
         found = ((name, text(present[name])) for name in dict.fromkeys(names) if name in present)
         return map_of("Policies", found)
@@ -80,7 +79,7 @@ class Operations:
         return ""
 
     def _delete_identity(self, caller: Caller, form: Form) -> str:
-        self._identities.store.forget(self._identities.owner(caller, form), time.monotonic())
+        self._identities.store.forget(self._identities.owner(caller, form), self._identities.clock.monotonic())
         return ""
 
     def _verification_attributes(self, caller: Caller, form: Form) -> str:
@@ -126,7 +125,7 @@ class Operations:
         if not asked.isdecimal() or not 900 <= int(asked) <= 43200:
             raise ServiceError("ValidationError", "DurationSeconds must be between 900 and 43200")
         lifetime = options.credential_seconds
-        expires = time.time() + (float(asked) if lifetime is None else lifetime)
+        expires = self._identities.clock.wall() + (float(asked) if lifetime is None else lifetime)
         session = open_session(role, rules.required(form, "RoleSessionName"), expires)
         given = credentials_of(session)
         return (

@@ -49,6 +49,10 @@ class SandboxOptions(Facts):
     credential_seconds: float | None = None
     """Lifetime of the credentials that AssumeRole hands out; None: as long as the caller asks for."""
 
+    denied: Collection[str] = ()
+    """Identities for which IAM allows the caller nothing: 403 AccessDenied, past the limit."""
+    token_seconds: float | None = None
+    """How long the token of a next page of identities is good; None: for ever."""
     late_principals: Mapping[str, float] = field(default_factory=dict)
     """Principal to the number of Puts naming it that are refused before IAM "sees" it (``math.inf``: all)."""
 

@@ -14,7 +14,8 @@ from batchpol.sandbox.doubts import DOUBTS
 from batchpol.sandbox.facts import Facts
 from batchpol.sandbox.wire import ACCOUNT_ID, Caller, ServiceError
 
-MAX_POLICIES: Final = 20
+MAX_NAMES: Final = 20
+"""Policies that one read may name."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _ARN = re.compile(rf"arn:([a-z-]+):ses:([a-z0-9-]+):({ACCOUNT_ID}):identity/(.+)", re.DOTALL)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from batchpol.sandbox.identities import Identities
 from batchpol.sandbox.limits import Key, Limits
 from batchpol.sandbox.operations import Operations
 from batchpol.sandbox.options import SandboxOptions
+from batchpol.sandbox.rules import identity_arn
 from batchpol.sandbox.sessions import session_of
 from batchpol.sandbox.sesv2 import OperationsV2
 from batchpol.sandbox.store import Store
@@ -33,6 +33,7 @@ from batchpol.sandbox.wire import (
     STS_VERSION,
     Call,
     Caller,
+    Clock,
     Request,
     Scope,
     ServiceError,
@@ -76,16 +77,17 @@ class _Progress:
 
 
 class Service:
-    """SES, SESv2 and STS without their network."""
+    """SES, SESv2 and STS without their network, by any clock."""
 
-    def __init__(self, options: SandboxOptions) -> None:
+    def __init__(self, options: SandboxOptions, clock: Clock = Clock()) -> None:  # noqa: B008  (it cannot be changed)
         self.store = Store(options.seed)
         self.arrivals: deque[Arrival] = deque(maxlen=_KEPT_ARRIVALS)
         self.jitter = random.Random(options.seed)  # noqa: S311  (repeatable on purpose; keeps no secret)
         self._options = options
+        self._clock = clock
         self._limits = Limits()
         self._plan = FaultPlan(options.faults, options.faults_at, options.fault_operations, options.seed)
-        self._identities = Identities(self.store, options)
+        self._identities = Identities(self.store, options, clock)
         self._query = Operations(self._identities)
         self._v2 = OperationsV2(self._identities)
         self._log = ArrivalLog(options.log) if options.log else None
@@ -105,7 +107,7 @@ class Service:
 
     def answer(self, request: Request) -> Answer:
         """Take one request, which arrives at the limit now."""
-        now, wall = time.monotonic(), time.time()
+        now, wall = self._clock.monotonic(), self._clock.wall()
         at_root = request.method == "POST" and request.path == "/"
         call = read_call(request.body) if at_root else rest.read_call(request)
         progress = _Progress(call, *self._plan.draw(call.operation), SES_NAMESPACE if at_root else "")
@@ -141,7 +143,7 @@ class Service:
         else:
             caller = Caller(session.account, scope.region, session.arn, session.user_id)
         progress.account = caller.account
-        past = session is not None and session.expires <= time.time()
+        past = session is not None and session.expires <= self._clock.wall()
         if past or scope.access_key in self._options.expired:
             expired = FAULTS["expired_token"]
             raise ServiceError(expired.code, expired.message, expired.status)
@@ -167,6 +169,7 @@ class Service:
         progress.accepted = True
         _strike(progress, Stage.SERVICE, caller)
         try:
+            self._authorize(caller, progress.call)
             if operation in SESV2_OPERATIONS:
                 return self._v2.table[operation](caller, progress.call.form)
             return self._query.table[operation](caller, progress.call.form)
@@ -174,6 +177,17 @@ class Service:
             if key is not None and not self._options.refused_count:
                 self._limits.give_back(key, self._options)
             raise
+
+    def _authorize(self, caller: Caller, call: Call) -> None:
+        """Refuse what IAM does not allow the caller."""
+        if not self._options.denied or "Identity" not in call.form:
+            return
+        identity = self._identities.owner(caller, call.form).identity
+        if identity in self._options.denied:
+            action, arn = f"ses:{call.operation}", identity_arn(identity, caller)
+            why = f"because no identity-based policy allows the {action} action"
+            denied = f"User: {caller.arn} is not authorized to perform: {action} on resource: {arn} {why}"
+            raise ServiceError("AccessDenied", denied, 403)
 
     def _bucket(self, caller: Caller, operation: str) -> Key | None:
         """Whose limit a request takes from; STS has none."""

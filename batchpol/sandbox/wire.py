@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote
@@ -65,6 +66,13 @@ class Request:
     @property
     def token(self) -> str:
         return self.headers.get("x-amz-security-token", "")
+
+
+class Clock(NamedTuple):
+    """What time it is: seconds of a clock that never goes back, and seconds since 1970."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
 
 
 class Call(NamedTuple):

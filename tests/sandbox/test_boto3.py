@@ -133,6 +133,34 @@ def test_identities_come_page_by_page(ses: Any) -> None:
     assert all("@" in identity for identity in ses.list_identities(IdentityType="EmailAddress")["Identities"])
 
 
+def test_the_token_of_a_next_page_can_expire(ses: Any, ses_sandbox: Sandbox) -> None:
+    for number in range(3):
+        ses.verify_domain_identity(Domain=f"tenant-{number}.example")
+    token = ses.list_identities(MaxItems=1)["NextToken"]
+    assert ses.list_identities(NextToken=token)["Identities"] == ["tenant-1.example", "tenant-2.example"]
+    ses_sandbox.change(token_seconds=0)
+    with pytest.raises(ClientError, match="NextToken has expired"):
+        ses.list_identities(NextToken=token)
+
+
+def test_some_identities_can_be_denied_to_the_caller(
+    ses: Any, connect: Callable[..., Any], ses_sandbox: Sandbox
+) -> None:
+    ses_sandbox.change(denied={"secret.example"})
+    ses.put_identity_policy(Identity="example.com", PolicyName="a", Policy=policy_for("example.com"))
+    calls = {
+        "ses:PutIdentityPolicy": lambda: ses.put_identity_policy(
+            Identity="secret.example", PolicyName="a", Policy="{}"
+        ),
+        "ses:ListIdentityPolicies": lambda: ses.list_identity_policies(Identity=arn_of("secret.example")),
+        "ses:GetEmailIdentity": lambda: connect("sesv2").get_email_identity(EmailIdentity="Secret.example"),
+    }
+    for action, call in calls.items():
+        with pytest.raises(ClientError, match=rf"perform: {action} on resource: {arn_of('secret.example')} ") as caught:
+            call()
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
 def test_a_deleted_identity_is_gone_with_its_policies(ses: Any) -> None:
     ses.verify_domain_identity(Domain="example.com")
     ses.put_identity_policy(Identity="example.com", PolicyName="send", Policy=policy_for("example.com"))

@@ -123,7 +123,7 @@ def test_the_size_limit_counts_bytes_of_the_compacted_document(ses: Any, charact
     assert (code, message) == ("InvalidPolicy", "Policy exceeds the maximum size of 4 KB.")
 
 
-def test_the_twenty_first_policy_of_an_identity(ses: Any) -> None:
+def test_the_twenty_first_policy_of_an_identity(ses: Any, ses_sandbox: Sandbox) -> None:
     for number in range(20):
         ses.put_identity_policy(Identity="example.com", PolicyName=f"p{number}", Policy=GOOD)
     code, message = refusal(ses.put_identity_policy, Identity="example.com", PolicyName="p20", Policy=GOOD)
@@ -132,6 +132,8 @@ def test_the_twenty_first_policy_of_an_identity(ses: Any) -> None:
     ses.put_identity_policy(Identity="example.com", PolicyName="p0", Policy=GOOD)
     ses.delete_identity_policy(Identity="example.com", PolicyName="p7")
     ses.put_identity_policy(Identity="example.com", PolicyName="p20", Policy=GOOD)
+    ses_sandbox.change(max_policies=21)
+    ses.put_identity_policy(Identity="example.com", PolicyName="p7", Policy=GOOD)
 
 
 @pytest.mark.parametrize("identity", ["tenant.invalid", "Tenant.INVALID", "jo@tenant.invalid"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import itertools
 import json
@@ -31,7 +32,8 @@ from batchpol.sandbox.document import compact
 from batchpol.sandbox.faults import FaultPlan
 from batchpol.sandbox.limits import Limits
 from batchpol.sandbox.service import Answer, Service
-from batchpol.sandbox.wire import Request
+from batchpol.sandbox.wire import Clock, Request
+from batchpol.testing import VirtualClockLoop
 from tests.sandbox.documents import ACCOUNT, REGION, policy_for
 
 KEY = ("123456789012", "us-east-1", "PutIdentityPolicy")
@@ -254,6 +256,24 @@ def test_each_operation_account_and_region_has_a_limit_of_its_own() -> None:
     second = {"authorization": signed().replace("AKIATEST", "AKIASECOND")}
     assert service.answer(Request(form, second)).status == 400
     assert codes(service) == ["", "Throttling", "", "Throttling", "", "Throttling", "", "Throttling"]
+
+
+@pytest.mark.virtual_clock
+async def test_it_goes_by_any_clock() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualClockLoop)
+    service = Service(SandboxOptions(stale_seconds=30, credential_seconds=900), Clock(loop.time, loop.wall_time))
+    put = {"Identity": "a.example", "PolicyName": "p", "Policy": policy_for("a.example")}
+    seen = []
+    for _ in range(60):
+        assert ask(service, "PutIdentityPolicy", **put).status == 200
+        seen.append("<key>p</key>" in ask(service, "GetIdentityPolicies", **CALLS["GetIdentityPolicies"]).body.decode())
+        await asyncio.sleep(1)
+    assert seen == [False] * 30 + [True] * 30
+    assert service.arrivals[-1].at - service.arrivals[0].at == pytest.approx(59)
+    assert service.arrivals[-1].wall - service.arrivals[0].wall == pytest.approx(59)
+    handed_out = ask(service, "AssumeRole", "sts", **CALLS["AssumeRole"]).body.decode()
+    assert "<Expiration>2026-01-01T00:16:00Z</Expiration>" in handed_out
 
 
 def test_a_shared_quota_is_one_limit_for_all_of_ses_and_none_for_sts() -> None:

@@ -1,4 +1,4 @@
-"""What no linter of ours looks for: sizes, imports in the middle of a file, marks that a merge left behind."""
+"""What no linter of ours looks for: sizes, imports in the middle of a file, a garbage collector switched off."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ MOST_METHODS = 20
 
 LATE = {Path("sandbox/__init__.py")}
 """Its server takes a quarter of a second to import, and ``batchpol --help`` lists its options."""
-
-MARK = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
 
 
 def test_no_body_is_too_long() -> None:
@@ -35,18 +33,3 @@ def test_imports_stand_at_the_top_but_in_commands() -> None:
 def test_the_garbage_collector_is_switched_off_where_that_was_measured() -> None:
     off = re.compile(r"gc=False|gc\.(?:disable|freeze)")
     assert {path.name for path in PACKAGE.rglob("*.py") if off.search(path.read_text("utf-8"))} == {"running.py"}
-
-
-def test_a_merge_left_no_marks() -> None:
-    root = PACKAGE.parent
-    texts = [*root.glob("*.*"), *(it for place in ("batchpol", "tests") for it in (root / place).rglob("*.*"))]
-    looked_at = [it for it in texts if it.suffix in {".py", ".md", ".toml", ".yml", ".yaml"}]
-    assert len(looked_at) > 200
-    for path in looked_at:
-        assert not (found := MARK.search(path.read_text("utf-8"))), f"{path} has a mark of a merge: {found}"
-
-
-def test_marks_are_recognised() -> None:
-    for mark in ("<" * 7 + " HEAD", "=" * 7, ">" * 7 + " branch"):
-        assert MARK.search(f"one\n{mark}\ntwo")
-    assert not MARK.search("=" * 8 + "\n" + "=" * 11 + " " + "=" * 7)

@@ -105,6 +105,13 @@ def test_what_contributing_names_is_there() -> None:
     assert all(find_spec(module) for module in modules)
 
 
+def test_tests_that_the_code_names_are_there() -> None:
+    """Also after they were moved."""
+    for path in [*MANUAL.parent.rglob("*.py"), *(README.parent / "tests").rglob("*.py")]:
+        named = re.findall(r"\btests/[\w/]+\.py\b", path.read_text(encoding="utf-8"))
+        assert not [it for it in named if not (README.parent / it).exists()], path
+
+
 def test_the_map_has_every_room_from_the_top_down() -> None:
     """Each room stands in one row, below those that may import it, and has its tests in a folder of its name."""
     rows = re.findall(r"^\| (`batchpol/.+?) \|", CONTRIBUTING, re.MULTILINE)

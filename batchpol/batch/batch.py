@@ -15,7 +15,7 @@ from functools import partial
 import anyio.to_thread
 
 from batchpol.batch.ending import end, never_begun
-from batchpol.batch.intake import Backlog, Intake, Records
+from batchpol.batch.intake import Backlog, Intake, Records, checking
 from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
@@ -73,11 +73,12 @@ class Batch(Stoppable):
             return never_begun(self.stopped)
         if options.sandbox:
             here = replace(here, endpoint="")  # it has another port each time, so that none is written down
+        check = checking(options, here.target)
         with open_journal(options, here) as journal:
             run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
             self._observer.begun(run)
             targets.heed(journal.history.last_sent, self._wall())
-            intake = Intake(options, journal, here.target)
+            intake = Intake(options, check, journal)
             with self._stoppable(0):
                 await intake.take_all(self._records, lambda: self.stopped is None)
             if options.prune is not None:

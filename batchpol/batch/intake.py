@@ -98,29 +98,43 @@ class Resumed:
     refused: int = 0
 
 
+def checking(options: Options, here: Target) -> Callable[[Record], Checked]:
+    """What makes of a record what a template says, and checks it.
+
+    Args:
+        here: the target of records that name none, unless the run has several Regions.
+
+    Raises:
+        UsageError: there is no such finding code, or no such place.
+    """
+    several = len(options.regions) > 1
+    default = Target(here.account, "") if several else here
+    checker = Checker(
+        target=default,
+        require_target=True,
+        regions=frozenset(options.regions) if several else frozenset(),
+        select=options.select,
+        ignore=options.ignore,
+        warnings_as_errors=options.warnings_as_errors,
+        also=SOURCE_RULES,
+    )
+    if options.template is None:
+        return checker.check
+    fill = options.template.filler(default)
+    return lambda record: checker.check(fill(record))
+
+
 class Intake:
     """Takes records in, one by one, and knows at the end what is to be sent where.
 
     Args:
         options: every choice of the run.
+        check: see :func:`checking`.
         journal: where every record is written down, and what earlier runs left in it.
-        here: the target of records that name none, unless the run has several Regions.
     """
 
-    def __init__(self, options: Options, journal: Journal, here: Target) -> None:
-        several = len(options.regions) > 1
-        default = Target(here.account, "") if several else here
-        self._checker = Checker(
-            target=default,
-            require_target=True,
-            regions=frozenset(options.regions) if several else frozenset(),
-            select=options.select,
-            ignore=options.ignore,
-            warnings_as_errors=options.warnings_as_errors,
-            also=SOURCE_RULES,
-        )
-        self._options, self._journal = options, journal
-        self._fill = options.template.filler(default) if options.template else None
+    def __init__(self, options: Options, check: Callable[[Record], Checked], journal: Journal) -> None:
+        self._options, self._check, self._journal = options, check, journal
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
@@ -165,9 +179,7 @@ class Intake:
 
     def take(self, record: Record) -> Checked:
         """Check one record, write it down, and put it into the backlog if it is to be sent."""
-        if self._fill is not None:
-            record = self._fill(record)
-        checked = self._checker.check(record)
+        checked = self._check(record)
         self.records += 1
         self._states.append(_STATES.index(checked.status))
         self.warnings += any(finding.severity is Severity.WARNING for finding in checked.findings)
@@ -175,7 +187,8 @@ class Intake:
             self.first_rejected.append(checked)
         offset = self._journal.append(_entry(checked))
         if checked.change is not None:
-            self._place(checked.change, offset, conditional=bool(record.extra and if_match_of(record.extra)))
+            extra = checked.record.extra
+            self._place(checked.change, offset, conditional=bool(extra and if_match_of(extra)))
             if self._options.prune is not None:
                 self._keep(checked.change)
         for amendment in checked.amends:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from batchpol.identity import address, arn, domain, name, owner, place
 from batchpol.identity.address import check_address
 from batchpol.identity.arn import (
+    NAMED,
     UNVERIFIED,
     Identity,
     arn_of,
@@ -45,6 +46,7 @@ RULES = tuple(dict.fromkeys((*arn.RULES, *domain.RULES, *address.RULES, *place.R
 """What can be found offline."""
 
 __all__ = [
+    "NAMED",
     "RULES",
     "UNVERIFIED",
     "Identity",

@@ -83,6 +83,7 @@ class Identity:
 
 
 NAMED = ":identity/"
+"""What stands before the name in an identity's ARN."""
 _HEAD = re.compile(rf"arn:([a-z-]+):ses:([a-z0-9-]+):({ACCOUNT_ID})")
 
 

@@ -3,7 +3,7 @@
 The policies of a batch mostly differ in names and account ids only. The *shape* of a text is a regular expression:
 the text itself, with such strings replaced by the class they belong to. A class holds strings of which every rule
 of this package thinks the same wherever it finds them right at all. So when nothing is wrong with one document,
-nothing is with any other of its shape. tests/validation/test_shape.py compares both ways on generated documents.
+nothing is with any other of its shape. tests/policy/test_shape.py compares both ways on generated documents.
 
 Only texts without backslashes have shapes: there, every quotation mark begins or ends a string.
 """

@@ -150,7 +150,7 @@ class _Step:
     def taken(self) -> tuple[Record, list[Moved]]:
         record = self._record
         named = self._named
-        bare = named.text.partition(":identity/")[2] if named.partition else named.text
+        bare = named.text.partition(identity.NAMED)[2] if named.partition else named.text
         spelling = self._renamed(named.name, bare)
         new = self._arn(spelling) if named.partition else spelling
         self._note("identity", named.text, new)
@@ -198,7 +198,7 @@ class _Step:
             message = f"Resource {shown(text.value)} is {wrong}, so it has no place in the new account and Region"
             self._problems.append(PLACE.at(text.pointer, message))
             return text.value
-        return self._arn(self._renamed(owned.name, text.value.partition(":identity/")[2]))
+        return self._arn(self._renamed(owned.name, text.value.partition(identity.NAMED)[2]))
 
     def _renamed(self, name: str, spelling: str) -> str:
         """An identity's new name, or its old one as it was spelled."""

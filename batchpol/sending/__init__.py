@@ -21,4 +21,6 @@ In the order of a change's way; below them what these share.
 ``targets``   what belongs to the targets of a run, each once
 ``caller``    whose credentials these are, and where they are used
 ============= ==================================================================================
+
+The targets stand here and not in ``batch``, since an export has the same, and since they may outlive both.
 """

@@ -232,7 +232,7 @@ class Checker:
     def _keep_place(self, record: Record, arn: str, owner: Owner, target: Target) -> None:
         """Remember where such records belong: with nothing wrong but, at most, in the document."""
         name, is_arn = str(owner.name), record.identity == arn
-        if arn.endswith(f":identity/{name}") and (is_arn or record.identity == name):
+        if arn.endswith(identity.NAMED + name) and (is_arn or record.identity == name):
             if len(self._places) >= _MAX_PLACES:
                 self._places.clear()
             key = (record.region, record.account, arn.removesuffix(name), is_arn)
@@ -250,6 +250,8 @@ class Checker:
 
     def _is_faulty(self, where: str, findings: list[Finding]) -> bool:
         """Whether this column has an error that counts: nothing is concluded from what it says."""
+        if not findings:  # nearly always, and asked several times a record
+            return False
         return any(it.where == where and it.severity is _ERROR and it.code not in self._unwanted for it in findings)
 
     # The batch

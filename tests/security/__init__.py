@@ -3,10 +3,10 @@
 - Journal and report 0600, written beside and renamed, no link followed: :mod:`tests.security.test_files`.
 - Credentials in no output at any log level: :mod:`tests.security.test_secrets`; what AWS quotes of a request
   ``tests/ses/test_translation.py``, errors and their tracebacks ``tests/ses/test_roles.py``, the command line in the
-  journal ``tests/resume/test_command_line.py``.
+  journal ``tests/cli/test_command_line.py``.
 - Control characters escaped on the terminal: :mod:`tests.security.test_terminal` (what SES answers), and what the
-  input says ``tests/e2e/test_terminal.py``, ``tests/resume/test_book.py``, ``tests/comparison/test_difference.py``,
-  ``tests/report/test_summary.py``.
+  input says ``tests/e2e/test_terminal.py``, ``tests/cli/test_report_and_status.py``,
+  ``tests/policy/test_difference.py``, ``tests/report/test_summary.py``.
 - Formula cells neutralised in CSV: :mod:`tests.security.test_terminal` (through the command), every column
   ``tests/report/test_report.py``.
 - TLS verified, whatever the configuration says: ``tests/ses/test_tls.py``, through a whole run
@@ -14,6 +14,6 @@
 - ``file://`` policies stay in the input's folder: :mod:`tests.security.test_policy_files`, and
   ``tests/source/test_policyfile.py``.
 - gzip bombs bounded: :mod:`tests.security.test_bombs`, and ``tests/source/test_opening.py``; bombs of JSON
-  ``tests/validation/test_hostile.py``, ``tests/validation/test_grammar.py``.
+  ``tests/validation/test_hostile.py``, ``tests/policy/test_reader.py``.
 - The sandbox on loopback only: :mod:`tests.security.test_network`, ``tests/sandbox/test_server.py``.
 """

@@ -167,14 +167,27 @@ def open_plain(path: str | os.PathLike[str], flags: int = os.O_RDWR | os.O_APPEN
     return fd
 
 
+LOOKS = 0.2
+"""Seconds that somebody may take to look whether a file is held (:func:`is_held`) before that counts as holding it."""
+
+
 def hold(fd: int, path: Path) -> None:
     """Take the lock on an open file that lasts until its descriptor is closed.
 
     Raises:
-        BlockingIOError: another process has it.
+        BlockingIOError: another process has it, and not just to look at the file.
         FileNotFoundError: another process had it until just now, and the file is no longer at ``path``.
     """
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    until = time.monotonic() + LOOKS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if is_held(fd) or time.monotonic() > until:  # a lock that can be shared is that of somebody who looks
+                raise
+            fcntl.flock(fd, fcntl.LOCK_UN)  # or two that begin at once would see each other look, and both give up
+            time.sleep(0.001)
     if not os.path.samestat(os.fstat(fd), path.lstat()):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
@@ -190,18 +203,34 @@ def is_held(fd: int) -> bool:
 
 def set_aside(fd: int, path: Path) -> Path:
     """Rename a file that is held, never over another one: its name gains the time of its last write. Gives its path."""
-    stamp, count = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.fstat(fd).st_mtime)), 1
-    while True:
-        aside = path.with_name(f"{path.name}.{stamp}" + (f"-{count}" if count > 1 else ""))
-        try:
-            os.close(create(aside))
-        except FileExistsError:
-            count += 1
-        else:
-            break
+    new, aside = _create_stamped(path, os.fstat(fd).st_mtime)
+    os.close(new)
     path.replace(aside)  # the name is an empty file of ours, so nothing is lost
     sync_folder(path)
     return aside
+
+
+def keep_copy(data: bytes, path: Path) -> Path:
+    """Write bytes durably into a new file, whose name is this one and the time. Gives its path."""
+    fd, copy = _create_stamped(path, time.time())
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_folder(copy)
+    return copy
+
+
+def _create_stamped(path: Path, at: float) -> tuple[int, Path]:
+    """Open a new file whose name is this one and the time, and a number where there is one already."""
+    stamp, count = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at)), 1
+    while True:
+        stamped = path.with_name(f"{path.name}.{stamp}" + (f"-{count}" if count > 1 else ""))
+        try:
+            return create(stamped), stamped
+        except FileExistsError:
+            count += 1
 
 
 def write_all(fd: int, data: bytes | bytearray) -> None:

@@ -186,6 +186,7 @@ class Partial:
             if not first.startswith(_START[: len(first)]):
                 raise JournalDamaged(f"{self.path} is not what an export keeps beside its output", hint=_ANEW)
             if not first.endswith(b"\n"):
+                self._check_torn(first, 1)
                 os.ftruncate(self._fd, 0)
                 self._write(msgspec.json.encode(header) + b"\n")
                 return
@@ -194,12 +195,19 @@ class Partial:
             self.begun, self._size = there.begun, len(first)
             for number, line in enumerate(file, 2):
                 if not line.endswith(b"\n"):
+                    self._check_torn(line, number)
                     os.ftruncate(self._fd, self._size)
                     self.notes.append(f"the last line of {self.path} was cut off; that identity is read again")
                     break
                 found = self._decoded(line, number, _Line)
                 self._at[Target(found.account, found.region), found.identity] = self._size, len(line), len(found.rows)
                 self._size += len(line)
+
+    def _check_torn(self, line: bytes, number: int) -> None:
+        """Refuse what is more than a line that was never finished: no line of ours has a carriage return in it."""
+        if b"\r" in line:
+            text = f"line {number} of {self.path} is more than one line: its line ends were turned into CR"
+            raise JournalDamaged(text, hint=_ANEW)
 
     def _decoded(self, line: bytes, number: int, kind: type[_Kind]) -> _Kind:
         try:

@@ -3,7 +3,8 @@
 Each line ends with a member ``"crc"``: the CRC-32, as eight hexadecimal digits, of **every byte of the file that
 stands before that member**. A flipped byte, a lost line or two swapped ones anywhere further up therefore show.
 A last line that has no newline or a wrong checksum is what a crash in mid-write leaves behind: it counts as never
-written. The chain guards against accidents, not against somebody who can compute a CRC.
+written. More than one line cannot be left so, and is damage as any other. The chain guards against accidents, not
+against somebody who can compute a CRC.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LONGEST = 1 << 26
 """No line is longer (bytes): an input line is at most 1 MiB, and escaping makes at most six bytes of one."""
 
 _FORMAT = re.compile(rb'\{"t":"run","format":(\d{1,9})[,}]')
+_MORE_THAN_A_LINE = re.compile(rb',"crc":"[0-9a-f]{8}"\}[^\0]')
 _START_OVER = (
     "restore it from a copy, or give `fresh` to set it aside (renamed, not deleted) and start over; "
     "what it says was applied is then sent again"
@@ -78,6 +80,7 @@ class Chain:
             if len(good) < len(block):
                 self._judge_bad_line(block[len(good) :] + begun[0])
                 return
+        self._check_tail(b"".join(begun))
         self.torn = size
 
     def _accept(self, lines: bytes) -> bool:
@@ -109,7 +112,14 @@ class Chain:
         if behind or os.pread(self._fd, 1, self.size + len(tail)):
             ends = " (line ends were turned into CRLF)" if line.endswith(b"\r") else ""
             raise self._damaged(f"it, or the line before it, is not as it was written{ends}")
+        self._check_tail(line)
         self.torn = len(tail)
+
+    def _check_tail(self, line: bytes) -> None:
+        """Refuse a tail in which a seal is followed by more: that is several lines, whose ends were altered."""
+        if _MORE_THAN_A_LINE.search(line):
+            ends = " (line ends were turned into CR)" if b"\r" in line else ""
+            raise self._damaged(f"it is more than one line, which no crash leaves behind{ends}")
 
     def _recognise(self, head: bytes) -> None:
         """Refuse what is no journal, before anything is made of its bytes."""

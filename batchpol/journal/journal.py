@@ -111,7 +111,7 @@ class Journal:
             history.read(chain)
             journal = cls(fd, where, history, chain)
             if chain.torn:
-                journal._cut(chain)
+                journal._cut(chain, where)
         except BaseException:
             os.close(fd)
             raise
@@ -266,14 +266,15 @@ class Journal:
                 self._flush()
         return line_at(self._fd, offset)
 
-    def _cut(self, chain: Chain) -> None:
-        """Cut a torn tail off, so that the next line begins on a line of its own."""
+    def _cut(self, chain: Chain, where: Path) -> None:
+        """Cut a torn tail off, so that the next line begins on a line of its own; a copy of it is kept beside."""
         try:
+            copy = files.keep_copy(os.pread(self._fd, chain.torn, chain.size), where.with_name(f"{where.name}.torn"))
             os.ftruncate(self._fd, chain.size)
             files.make_durable(self._fd)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
-        self.notes.append(torn_note(chain.torn))
+            raise _unwritable(where, error) from error
+        self.notes.append(f"{torn_note(chain.torn)}; a copy of it is {copy}")
 
 
 def set_aside(path: str | os.PathLike[str]) -> Path:

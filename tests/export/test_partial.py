@@ -65,6 +65,16 @@ def test_what_was_added_is_read_back_byte_for_byte(kept: Kept) -> None:
     assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
 
 
+def test_line_ends_that_were_turned_into_cr_wipe_nothing(kept: Kept) -> None:
+    whole = kept.path.read_bytes()
+    header_end = whole.index(b"\n") + 1
+    for altered in (whole.replace(b"\n", b"\r"), whole[:header_end] + whole[header_end:].replace(b"\n", b"\r")):
+        kept.path.write_bytes(altered)
+        with pytest.raises(JournalDamaged, match="turned into CR"):
+            kept.open()
+        assert kept.path.read_bytes() == altered
+
+
 def test_cut_at_every_byte_it_has_whole_identities_only(kept: Kept) -> None:
     whole = kept.path.read_bytes()
     ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchpol import journal
+from batchpol import files, journal
 from batchpol.errors import JournalError, JournalLocked, JournalUnwritable
 from batchpol.journal import Journal, is_held
 from batchpol.model import Finding, Severity, Status
@@ -119,6 +119,15 @@ def test_whether_a_run_has_the_journal_is_seen_without_taking_it(tmp_path: Path)
         assert is_held(path)
         assert is_held(path)
     assert not is_held(path)
+
+
+def test_whoever_looks_whether_it_is_held_refuses_no_run(tmp_path: Path) -> None:
+    """``status`` has a lock for a moment, of the kind that can be shared."""
+    path = write(tmp_path / "j", [run()])
+    looker = os.open(path, os.O_RDONLY)
+    assert not files.is_held(looker)
+    threading.Timer(0.05, os.close, [looker]).start()
+    Journal.resume(path).close()
 
 
 def test_a_copy_goes_on_where_the_journal_ends_and_leaves_it_alone(tmp_path: Path) -> None:

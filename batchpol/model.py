@@ -53,6 +53,11 @@ class Status(StrEnum):
     NOT_ATTEMPTED = "not_attempted"
     """Valid, and never sent: the run ended before its turn."""
 
+    @property
+    def words(self) -> str:
+        """As people read it."""
+        return self.value.replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -234,7 +234,7 @@ def _pace(found: _Standing) -> str:
 
 
 def _words(counts: dict[Status, int]) -> str:
-    return ", ".join(f"{count:,} {status.value.replace('_', ' ')}" for status, count in counts.items()) or "none"
+    return ", ".join(f"{count:,} {status.words}" for status, count in counts.items()) or "none"
 
 
 def _next(found: _Standing) -> str:

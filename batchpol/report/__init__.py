@@ -3,8 +3,7 @@
 Knows outcomes and their renderings; not where outcomes come from.
 
 ============ =======================================================================================
-``rows``     the columns and what stands in them
-``files``    written beside and renamed, mode 0600, never through a link
+``rows``     the columns, derived from the fields of an outcome, and what stands in them
 ``write``    a whole report, in the format of its suffix
 ``html``     the page; ``page.html``, ``page.css`` and ``page.js`` are its frame, ``charts`` its drawings
 ``pace``     when requests were sent and how long answers took, counted in bounded memory
@@ -16,24 +15,17 @@ Knows outcomes and their renderings; not where outcomes come from.
 
 from __future__ import annotations
 
-from batchpol.files import Replacement
 from batchpol.report.findings import FindingsReport
 from batchpol.report.planned import write_plan
-from batchpol.report.rows import COLUMNS
-from batchpol.report.summary import Cause, Example, Summary, summary_json, summary_text
-from batchpol.report.write import check_report, check_suffix, is_json_lines, render, write_report
+from batchpol.report.summary import Cause, Summary, summary_json, summary_text
+from batchpol.report.write import check_report, is_json_lines, write_report
 
 __all__ = [
-    "COLUMNS",
     "Cause",
-    "Example",
     "FindingsReport",
-    "Replacement",
     "Summary",
     "check_report",
-    "check_suffix",
     "is_json_lines",
-    "render",
     "summary_json",
     "summary_text",
     "write_plan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from html import escape
 
@@ -30,11 +30,6 @@ def plain(text: str) -> str:
     return excerpt(text, LONGEST)
 
 
-def label(status: Status) -> str:
-    """The status in words."""
-    return status.value.replace("_", " ")
-
-
 def number(value: float) -> str:
     """A number for people: thousands separated, three digits that count below that."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
@@ -53,6 +48,25 @@ def lasting(seconds: float) -> str:
 def clock(at: float) -> str:
     """Seconds since 1970 as date and time of day, UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def table(caption: str, heads: Iterable[str], rows: Iterable[str]) -> str:
+    """A small table of rows that are markup already."""
+    head = "".join(f"<th scope='col'>{it}</th>" for it in heads)
+    return (
+        f"<table class='plain'><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _plot(name: str, title: str, said: str, shapes: Iterable[str]) -> str:
+    """A drawing on its grid, with a title and in words; ``name`` is the page's only one of these."""
+    lines = "".join(f"M0 {HEIGHT * part:.0f}H{WIDTH:.0f}" for part in (0.25, 0.5, 0.75))
+    return (
+        f'<svg class="plot" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" role="img"'
+        f' aria-labelledby="{name}-t {name}-d"><title id="{name}-t">{escape(title)}</title>'
+        f'<desc id="{name}-d">{escape(said)}</desc><path class="grid" d="{lines}"/>{"".join(shapes)}</svg>'
+    )
 
 
 def outcome_bar(counts: dict[Status, int]) -> str:
@@ -83,11 +97,7 @@ def timeline(lane: Lane, period: float, place: int) -> str:
     return (
         f'<figure class="lane" id="lane-{place}"><h3>{escape(name)}</h3><div class="chart">'
         f'<p class="axis up"><span>{_requests(lane.requests)}</span></p>'
-        f'<svg class="plot" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" role="img"'
-        f' aria-labelledby="lane-{place}-t lane-{place}-d">'
-        f'<title id="lane-{place}-t">Requests over time: {escape(name)}</title>'
-        f'<desc id="lane-{place}-d">{escape(said)}</desc>'
-        f"{_grid()}{''.join(_drawn(lane, stretches, period, active))}</svg>"
+        f"{_plot(f'lane-{place}', f'Requests over time: {name}', said, _drawn(lane, stretches, period, active))}"
         f'<p class="axis"><span>{clock(lane.first)}</span><span>{clock(lane.last)} UTC</span></p></div>'
         f"<figcaption>{escape(said)}</figcaption></figure>"
     )
@@ -135,11 +145,6 @@ def _stretches(lane: Lane) -> list[list[tuple[float, int]]]:
     return parts
 
 
-def _grid() -> str:
-    lines = "".join(f"M0 {HEIGHT * part:.0f}H{WIDTH:.0f}" for part in (0.25, 0.5, 0.75))
-    return f'<path class="grid" d="{lines}"/>'
-
-
 def _drawn(lane: Lane, stretches: list[list[tuple[float, int]]], period: float, active: float) -> Iterator[str]:
     """The limit first, so that what was sent lies on it."""
     pause = _PAUSE_DRAWN * active
@@ -172,7 +177,7 @@ def round_trips(trips: RoundTrips) -> str:
     bars = trips.bars()
     most = max(count for _, _, count in bars)
     wide = WIDTH / len(bars)
-    rects = "".join(
+    rects = (
         f'<rect class="{"beyond" if math.isinf(end) else "trip"}" x="{place * wide + 2:.1f}"'
         f' width="{wide - 4:.1f}" y="{HEIGHT - HEIGHT * count / most:.1f}" height="{HEIGHT * count / most:.1f}"/>'
         for place, (_, end, count) in enumerate(bars)
@@ -183,19 +188,15 @@ def round_trips(trips: RoundTrips) -> str:
         f"the slowest after {number(trips.longest)} ms."
     )
     last = f"over {number(bars[-1][0])}" if math.isinf(bars[-1][1]) else number(bars[-1][1])
-    rows = "".join(f"<tr><th scope='row'>{_span(start, end)}</th><td>{count:,}</td></tr>" for start, end, count in bars)
+    rows = (f"<tr><th scope='row'>{_span(start, end)}</th><td>{count:,}</td></tr>" for start, end, count in bars)
     return (
         f'<figure class="trips"><div class="chart"><p class="axis up"><span>{most:,} '
         f"{'answer' if most == 1 else 'answers'}</span></p>"
-        f'<svg class="plot" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" role="img"'
-        ' aria-labelledby="trips-t trips-d"><title id="trips-t">How long answers took</title>'
-        f'<desc id="trips-d">{escape(said)}</desc>{_grid()}{rects}</svg>'
+        f"{_plot('trips', 'How long answers took', said, rects)}"
         f'<p class="axis"><span>{number(bars[0][0])} ms</span><span>{last} ms</span></p></div>'
         f"<figcaption>{escape(said)}</figcaption>"
         "<details class='same'><summary>The same as a table</summary>"
-        "<table class='plain'><caption>How long answers took</caption>"
-        "<thead><tr><th scope='col'>Milliseconds</th><th scope='col'>Answers</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></details></figure>"
+        f"{table('How long answers took', ('Milliseconds', 'Answers'), rows)}</details></figure>"
     )
 
 

@@ -25,17 +25,17 @@ from batchpol.model import Outcome, Status
 from batchpol.report.charts import (
     active_seconds,
     clock,
-    label,
     lasting,
     outcome_bar,
     plain,
     round_trips,
     share_of_limit,
+    table,
     timeline,
 )
 from batchpol.report.pace import MOST_LANES, Pace, RoundTrips
 from batchpol.report.rows import COLUMNS, Value, extra_name, finding_object, values
-from batchpol.report.summary import WENT_WELL, Cause, Summary
+from batchpol.report.summary import WENT_WELL, Cause, Summary, counted
 from batchpol.version import __version__
 
 MOST_ROWS = 100_000
@@ -278,14 +278,14 @@ def _lead(summary: Summary, only: Collection[Status], can_go_on: bool) -> str:
     if only:
         said = f"This page has only the records that are {_either(only)}; the charts are of the whole run."
     elif bad:
-        said = "The others: " + ", ".join(f"{count:,} {label(status)}" for status, count in bad.items()) + "."
+        said = f"The others: {counted(bad)}."
     elif not summary.records:
         said = ""
     return said + (" The same command, run again, goes on with what can still be sent." if can_go_on else "")
 
 
 def _either(statuses: Iterable[Status]) -> str:
-    return " or ".join(label(status) for status in statuses)
+    return " or ".join(status.words for status in statuses)
 
 
 def _period(facts: Mapping[str, str]) -> float:
@@ -317,7 +317,7 @@ def _counts(summary: Summary) -> str:
     if not summary.records:
         return "<p>The input had no record.</p>"
     items = "".join(
-        f'<li class="{status.value}">{_icon(status)}<strong>{count:,}</strong> <b>{label(status)}</b>'
+        f'<li class="{status.value}">{_icon(status)}<strong>{count:,}</strong> <b>{status.words}</b>'
         f" <span>{_MEANINGS[status]}</span></li>"
         for status, count in summary.counts.items()
     )
@@ -357,7 +357,7 @@ def _cause(cause: Cause) -> str:
     left = cause.count - len(cause.examples)
     return (
         f'<article class="cause {cause.status.value}"><h3>{_icon(cause.status)}{cause.count:,} '
-        f"{label(cause.status)}{code}</h3>{said}<ul>{examples}"
+        f"{cause.status.words}{code}</h3>{said}<ul>{examples}"
         + (f"<li>and {left:,} more</li>" if left else "")
         + f'</ul><button type="button" class="show" hidden data-status="{cause.status.value}"'
         f' data-code="{_text(cause.error_code)}">Show {"it" if cause.count == 1 else "them"} in the table</button>'
@@ -402,10 +402,8 @@ def _lanes(pace: Pace, period: float) -> str:
     heads = ("Account and Region", "Requests", "Tried again", "First (UTC)", "Time", "Of the limit")
     return (
         f"<details><summary>{len(rows):,} targets, each with a limit of its own.{charts}{others}</summary>"
-        "<div class='wide' tabindex='0' role='region' aria-label='All targets'><table class='plain'>"
-        "<caption>All targets</caption><thead><tr>"
-        + "".join(f"<th scope='col'>{head}</th>" for head in heads)
-        + f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>"
+        "<div class='wide' tabindex='0' role='region' aria-label='All targets'>"
+        f"{table('All targets', heads, rows)}</div></details>"
     )
 
 
@@ -432,6 +430,6 @@ def _head(table: _Table) -> dict[str, object]:
         "columns": [*COLUMNS, *(plain(extra_name(column)) for column in table.columns)],
         "own": len(COLUMNS),
         "icons": {status.value: _ICONS[status] for status in Status},
-        "words": {status.value: label(status) for status in Status},
+        "words": {status.value: status.words for status in Status},
         "rows": table.rows,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,9 +137,14 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     }
 
 
+def counted(counts: Mapping[Status, int]) -> str:
+    """How many there are of each, in words."""
+    return ", ".join(f"{count:,} {status.words}" for status, count in counts.items())
+
+
 def summary_text(summary: Summary) -> str:
     """The summary for people, in lines without an end of line behind the last; nothing in it moves a terminal."""
-    counts = ", ".join(f"{count:,} {status.value.replace('_', ' ')}" for status, count in summary.counts.items())
+    counts = counted(summary.counts)
     took = f" in {summary.seconds:.1f} s" if summary.seconds is not None else ""
     noun = "record" if summary.records == 1 else "records"
     lines = [f"{summary.records:,} {noun}{took}" + (f": {counts}" if counts else "")]
@@ -158,7 +163,7 @@ def _cause_lines(cause: Cause) -> list[str]:
     code = f", {_plain(cause.error_code)}" if cause.error_code else ""
     message = cause.examples[0].message
     alike = all(example.message == message for example in cause.examples)
-    lines = ["", f"{cause.count:,} {cause.status.value.replace('_', ' ')}{code}"]
+    lines = ["", f"{cause.count:,} {cause.status.words}{code}"]
     if alike and message:
         lines.append(f"  {_plain(message)}")
     for example in cause.examples:

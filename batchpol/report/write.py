@@ -60,7 +60,6 @@ def write_report(
     *,
     columns: Sequence[str] = (),
     only: Collection[Status] = (),
-    policy: bool = False,
     about: Mapping[str, str] | None = None,
     sends: Iterable[Sent] = (),
 ) -> None:
@@ -72,7 +71,6 @@ def write_report(
         columns: the input's extra columns in order. JSON Lines have any other one a record carries as well.
         only: leave out records of other statuses. Such a report has a ``policy`` column, so that it can be the
             input of another run; a page (HTML) has not.
-        policy: have that column in any case.
         about: facts about the run, which a page shows above the rows; see :func:`~batchpol.report.html.write_page`.
         sends: every request of the run, for a page's timelines; not touched where no page is written.
 
@@ -81,24 +79,9 @@ def write_report(
         BatchpolError: it cannot be written.
     """
     suffix = check_suffix(path)
-    with Replacement(Path(path)) as target:
-        render(outcomes, target.file, suffix, columns=columns, only=only, policy=policy, about=about, sends=sends)
-
-
-def render(
-    outcomes: Iterable[Outcome],
-    stream: BinaryIO,
-    suffix: str,
-    *,
-    columns: Sequence[str] = (),
-    only: Collection[Status] = (),
-    policy: bool = False,
-    about: Mapping[str, str] | None = None,
-    sends: Iterable[Sent] = (),
-) -> None:
-    """Write a report's bytes (UTF-8) to a stream; the arguments are those of :func:`write_report`."""
     chosen = (outcome for outcome in outcomes if outcome.status in only) if only else outcomes
-    RENDERINGS[suffix](chosen, stream, _Wanted(columns, only, policy or bool(only), about, sends))
+    with Replacement(Path(path)) as target:
+        RENDERINGS[suffix](chosen, target.file, _Wanted(columns, only, about, sends))
 
 
 class _Wanted(NamedTuple):
@@ -106,13 +89,12 @@ class _Wanted(NamedTuple):
 
     columns: Sequence[str]
     only: Collection[Status]
-    policy: bool
     about: Mapping[str, str] | None
     sends: Iterable[Sent]
 
 
 def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
-    write_page(outcomes, stream, columns=wanted.columns, only=wanted.only, about=wanted.about, sends=wanted.sends)
+    write_page(outcomes, stream, **wanted._asdict())
 
 
 def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
@@ -126,8 +108,8 @@ def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None
 
 
 def _ours(wanted: _Wanted) -> tuple[tuple[str, ...], Callable[[Outcome], list[Value]]]:
-    """Our columns, and what stands in them."""
-    return ((*COLUMNS, POLICY), as_input) if wanted.policy else (COLUMNS, values)
+    """Our columns, and what stands in them: with the policy where the report is to be an input again."""
+    return ((*COLUMNS, POLICY), as_input) if wanted.only else (COLUMNS, values)
 
 
 class _Lines:

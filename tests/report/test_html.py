@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from batchpol.model import Status
-from batchpol.report import COLUMNS, html
+from batchpol.report import html
 from batchpol.report.html import write_page
+from batchpol.report.rows import COLUMNS
 from tests.report.pages import ABOUT, HOSTILE, applied, embedded, hostile, hostile_about, many, rejected, sends, write
 
 VOID = {"meta", "link", "br", "input"}

@@ -115,7 +115,7 @@ class Standing:
 
     def line(self) -> str:
         """All of it in one line, for what is no terminal."""
-        counts = [f"{count:,} {status.replace('_', ' ')}" for status, count in self.counts.items()]
+        counts = [f"{count:,} {status.words}" for status, count in self.counts.items()]
         counts += [f"{self.throttled:,} times throttled"] if self.throttled else []
         left = [f"about {duration(self.seconds_left)} left"] if self.done < self.total else []
         return f"{self.done:,} of {self.total:,} records: {', '.join(counts + left)}"

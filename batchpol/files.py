@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import os
 import shutil
 import stat
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -23,6 +25,9 @@ from batchpol.errors import BatchpolError, UsageError
 
 STANDARD_OUTPUT = Path("-")
 """The place of a file that is written to standard output once it is complete."""
+
+PART = ".part"
+"""How the name ends of a file that is not complete yet."""
 
 
 class Replacement:
@@ -38,16 +43,16 @@ class Replacement:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        check_place(path)
         self._part: Path | None = None
         if path == STANDARD_OUTPUT:
-            self.file = cast(BinaryIO, tempfile.TemporaryFile("w+b"))  # noqa: SIM115 - closed when it is complete
+            self.file = temporary()
             return
+        _check_kind(path, "reports")
         try:
-            fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+            _remove_left_parts(path)
+            fd, self._part = _new_part(path)
         except OSError as error:
             raise unwritable(path, error) from error
-        self._part = Path(name)
         self.file = os.fdopen(fd, "w+b", buffering=1 << 17)
 
     def __enter__(self) -> Self:
@@ -103,8 +108,49 @@ class Replacement:
                 self._part.unlink(missing_ok=True)
 
 
+def temporary() -> BinaryIO:
+    """A file without a name, gone when it is closed.
+
+    Raises:
+        BatchpolError: there is no folder for it.
+    """
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile(prefix="batchpol-"))
+    except OSError as error:
+        raise BatchpolError(
+            f"no temporary file can be made: {error.strerror or error}",
+            hint="name a folder with room in TMPDIR, which this user may write to",
+        ) from error
+
+
+def _new_part(path: Path) -> tuple[int, Path]:
+    """Open a new file beside a place, held, so that nobody takes it for one that was left."""
+    while True:
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+        try:
+            hold(fd, Path(name))
+        except (BlockingIOError, FileNotFoundError):  # somebody took it for one, in the moment before it was held
+            os.close(fd)
+            continue
+        except OSError:
+            pass  # where files cannot be locked, nobody removes any
+        return fd, Path(name)
+
+
+def _remove_left_parts(path: Path) -> None:
+    """Remove what those left beside a place who were killed while they wrote there."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+        with suppress(OSError):  # held, or somebody else's
+            fd = open_plain(part, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                hold(fd, part)
+                part.unlink()
+            finally:
+                os.close(fd)
+
+
 def check_place(path: Path, setting: str = "reports") -> None:
-    """Refuse a place that a file of ours cannot take: a link, no plain file, in no folder.
+    """Refuse a place that a file of ours cannot take: a link, no plain file, in no folder, in one that is read-only.
 
     Args:
         setting: that names it.
@@ -114,8 +160,27 @@ def check_place(path: Path, setting: str = "reports") -> None:
     """
     if path == STANDARD_OUTPUT:
         return
-    if not path.parent.is_dir():
-        raise UsageError(f"{path} would be in a folder that is not there", hint=f"make {path.parent} first")
+    _check_kind(path, setting)
+    try:
+        fd, part = _new_part(path)
+        os.close(fd)
+        part.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}",
+            hint=f"name a file in a folder that this user may write to with `{setting}`",
+        ) from error
+
+
+def _check_kind(path: Path, setting: str) -> None:
+    try:
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise NotADirectoryError
+    except (FileNotFoundError, NotADirectoryError) as error:
+        text = f"{path} would be in a folder that is not there"
+        raise UsageError(text, hint=f"make {path.parent} first") from error
+    except OSError as error:
+        raise unwritable(path, error) from error
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -71,7 +70,7 @@ class Partial:
     @classmethod
     def temporary(cls, header: Header) -> Self:
         """One without a name, gone when it is closed."""
-        with tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
+        with files.temporary() as file:
             return cls(os.dup(file.fileno()), None, header.begun)
 
     @classmethod

@@ -7,7 +7,6 @@ import errno
 import mmap
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
@@ -87,8 +86,11 @@ class Journal:
         try:
             _hold(fd, where)
             files.sync_folder(where)
-        except BaseException:
+        except BaseException as error:
             os.close(fd)
+            if isinstance(error, OSError):
+                where.unlink(missing_ok=True)  # nothing is in it
+                raise _unwritable(where, error) from error
             raise
         return cls(fd, where, History())
 
@@ -120,7 +122,7 @@ class Journal:
     @classmethod
     def temporary(cls) -> Self:
         """A journal without a name, gone when it is closed, for callers who keep none; nothing is made durable."""
-        with tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
+        with files.temporary() as file:
             return cls(os.dup(file.fileno()), None, History())
 
     @classmethod
@@ -130,9 +132,13 @@ class Journal:
         Raises:
             JournalDamaged, JournalMismatch, JournalError: as :meth:`resume` does.
         """
-        with opened(path) as fd, tempfile.TemporaryFile(prefix="batchpol-", buffering=0) as file:
-            with open(fd, "rb", closefd=False) as source:
-                shutil.copyfileobj(source, file)
+        with opened(path) as fd, files.temporary() as file:
+            try:
+                with open(fd, "rb", closefd=False) as source:
+                    shutil.copyfileobj(source, file)
+                    file.flush()
+            except OSError as error:
+                raise _unwritable(None, error) from error
             chain, history = Chain(file.fileno(), str(path)), History()
             history.read(chain)
             file.truncate(chain.size)

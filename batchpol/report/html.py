@@ -11,7 +11,6 @@ import base64
 import hashlib
 import re
 import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from batchpol.files import temporary
 from batchpol.model import Outcome, Status
 from batchpol.report.charts import (
     active_seconds,
@@ -171,7 +171,7 @@ class _Table:
 
 class _Rows:
     def __init__(self, stack: ExitStack) -> None:
-        self.file = stack.enter_context(tempfile.TemporaryFile(prefix="batchpol-"))  # noqa: SIM115 - the stack closes it
+        self.file = stack.enter_context(temporary())
         self.count = 0
         self.left_out = False
         self._bytes = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from tempfile import SpooledTemporaryFile
 
 from batchpol.errors import BatchpolError
@@ -45,20 +46,21 @@ def rewrite(
             for finding in checked.findings:
                 found(checked.record, finding)
             if checked.change is not None:
-                _keep(spool, b"%d " % checked.number + record_line(checked.record, checked.change))
+                line = b"%d " % checked.number + record_line(checked.record, checked.change)
+                _on_disk(partial(spool.write, line))
             for number, status, _ in checked.amends:
                 verdicts[number] = status
         counts.update(verdicts)
-        spool.seek(0)
+        _on_disk(partial(spool.seek, 0))
         for line in spool:
             place, _, rest = line.partition(b" ")
             if verdicts[int(place)] is Verdict.VALID:
                 yield rest
 
 
-def _keep(spool: SpooledTemporaryFile[bytes], line: bytes) -> None:
+def _on_disk(act: Callable[[], object]) -> None:
     try:
-        spool.write(line)
+        act()
     except OSError as error:
         raise BatchpolError(
             f"a temporary file cannot be written: {error.strerror}", hint="set TMPDIR to a folder with more room"

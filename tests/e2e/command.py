@@ -67,16 +67,19 @@ def start(
     env: Mapping[str, str] | None = None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+    before: Callable[[], object] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start the command; ``env`` is added to a clean environment."""
+    """Start the command; ``env`` is added to a clean environment, ``before`` is called in the new process first."""
     process = subprocess.Popen(
         [str(COMMAND), *map(str, arguments)],
         cwd=cwd,
         env=environment(cwd, **(env or {})),
         stdin=stdin,
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         start_new_session=True,
+        preexec_fn=before,
     )
     STARTED.append(process)
     return process
@@ -98,7 +101,7 @@ def finish(process: subprocess.Popen[bytes], input: bytes | None = None) -> Ende
         process.kill()
         out, err = process.communicate()
         raise AssertionError(f"still running after {PATIENCE:.0f} s; it wrote:\n{err.decode()}") from None
-    ended = Ended(process.returncode, (out or b"").decode(), err.decode())
+    ended = Ended(process.returncode, (out or b"").decode(), (err or b"").decode())
     assert "Traceback" not in ended.err, ended.err
     assert "Exception ignored" not in ended.err, ended.err
     return ended
@@ -128,9 +131,9 @@ def nothing_left_running() -> Iterator[None]:
             kill(STARTED.pop())
 
 
-def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
-    """Run the command to its end."""
-    return finish(start(*arguments, cwd=cwd, env=env))
+def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, **how: Any) -> Ended:
+    """Run the command to its end; ``how`` is that of :func:`start`."""
+    return finish(start(*arguments, cwd=cwd, env=env, **how))
 
 
 def run_each(

@@ -11,9 +11,14 @@ from batchpol.model import ACCOUNT_ID, is_account_id
 _NOTHING = frozenset(
     ("nan", "none", "null", "nil", "nat", "na", "n/a", "#n/a", "<na>", "(null)", "undefined", "-", "--")
 )
-_INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-_BLANKS = re.compile(rf"[\s{_INVISIBLE}]*")
-_SEPARATED = re.compile(rf"[0-9\s{_INVISIBLE}'\"‘’“”.,_-]*")
+INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""Characters without a width: soft hyphen, zero-width ones, direction marks, byte order mark."""
+BLANKS = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    f"\u2028\u2029\u202f\u205f\u3000{INVISIBLE}"
+)
+"""What a cell without anything may consist of: all of Unicode's white space, and :data:`INVISIBLE`."""
+_SEPARATED = re.compile(rf"[0-9\s{INVISIBLE}'\"‘’“”.,_-]*")
 _FLOAT = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,2})?")
 _IN_ARN = re.compile(rf"(?<![0-9])({ACCOUNT_ID})(?![0-9])")
 _SHORTEST_WITH_TWO = 6
@@ -21,13 +26,13 @@ _SHORTEST_WITH_TWO = 6
 
 
 def is_blank(text: str) -> bool:
-    """Whether there is nothing to see: blanks of any sort, zero-width characters and byte order marks among them."""
-    return not text or _BLANKS.fullmatch(text) is not None
+    """Whether there is nothing to see in a text."""
+    return not text.strip(BLANKS)
 
 
 def stripped(text: str) -> str:
     """``text`` without blanks of any sort around it."""
-    return text.strip().strip(_INVISIBLE).strip() if text else text
+    return text.strip(BLANKS)
 
 
 def is_nothing(text: str) -> bool:
@@ -59,6 +64,16 @@ def _distance(a: str, b: str) -> int:
                 least = min(least, older[j - 2] + 1)
             row.append(least)
     return row[-1]
+
+
+_WORDS = {"true": "true", "false": "false"} | dict.fromkeys(
+    ("nan", "-nan", "infinity", "-infinity", "inf", "-inf", "none", "nil", "undefined", "null"), "null"
+)
+
+
+def mend_of_word(word: str) -> str:
+    """What JSON has for a word of another language (``NaN``, ``None``, ``True``), or ``""``."""
+    return _WORDS.get(word.casefold(), "")
 
 
 def account_mend(text: str) -> str:

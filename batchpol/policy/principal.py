@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from batchpol.mends import account_mend, stripped
 from batchpol.model import ACCOUNT_ID, Finding, Rule, Severity, is_account_id, placed, pointer, rules_in, shown
 from batchpol.policy.example import example
 
@@ -132,6 +133,7 @@ def arn_pattern(path_character: str) -> str:
 
 # IAM's paths have any printable ASCII; but no wildcard is allowed in a principal.
 _AWS = re.compile(rf"\*|{ACCOUNT_ID}|{arn_pattern('[!-)+-.0->@-~]')}")
+_ONE_COLON = re.compile(rf"(arn:aws(?:-[a-z]+)*:(?:iam|sts)):({ACCOUNT_ID}:.+)")
 _UNIQUE_ID = re.compile(r"A[A-Z0-9]{3}[A-Z0-9]{12,124}")
 _SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.(?:com|com\.cn|eu)")
 _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
@@ -208,11 +210,8 @@ def _fault_of_aws(value: str) -> Finding:
         return WILDCARD.at("", f"The principal {shown(value)} has a wildcard within", "only * alone is allowed")
     if value.startswith("arn:"):
         return ARN.at("", f"{shown(value)} names no principal", _hint_for_arn(value))
-    digits = value.replace("-", "").replace(" ", "")
-    if digits.isdecimal():
-        right = digits if is_account_id(digits) else ""
-        hint = f"write {right}" if right else ""
-        return ACCOUNT.at("", f"{shown(value)} is no account id of 12 digits", hint)
+    if value[:1].isdecimal() or stripped(value)[:1].isdecimal():
+        return ACCOUNT.at("", f"{shown(value)} is no account id of 12 digits", account_mend(value))
     if _UNIQUE_ID.fullmatch(value):
         return ID.at("", f"{shown(value)} is a unique id, as a deleted user or role leaves behind")
     if _SERVICE.fullmatch(value):
@@ -223,12 +222,18 @@ def _fault_of_aws(value: str) -> Finding:
 def _hint_for_arn(arn: str) -> str:
     parts = arn.split(":", 5)
     if len(parts) < 6:
-        return "the form is arn:aws:iam::444455556666:role/name"
+        one_short = _ONE_COLON.fullmatch(arn)
+        return (
+            f"write {one_short[1]}::{one_short[2]}"[:200]
+            if one_short
+            else "the form is arn:aws:iam::444455556666:role/name"
+        )
     kind = parts[5].partition("/")[0]
     if kind in ("group", "policy", "instance-profile"):
         return f"a {kind} is no principal: name its users or roles"
     if not is_account_id(parts[4]):
-        return f"{shown(parts[4], 20)} is no account id of 12 digits"
+        mend = account_mend(parts[4])
+        return f"{shown(parts[4], 20)} is no account id of 12 digits" + (f": {mend}" if mend else "")
     if parts[3]:
         return "IAM has no Region: write two colons before the account"
     if parts[2] not in ("iam", "sts"):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
+from batchpol.mends import mend_of_word
 from batchpol.model import Finding, Rule, Severity, excerpt, pointer, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -214,11 +215,15 @@ RULES = rules_in(vars())
 
 
 class Parsed(NamedTuple):
-    """A text as read: its value (None where there is none), whether it is JSON to the letter, what is wrong."""
+    """A text as read: its value (None where there is none), whether it is JSON to the letter, what is wrong.
+
+    ``faulty`` are the pointers of values that are themselves none: nothing is concluded from what they were taken for.
+    """
 
     value: Any
     is_json: bool
     findings: tuple[Finding, ...]
+    faulty: frozenset[str] = frozenset()
 
 
 _decode = msgspec.json.Decoder().decode
@@ -263,6 +268,23 @@ def minify(text: str) -> str:
     return _BLANKS.sub(lambda match: match[1] or "", text)
 
 
+_ENCODINGS = (
+    (r"\{\s*&amp;|&amp;#(?:123|x7b);", "HTML-escaped twice", "decode it twice"),
+    (r"\{\s*&(?:quot|#0*34|#x0*22);|&(?:#0*123|#x0*7b|lbrace|lcub);", "HTML-escaped", "decode it once"),
+    (r"%257b", "URL-encoded twice", "decode it twice"),
+    (r"%7b|\{\s*%22|\{%0a", "URL-encoded", "decode it once"),
+    (r"\{\s*\\+[\"nrt]", "escaped as a string of a program", "write its quotation marks without backslashes"),
+    (r"'\s*\{|\u2018\s*\{|`\s*\{", "in quotation marks, as for a shell", "remove them"),
+    (r"(?:eyA?[IiogKJ]|ewo|ewog|ew0K)[A-Za-z0-9+/=\s_-]*\Z", "Base64", "decode it once"),
+)
+_ENCODED = [(re.compile(rf"\s*(?:{begins})", re.IGNORECASE), what, mend) for begins, what, mend in _ENCODINGS]
+
+
+def encoding_of(text: str) -> tuple[str, str] | None:
+    """How a document was encoded on its way, as its first characters show, and the mend; None if it was not."""
+    return next(((what, mend) for begins, what, mend in _ENCODED if begins.match(text)), None)
+
+
 class _Stopped(Exception):
     """The reader met a fault beyond which it cannot go on."""
 
@@ -301,15 +323,6 @@ _NUMBER_LIKE = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|\.?[0-9][0-9_.eE+-]*)")
 _HEX = re.compile(r"[0-9a-fA-F]{4}")
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _LITERALS = {"true": True, "false": False, "null": None}
-_MENDS = {
-    "nan": "null",
-    "none": "null",
-    "nil": "null",
-    "undefined": "null",
-    "true": "true",
-    "false": "false",
-    "null": "null",
-}
 _CLOSERS = {
     "'": "'",
     "\u2018": "\u2019",
@@ -377,7 +390,7 @@ class _Scanner:
         self.at = word.end()
         if word[0] in _LITERALS:
             return _LITERALS[word[0]]
-        mend = _MENDS.get(word[0].lower(), f'"{excerpt(word[0])}"')
+        mend = mend_of_word(word[0]) or f'"{excerpt(word[0])}"'
         self._bend(WORD, at, f"{shown(word[0])} is no JSON value", f"write {mend}")
         return _LITERALS.get(mend, word[0])
 
@@ -459,6 +472,7 @@ class _Reader(_Scanner):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.stack: list[_Frame] = []
+        self.faulty: set[str] = set()
 
     def read(self) -> Parsed:
         root = _Frame([], 0)
@@ -474,9 +488,9 @@ class _Reader(_Scanner):
         if len(self.stack) > 1 or not root.value:
             return Parsed(None, False, tuple(self.findings))
         value = root.value[0]  # type: ignore[index]
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and (self.is_json or isinstance(value, list)):
             self._not_object(value)
-        return Parsed(value, self.is_json, tuple(self.findings))
+        return Parsed(value, self.is_json, tuple(self.findings), frozenset(self.faulty))
 
     # The whole
 
@@ -487,6 +501,8 @@ class _Reader(_Scanner):
             self._bend(ENCODING, error.start, f"{shown(self.text[error.start])} is half a character")
 
     def _start(self) -> None:
+        if encoding := encoding_of(self.text):
+            self._stop(SYNTAX, 0, f"it is {encoding[0]}", encoding[1])
         if self.text.startswith("\ufeff"):
             self._bend(BOM, 0, "a byte order mark (U+FEFF)", "save the document as UTF-8 without BOM")
             self.at = 1
@@ -581,7 +597,10 @@ class _Reader(_Scanner):
         elif here in ",:]}":
             self._stop(SYNTAX, self.at, f"{shown(here)} where a value was expected")
         else:
+            before = len(self.findings)
             frame.add(self._read_word())
+            if len(self.findings) > before:
+                self.faulty.add(pointer(*(it.token() for it in self.stack[1:])))
 
     def _pointer(self, *last: str) -> str:
         return pointer(*(frame.token() for frame in self.stack[1:-1]), *last)

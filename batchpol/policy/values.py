@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from batchpol.mends import account_mend, stripped
+from batchpol.mends import INVISIBLE, account_mend, stripped
 from batchpol.model import Rule, Severity, is_account_id, rules_in, shown
 from batchpol.policy import operators
 from batchpol.policy.example import example
@@ -73,7 +73,7 @@ class Never(NamedTuple):
 
 # Placeholders, blanks, regular expressions: of any key
 
-_ODD = re.compile(r"[<$%{#\\^\[(|\u00ad\u200b-\u200f\u2060\ufeff]|@@|\A[\s.]|\s\Z|__|[A-Z]_")
+_ODD = re.compile(rf"[<$%{{#\\^\[(|{INVISIBLE}]|@@|\A[\s.]|\s\Z|__|[A-Z]_")
 """What a value has at least that is worth a closer look."""
 
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
@@ -89,7 +89,7 @@ _PLACEHOLDERS = re.compile(
 )
 _OTHER_VARIABLES = re.compile(r"(?:saml|s3|sts|[a-z0-9-]+(?:\.[a-z0-9-]+)+):[A-Za-z][\w./-]*")
 _ESCAPED = frozenset("*?$")
-_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _REGEX = re.compile(r"\\[.@-]|\\[dDwWsS][*+?{]|\A\^.*\$\Z", re.DOTALL)
 _REGEX_OF_ADDRESS = re.compile(r"\A(?:\^|\.[*+])|\$\Z|\\[dDwWsS]|\[[^\]]+\]|\([^)]*\|[^)]*\)|\(\?")
 

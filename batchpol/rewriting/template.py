@@ -128,9 +128,10 @@ class Template:
         meant = {name.casefold() for name in self.names} & set(OF_THE_RECORD)
         hidden = [name for name, _ in table.extra if name.casefold() in meant]
         return [
-            f"the input has a column {known}: where it is filled, it counts instead of the template"
+            f"the column {shown(table.spelled[known])} is taken for the {known.replace('_', ' ')}: where it is filled "
+            "it comes first, before what the template makes; to have that everywhere, rename the column"
             for known, is_made in made.items()
-            if is_made and getattr(table, known) >= 0
+            if is_made and known in table.spelled
         ] + [
             f"{{{{{name}}}}} is the record's own, not what the column {name} says; to mean that, rename the column"
             for name in hidden

@@ -7,7 +7,8 @@ one record becomes that record's problem and the rest go on; what makes the whol
 ============== ===================================================================================
 ``rules``      what the reader can find wrong with a record
 ``fields``     the names of fields and columns
-``stream``     bytes to bounded lines: digest, gzip, damage
+``stream``     bytes to bounded lines of text: digest, gzip, damage
+``header``     a table's first lines
 ``table``      lines to records: CSV and TSV
 ``jsonlines``  lines to records: JSON Lines
 ``policyfile`` ``file://`` policies beside the input

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
 from batchpol.errors import InputError
-from batchpol.model import shown
+from batchpol.model import Finding, shown
+from batchpol.source.rules import FIELD
 
 SPELLINGS: Final = {
     "identity": "identity",
@@ -24,7 +25,9 @@ SPELLINGS: Final = {
 """Every spelling of a field, in lower case, and the field it stands for."""
 
 _HOMEMADE: Final = {
-    "identity": ("domain", "email", "address", "identity_arn", "sender", "domain_name"),
+    "identity": (
+        *("emailidentity", "email_identity", "domain", "email", "address", "identity_arn", "sender", "domain_name"),
+    ),
     "policy_name": ("policyid", "policy_id", "policy name", "policy-name"),
     "policy": ("policy_document", "policydocument", "document", "policy document", "policy_json"),
 }
@@ -65,19 +68,23 @@ class Layout:
     account: int
     action: int
     extra: tuple[tuple[str, int], ...]
+    spelled: Mapping[str, str]
+    """How the header writes the name of each field that it has."""
 
     @classmethod
     def of(cls, header: Sequence[str]) -> Layout:
         """The layout that ``header`` gives; which columns are required is not looked at."""
         at: dict[str, int] = {}
         extra: dict[str, int] = {}
+        spelled: dict[str, str] = {}
         for place, cell in enumerate(header):
             if (known := field_of(cell)) is not None:
                 at.setdefault(known, place)
+                spelled.setdefault(known, cell.strip())
             else:
                 extra[_free_name(cell.strip() or f"column {place + 1}", extra)] = place
         places = {known: at.get(known, -1) for known in SPELLINGS.values()}
-        return cls(width=len(header), extra=tuple(extra.items()), **places)
+        return cls(width=len(header), extra=tuple(extra.items()), spelled=spelled, **places)
 
     def missing(self, *, policy_required: bool, name_required: bool) -> list[str]:
         """Required fields that no column gives. A file of deletes (it has an ``action``) needs no policies."""
@@ -89,12 +96,7 @@ class Layout:
         return absent
 
     def _near(self, known: str) -> str | None:
-        names = {name.casefold(): name for name, _ in self.extra}
-        close = get_close_matches(known, names, n=1, cutoff=0.75)
-        for candidate in (*close, *_HOMEMADE.get(known, ())):
-            if candidate in names:
-                return names[candidate]
-        return None
+        return meant_as(known, (name for name, _ in self.extra))
 
     def doubts(self) -> list[str]:
         """A note for each extra column that looks like a misspelt optional one."""
@@ -115,6 +117,36 @@ class Layout:
             f"{where}: the header has no column {wanted}; its columns are {found}",
             hint="; ".join(nearest) or _mend(missing),
         )
+
+
+def meant_as(known: str, others: Iterable[str]) -> str | None:
+    """Which of these names was probably meant as the field ``known``: one that resembles it, or another's for it."""
+    names = {name.casefold(): name for name in others}
+    close = get_close_matches(known, names, n=1, cutoff=0.75)
+    return next((names[it] for it in (*close, *_HOMEMADE.get(known, ())) if it in names), None)
+
+
+_ANSWER: Final = re.compile(rb'\s*\{\s*"(?:Policies|PolicyNames)"\s*:')
+EXPORT: Final = "batchpol export `identities='NAME'` writes whole records"
+
+
+def is_answer(text: bytes) -> bool:
+    """Whether this begins as what SES answers when it is asked for policies: the output of the AWS CLI."""
+    return _ANSWER.match(text) is not None
+
+
+def missing_fields(found: Iterable[str], others: Iterable[str], needed: Iterable[str]) -> list[Finding]:
+    """A finding for each field that a record needs and has not, with the name that was probably meant as it."""
+    others = list(others)
+    missing = [known for known in needed if known not in found]
+    if "identity" in missing and {name.casefold() for name in others} & {"policies", "policynames"}:
+        message = "the field identity is missing: this is an answer of SES, which names none"
+        return [FIELD.at("identity", message, EXPORT)]
+    return [
+        FIELD.at(known, f"the field {known} is missing", f"rename {shown(near)} to {known}" if near else "")
+        for known in missing
+        for near in (meant_as(known, others),)
+    ]
 
 
 def _mend(missing: Sequence[str]) -> str:

@@ -12,9 +12,10 @@ import msgspec
 from msgspec import Raw
 
 from batchpol.errors import InputError
+from batchpol.mends import BLANKS, account_mend, is_blank, mend_of_word
 from batchpol.model import Finding, Record, is_account_id, shown
-from batchpol.source.fields import SPELLINGS, field_of, repeated
-from batchpol.source.policyfile import PREFIX, PolicyFiles
+from batchpol.source.fields import EXPORT, SPELLINGS, field_of, is_answer, missing_fields, repeated
+from batchpol.source.policyfile import PolicyFiles
 from batchpol.source.rules import ENCODING, FIELD, JSON, REPEATED
 from batchpol.source.stream import BrokenLine
 
@@ -114,7 +115,7 @@ class JsonLines:
                 record = self._plain(line, number)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 record = None
-            if record is None and (line.strip() or isinstance(line, BrokenLine)):
+            if record is None and (isinstance(line, BrokenLine) or not is_blank(line.decode(errors="replace"))):
                 record = self._exact(line, number)
             if record is not None:
                 yield record
@@ -129,13 +130,14 @@ class JsonLines:
         if shape.identity is None or shape.name is None or shape.policy is None:
             return None
         problems: tuple[Finding, ...] = ()
+        identity = _string(fields[shape.identity])
+        if not identity.strip(BLANKS):
+            return None
         policy = str(fields[shape.policy], "utf-8")
         if policy[0] != "{":
-            policy = _string(fields[shape.policy])
-            if policy.startswith(PREFIX):
-                policy, problems = self._policies.read(policy)
+            policy, problems = self._policies.document(_string(fields[shape.policy]))
         record = Record(
-            _string(fields[shape.identity]),
+            identity,
             _string(fields[shape.name]),
             policy,
             "put" if shape.action is None else _string(fields[shape.action]) or "put",
@@ -154,8 +156,8 @@ class JsonLines:
             self._shapes[keys] = shape
         return shape
 
-    def _exact(self, line: bytes, number: int) -> Record:
-        """The record of any line, with everything that is wrong with it."""
+    def _exact(self, line: bytes, number: int) -> Record | None:
+        """The record of any line, with everything that is wrong with it; None of an object of nothing but blanks."""
         try:
             text = _decoded(line)
             fields = {key: bytes(value) for key, value in _object(line).items()}
@@ -168,6 +170,8 @@ class JsonLines:
             first, second = map(shown, pair)
             twice = f"{first} is given twice" if first == second else f"{first} and {second} are both given"
             return self._rejected(line, number, REPEATED.at(field_of(pair[0]) or "record", twice, "keep one"))
+        if fields and all(is_blank(_as_text(value)) for value in fields.values()):
+            return None
         return self._checked(fields, number)
 
     def _checked(self, fields: Mapping[str, bytes], number: int) -> Record:
@@ -178,16 +182,11 @@ class JsonLines:
                 extra[key] = _as_text(value)
             elif value != b"null":
                 found[known] = value
-        problems = [
-            FIELD.at(known, f"the field {known} is missing")
-            for known in ("identity", "policy_name")
-            if known not in found and (known == "identity" or self._name_required)
-        ]
+        needed = ("identity", "policy_name") if self._name_required else ("identity",)
+        problems = missing_fields(found, extra, needed)
         texts = {known: _text_of(known, value, problems) for known, value in found.items()}
         policy = texts.get("policy", "")
-        unread: tuple[Finding, ...] = ()
-        if policy.startswith(PREFIX):
-            policy, unread = self._policies.read(policy)
+        policy, unread = self._policies.document(policy)
         record = Record(
             texts.get("identity", ""),
             texts.get("policy_name", ""),
@@ -257,18 +256,45 @@ def _malformed(line: bytes, error: Exception) -> Finding:
     first = line.lstrip()[:1]
     if isinstance(error, RecursionError):
         return JSON.at("record", "the object is nested too deeply")
+    text = line.decode(errors="replace")
     try:
-        value = json.loads(line)
+        value = json.loads(text)
     except json.JSONDecodeError as better:
+        if better.msg == "Expecting value" and (fault := _word_fault(text)):
+            return fault
         hint = "one whole JSON object a line, without a comma behind it" if better.msg == "Extra data" else ""
+        if text[better.pos : better.pos + 1] == "'":
+            hint = "strings stand in double quotation marks: Python's json.dumps writes them so, str does not"
         return JSON.at("record", f"not JSON: {better.msg} at character {better.pos + 1} of the line", hint)
     except (ValueError, RecursionError):
-        return JSON.at("record", f"not JSON: {error}")
+        return JSON.at("record", f"not JSON: {_from_one(error)}")
     if not isinstance(value, dict):
         return JSON.at("record", f"the line is {_KINDS.get(first, 'a number')}, not an object")
+    if fault := _word_fault(text):
+        return fault
     if _SURROGATE.search(line):
         return JSON.at("record", "half of an escaped surrogate pair (\\ud800 to \\udfff) stands alone")
-    return JSON.at("record", f"not JSON: {error}")
+    return JSON.at("record", f"not JSON: {_from_one(error)}")
+
+
+_WORDS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(-?[A-Za-z_][A-Za-z0-9_]*)', re.DOTALL)
+_JSON_WORDS: Final = frozenset(("true", "false", "null"))
+
+
+def _word_fault(text: str) -> Finding | None:
+    """The first word of a line that is no JSON value, and what to write instead."""
+    for found in _WORDS.finditer(text):
+        word = found[1]
+        if word and word not in _JSON_WORDS and not (word[0] in "eE" and text[found.start() - 1].isdigit()):
+            mend = mend_of_word(word) or f'"{word[:40]}"'
+            message = f"not JSON: {shown(word, 40)[1:-1]} at character {found.start() + 1} of the line is no JSON value"
+            return JSON.at("record", message, f"write {mend}")
+    return None
+
+
+def _from_one(error: Exception) -> str:
+    """A decoder's message, with its place counted from 1, as all others are."""
+    return re.sub(r"\(byte (\d+)\)", lambda it: f"at byte {int(it[1]) + 1} of the line", str(error))
 
 
 def _text_of(known: str, value: bytes, problems: list[Finding]) -> str:
@@ -283,7 +309,8 @@ def _text_of(known: str, value: bytes, problems: list[Finding]) -> str:
     wanted = "an object, or text" if known == "policy" else "text"
     hint = ""
     if known == "account":
-        hint = 'write it as text of 12 digits ("012345678901"): a number loses its leading zeros'
+        mend = account_mend(value.decode()) if value[:1].isdigit() else ""
+        hint = mend or 'write it as text of 12 digits ("012345678901"): a number loses its leading zeros'
     problems.append(FIELD.at(known, f"{known} is {_KINDS.get(kind, 'a number')}; it must be {wanted}", hint))
     return ""
 
@@ -309,6 +336,8 @@ def _check_kind(file: str, first: bytes, second: bytes) -> None:
         try:
             _object(first)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if is_answer(first + second):
+                raise InputError(f"{file} is an answer of SES, which names no identity", hint=EXPORT) from None
             if first == b"{" or second[:1] in (b'"', b"}"):
                 raise InputError(
                     f"{file} holds JSON objects that span lines, not JSON Lines",

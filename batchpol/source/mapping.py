@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Integral
 from typing import Any
 
 from msgspec.structs import replace
 
-from batchpol.model import Finding, Record, shown
-from batchpol.source.fields import field_of, repeated
-from batchpol.source.policyfile import PREFIX
+from batchpol.mends import account_mend
+from batchpol.model import Finding, Record, is_account_id, shown
+from batchpol.source.fields import field_of, missing_fields, repeated
+from batchpol.source.policyfile import PREFIX, named_file
 from batchpol.source.rules import FIELD, POLICY_FILE, REPEATED
 
 
@@ -42,12 +45,10 @@ def as_record(item: Record | Mapping[str, Any], number: int, *, name_required: b
     for key, value in item.items():
         known = field_of(key) if isinstance(key, str) else None
         if known is None:
-            extra[str(key)] = _as_text(value)
-        elif value is not None:
+            extra[str(key)] = "" if _is_missing(value) else _as_text(value)
+        elif not _is_missing(value):
             found.setdefault(known, value)
-    for known in ("identity", "policy_name"):
-        if known not in found and (known == "identity" or name_required):
-            problems.append(FIELD.at(known, f"the field {known} is missing"))
+    problems += missing_fields(found, extra, ("identity", "policy_name") if name_required else ("identity",))
     texts = {known: _text_of(known, value, problems) for known, value in found.items()}
     return Record(
         texts.get("identity", ""),
@@ -67,7 +68,7 @@ def _text_of(known: str, value: Any, problems: list[Finding]) -> str:
     if isinstance(value, str):
         # A str subclass (an enum, say) counts as its text.
         text = str.__str__(value)
-        if known == "policy" and text.startswith(PREFIX):
+        if known == "policy" and (text.startswith(PREFIX) or named_file(text) is not None):
             hint = "give the document itself; file:// is for input files"
             problems.append(POLICY_FILE.at("policy", f"{shown(text)} has no folder to be looked up in", hint))
         return text
@@ -77,9 +78,23 @@ def _text_of(known: str, value: Any, problems: list[Finding]) -> str:
         except (TypeError, ValueError, RecursionError) as error:
             problems.append(FIELD.at("policy", f"policy cannot be written as JSON: {error}"))
             return ""
+    hint = ""
+    if known == "account" and isinstance(value, int | float | Integral) and not isinstance(value, bool):
+        # As the file reader takes a number; one that a column with gaps made a float has lost nothing.
+        text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+        if is_account_id(text):
+            return text
+        hint = account_mend(text) or 'write it as text of 12 digits ("012345678901"): a number loses its leading zeros'
     wanted = "a mapping, or text" if known == "policy" else "text"
-    problems.append(FIELD.at(known, f"{known} is {_kind(value)}; it must be {wanted}"))
+    problems.append(FIELD.at(known, f"{known} is {_kind(value)}; it must be {wanted}", hint))
     return ""
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether this is no value: None, or what libraries of tables put into an empty cell (NaN, NaT, NA)."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | Decimal) and value != value
 
 
 def _kind(value: Any) -> str:

@@ -35,9 +35,10 @@ _MAGIC: Final = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet (.xlsx, .ods)", _SAVE_AS),
     (b"\xd0\xcf\x11\xe0", "an old Office document (.xls)", _SAVE_AS),
     (b"%PDF", "a PDF document", "give the table it was made from, saved as CSV UTF-8"),
-    (b"\xff\xfe", "UTF-16 text", _SAVE_AS),
-    (b"\xfe\xff", "UTF-16 text", _SAVE_AS),
-    (b"\x00\x00\xfe\xff", "UTF-32 text", _SAVE_AS),
+    (b"\xff\xfe\x00\x00", "UTF-32 text", ""),
+    (b"\x00\x00\xfe\xff", "UTF-32 text", ""),
+    (b"\xff\xfe", "UTF-16 text", ""),
+    (b"\xfe\xff", "UTF-16 text", ""),
     (b"BZh", "compressed with bzip2", _UNPACK),
     (b"\xfd7zXZ", "compressed with xz", _UNPACK),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", _UNPACK),
@@ -119,7 +120,7 @@ def open_source(
         folder = str(Path(name).parent)
     try:
         format = format or _format_of(name)
-        lines = bounded_lines(_unpacked(raw, name, max_bytes))
+        lines = bounded_lines(_unpacked(raw, name, format, max_bytes))
         policies = PolicyFiles(folder)
         reader: Table | JsonLines
         if format == "jsonl":
@@ -139,7 +140,7 @@ def open_source(
     return Source(name, format, raw, reader)
 
 
-def _unpacked(raw: Counted, name: str, max_bytes: int) -> io.BufferedReader[io.RawIOBase]:
+def _unpacked(raw: Counted, name: str, format: str, max_bytes: int) -> io.BufferedReader[io.RawIOBase]:
     """The input's bytes, of which the first ones are text."""
     packed = raw.head(_SNIFF).startswith(GZIP_MAGIC)
     if name.casefold().endswith(".gz") and not packed:
@@ -147,7 +148,7 @@ def _unpacked(raw: Counted, name: str, max_bytes: int) -> io.BufferedReader[io.R
     bytes_in: io.RawIOBase = Gunzip(raw, max_bytes) if packed else raw
     stream = io.BufferedReader(bytes_in, _BUFFER)
     try:
-        _check_text(name, stream.peek(_SNIFF)[:_SNIFF])
+        _check_text(name, format, stream.peek(_SNIFF)[:_SNIFF])
     except Damage as damage:
         raise InputError(f"{name}: {damage}", hint="get a whole copy of the file") from damage
     return stream
@@ -195,7 +196,7 @@ def _open_stdin(name: str, digest: bool) -> Counted:
     return Counted(buffer.readinto1, name, digest=digest)
 
 
-def _check_text(name: str, head: bytes) -> None:
+def _check_text(name: str, format: str, head: bytes) -> None:
     """Refuse what is no text at all, by its first bytes.
 
     Raises:
@@ -205,13 +206,23 @@ def _check_text(name: str, head: bytes) -> None:
         raise InputError(f"{name} is empty", hint="it needs records; was it written to the end?")
     for magic, what, hint in _MAGIC:
         if head.startswith(magic):
-            raise InputError(f"{name} is {what}, not UTF-8 text", hint=hint)
+            raise InputError(f"{name} is {what}, not UTF-8 text", hint=hint or _as_utf8(name, format, what[:6]))
     zeros = head.count(0)
     if zeros > 8 and zeros * 3 > len(head):
-        raise InputError(f"{name} is UTF-16 text or a binary file, not UTF-8 text", hint=_SAVE_AS)
+        raise InputError(
+            f"{name} is UTF-16 text or a binary file, not UTF-8 text", hint=_as_utf8(name, format, "UTF-16")
+        )
     control = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
     if control > 8 and control * 20 > len(head) and (zeros or not _is_utf8(head)):
         raise InputError(f"{name} is a binary file, not text", hint="give a CSV, TSV or JSON Lines file")
+
+
+def _as_utf8(name: str, format: str, encoding: str) -> str:
+    """How text in another encoding becomes UTF-8: a spreadsheet saves it so, a program writes it so."""
+    if format != "jsonl":
+        return f"{_SAVE_AS}; PowerShell's Export-Csv writes it with -Encoding utf8"
+    source = " FILE" if name == "standard input" else f" {name}"
+    return f"iconv -f {encoding} -t UTF-8{source} > utf8.jsonl; PowerShell writes UTF-8 with -Encoding utf8"
 
 
 def _is_utf8(head: bytes) -> bool:

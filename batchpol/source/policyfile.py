@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import OrderedDict
 from pathlib import Path
@@ -18,6 +19,25 @@ _KEPT_SIZE: Final = 1 << 16
 """Larger files are read anew each time: a policy has 4 KB, and what is kept must stay small."""
 
 
+_SCHEME: Final = re.compile(r"(?:fileb?:(?://)?|[@<]\s*)(.*)", re.IGNORECASE | re.DOTALL)
+_NAME: Final = re.compile(r"(?:\.{1,2}|~|[A-Za-z]:)?[/\\]?[\w .@%+-]+(?:[/\\][\w .@%+-]+)*", re.ASCII)
+
+
+def named_file(cell: str) -> str | None:
+    """The name of a file, as other programs take it (``fileb://``, ``@name``, a bare path); None of anything else."""
+    text = cell.strip()
+    if not text or text[0] in "{[\"'" or len(text) > 1024 or "\n" in text:
+        return None
+    scheme = _SCHEME.fullmatch(text)
+    path = scheme[1].strip() if scheme else text
+    if not _NAME.fullmatch(path):
+        return None
+    if not scheme and not path.casefold().endswith(".json") and not re.match(r"\.{1,2}[/\\]|~?/|[A-Za-z]:\\", path):
+        return None
+    # Other folders than the input's are not looked into, so the mend is for a name beside it.
+    return path.replace("\\", "/").removeprefix("./") if not re.match(r"\.\.|~|[/\\]|[A-Za-z]:", path) else ""
+
+
 class PolicyFiles:
     """Reads policy files below one folder.
 
@@ -28,6 +48,16 @@ class PolicyFiles:
     def __init__(self, folder: str) -> None:
         self._folder = os.path.realpath(folder)
         self._kept: OrderedDict[str, tuple[str, tuple[Finding, ...]]] = OrderedDict()
+
+    def document(self, cell: str) -> tuple[str, tuple[Finding, ...]]:
+        """The document that a cell is or names; what names a file in another way is a problem with its mend."""
+        if cell.startswith(PREFIX):
+            return self.read(cell)
+        name = named_file(cell)
+        if name is None:
+            return cell, ()
+        hint = f"did you mean {PREFIX}{name}?" if name else f"write {PREFIX} and a path beside the input"
+        return cell, (POLICY_FILE.at("policy", f"{shown(cell)} is no document, but a file's name", hint),)
 
     def read(self, cell: str) -> tuple[str, tuple[Finding, ...]]:
         """The text of the file that ``cell`` (``file://…``) names; with a problem, the cell itself and why."""

@@ -1,4 +1,4 @@
-"""From a file or standard input to bounded physical lines: counting, digest, decompression, damage."""
+"""From a file or standard input to bounded physical lines, and to text: counting, digest, decompression, damage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from batchpol.errors import InputError
 from batchpol.model import Finding
-from batchpol.source.rules import CUT_OFF, MAX_LINE, TOO_LONG
+from batchpol.source.rules import CUT_OFF, ENCODING, MAX_LINE, TOO_LONG
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
@@ -142,3 +142,38 @@ def _skip_rest(line: bytes, readline: Callable[[int], bytes]) -> BrokenLine:
         size += len(line)
     size -= len(line) - len(line.rstrip(b"\r\n"))
     return BrokenLine.because(TOO_LONG.at("record", f"the line is {size:,} bytes long; the limit is {MAX_LINE:,}"))
+
+
+class BrokenText(str):
+    """A line with something wrong: ``problem`` says what. ``kept`` tells whether its text could be kept."""
+
+    __slots__ = ("kept", "problem")
+    problem: Finding
+    kept: bool
+
+
+def texts(lines: Iterator[bytes]) -> Iterator[str]:
+    """Lines as text; one that is no UTF-8 comes as a :class:`BrokenText`."""
+    for line in lines:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            at, byte = error.start, line[error.start]
+            problem = ENCODING.at("record", f"byte 0x{byte:02X} at byte {at + 1} of the line is not UTF-8", _UTF8)
+            text = _broken(line.decode(errors="replace"), problem, kept=True)
+        if "\0" in text:
+            problem = ENCODING.at("record", f"a NUL byte at byte {line.index(0) + 1} of the line", _UTF8)
+            text = _broken(text.replace("\0", "\ufffd"), problem, kept=True)
+        elif not line and isinstance(line, BrokenLine):
+            # Blank text: the reader must see a whole row for it.
+            text = _broken("\n", line.problem, kept=False)
+        yield text
+
+
+_UTF8: Final = "save the file as UTF-8 (in spreadsheets: CSV UTF-8)"
+
+
+def _broken(text: str, problem: Finding, *, kept: bool) -> BrokenText:
+    broken = BrokenText(text)
+    broken.problem, broken.kept = problem, kept
+    return broken

@@ -9,26 +9,16 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import Final
 
-from batchpol.errors import InputError
+from batchpol.mends import BLANKS, is_blank
 from batchpol.model import Finding, Record
-from batchpol.source.fields import Layout, check_repeated
-from batchpol.source.policyfile import PREFIX, PolicyFiles
-from batchpol.source.rules import COLUMNS, ENCODING, MAX_LINE, QUOTE
-from batchpol.source.stream import BrokenLine
+from batchpol.source.fields import Layout
+from batchpol.source.header import DELIMITERS, read_header
+from batchpol.source.policyfile import PolicyFiles
+from batchpol.source.rules import COLUMNS, MAX_LINE, QUOTE
+from batchpol.source.stream import BrokenText, texts
 
 _MAX_SPAN_LINES: Final = 10_000
 """Physical lines that one quoted record may span; beyond that, or 1 MiB, its quote counts as not closed."""
-_MAX_HEADER_LINES: Final = 50
-_DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_SEPARATORS: Final = (",", ";", "\t", "|")
-
-
-class BrokenText(str):
-    """A line with something wrong: ``problem`` says what. ``kept`` tells whether its text could be kept."""
-
-    __slots__ = ("kept", "problem")
-    problem: Finding
-    kept: bool
 
 
 class Unclosed(csv.Error):
@@ -61,10 +51,8 @@ class Table:
         policy_required: bool = True,
         name_required: bool = True,
     ) -> None:
-        self._lines = _texts(lines)
+        self._lines = texts(lines)
         self._file = file
-        self._line = 0
-        """Physical lines behind us."""
         self._again: deque[str] = deque()
         """Lines to be read a second time, after a quoting fault in a line before them."""
         self._pending: list[str] = []
@@ -75,73 +63,12 @@ class Table:
         """Characters of the record in hand; kept up only once it spans lines."""
         self._open_until = 0
         """Every line end before this line is known to be inside quotes once a quote is open there (see _fault)."""
-        self.notes: list[str] = []
-        header = self._header(delimiter, policy_required, name_required)
-        self.layout = Layout.of(header)
+        header = read_header(self._lines, delimiter, file, policy_required=policy_required, name_required=name_required)
+        self._line, self._delimiter, self.layout = header.lines, header.delimiter, header.layout
+        """Physical lines behind us, what separates cells, and the columns."""
+        self.notes = header.notes
         self.columns = tuple(name for name, _ in self.layout.extra)
-        self.notes += self.layout.doubts()
         self._make = _maker(self.layout, file, policies)
-
-    # The header
-
-    def _header(self, delimiter: str, policy_required: bool, name_required: bool) -> list[str]:
-        lines = self._header_lines()
-        if (hint := lines[0].rstrip("\r\n"))[:4].casefold() == "sep=" and hint[4:] in _SEPARATORS:
-            # Spreadsheets write and read this line above the header to name the delimiter.
-            delimiter, lines = hint[4:], self._header_lines()
-        widest: list[str] = []
-        for candidate in (delimiter, *(other for other in _DELIMITERS if other != delimiter)):
-            header = self._split(lines, candidate)
-            layout = Layout.of(header)
-            if not layout.missing(policy_required=policy_required, name_required=name_required):
-                check_repeated(self._file, header)
-                if candidate != delimiter:
-                    self.notes.append(f"cells are separated by {_DELIMITERS[candidate]}")
-                self._delimiter = candidate
-                return header
-            widest = max(widest, header, key=len)
-        layout = Layout.of(widest)
-        missing = layout.missing(policy_required=policy_required, name_required=name_required)
-        raise layout.refuse(f"{self._file}, line {self._line}", widest, missing)
-
-    def _header_lines(self) -> list[str]:
-        """The header's physical lines: several if the name of a column is quoted over them."""
-        lines: list[str] = []
-        quotes = 0
-        while (not lines or quotes % 2) and len(lines) < _MAX_HEADER_LINES:
-            if (line := next(self._lines, None)) is None:
-                break
-            self._line += 1
-            if isinstance(line, BrokenText):
-                raise self._bad_header(line.problem.message, line.problem.hint)
-            if lines or line.strip():
-                lines.append(line)
-                quotes += line.count('"')
-        if not lines:
-            raise InputError(f"{self._file} is empty", hint="it needs a header, and a row for each record")
-        if any("\r" in line.rstrip("\r\n") for line in lines):
-            hint = "save it as CSV UTF-8, or turn the line ends: tr '\\r' '\\n' < old.csv > new.csv"
-            raise self._bad_header("lines end in a lone carriage return", hint)
-        if quotes % 2:
-            # Not JSON by mistake? Then the better error is that there is no header.
-            lines = lines[:1]
-            if not lines[0].lstrip().startswith("{"):
-                raise self._bad_header("a quote is not closed", "close it, or remove it")
-        return lines
-
-    def _split(self, lines: list[str], delimiter: str) -> list[str]:
-        try:
-            row, *more = csv.reader(lines, delimiter=delimiter)
-        except csv.Error as error:
-            raise self._bad_header(str(error)) from error
-        if more:
-            raise self._bad_header("a quote is not closed", "close it, or remove it")
-        return row
-
-    def _bad_header(self, why: str, hint: str = "") -> InputError:
-        return InputError(f"{self._file}, line {self._line}: the header cannot be read: {why}", hint=hint)
-
-    # The rows
 
     def __iter__(self) -> Iterator[Record]:
         pending, broken, width, identity = self._pending, self._broken, self.layout.width, self.layout.identity
@@ -150,7 +77,7 @@ class Table:
             reader = csv.reader(self._feed(), delimiter=self._delimiter, strict=True)
             try:
                 for row in reader:
-                    if len(row) == width and not broken and row[identity]:
+                    if len(row) == width and not broken and row[identity].strip(BLANKS):
                         record: Record | None = make(row, self._line + 1)
                         self._line += len(pending)
                         pending.clear()
@@ -190,18 +117,31 @@ class Table:
     def _settle(self, row: list[str]) -> Record | None:
         """A row that is not plainly good; None for a blank one."""
         line, problems = self._line + 1, tuple(self._broken)
-        if not problems and len(self._pending) == 1 and not any(cell.strip() for cell in row):
+        is_whole = len(self._pending) == 1 or len(row) == self.layout.width  # and not two quotes that lie about
+        if not problems and is_whole and all(map(is_blank, row)):
             self._done()
             return None
-        if len(row) == self.layout.width:
-            record = self._make(row, line)
-            record.problems += problems
-        elif len(self._pending) > 1 and self._stands_alone(self._pending[1]):
+        if len(row) != self.layout.width and len(self._pending) > 1 and self._stands_alone(self._pending[1]):
             return self._fault("the quote that opens on this line is not closed")
+        if (whole := self._completed(row)) is not None:
+            record = self._make(whole, line)
+            record.problems += problems
         else:
             record = self._partial(row, problems or (self._miscounted(row),))
         self._done()
         return record
+
+    def _completed(self, row: list[str]) -> list[str] | None:
+        """A row with as many cells as the header: without empty ones behind, and with those that may be empty.
+
+        A delimiter too many or too few at the end of a row is what spreadsheets and scripts leave there. None if it
+        is not known which cell belongs to which column.
+        """
+        width = self.layout.width
+        if len(row) >= width:
+            return row[:width] if all(map(is_blank, row[width:])) else None
+        needed = max(self.layout.identity, self.layout.policy_name, self.layout.policy)
+        return row + [""] * (width - len(row)) if needed < len(row) else None
 
     def _done(self) -> None:
         self._line += len(self._pending)
@@ -276,38 +216,16 @@ class Table:
 
     def _miscounted(self, row: list[str]) -> Finding:
         message = f"expected {self.layout.width} cells as in the header, found {len(row)}"
+        cells = [cell.strip() for cell in row]
         hint = ""
-        if any(cell.lstrip().startswith("{") for cell in row):
+        if any(cell.startswith("{") and not (cell.endswith("}") and '"' in cell) for cell in cells):
             hint = 'quote the policy and double the quotes inside it: "{""Version"": …}"'
-        elif any(cell.lstrip().startswith('"') for cell in row):
+        elif any(cell.startswith('"') for cell in cells):
             hint = "a quoted cell must begin right after the delimiter, without a blank before its quote"
+        elif row:
+            count = "many" if len(row) > self.layout.width else "few"
+            hint = f"too {count} {DELIMITERS[self._delimiter]}: a cell has its place, though it may be empty"
         return COLUMNS.at("record", message, hint)
-
-
-def _texts(lines: Iterator[bytes]) -> Iterator[str]:
-    for line in lines:
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            at, byte = error.start, line[error.start]
-            problem = ENCODING.at("record", f"byte 0x{byte:02X} at byte {at + 1} of the line is not UTF-8", _UTF8)
-            text = _broken(line.decode(errors="replace"), problem, kept=True)
-        if "\0" in text:
-            problem = ENCODING.at("record", f"a NUL byte at byte {line.index(0) + 1} of the line", _UTF8)
-            text = _broken(text.replace("\0", "\ufffd"), problem, kept=True)
-        elif not line and isinstance(line, BrokenLine):
-            # Blank text: the reader must see a whole row for it.
-            text = _broken("\n", line.problem, kept=False)
-        yield text
-
-
-_UTF8: Final = "save the file as UTF-8 (in spreadsheets: CSV UTF-8)"
-
-
-def _broken(text: str, problem: Finding, *, kept: bool) -> BrokenText:
-    broken = BrokenText(text)
-    broken.problem, broken.kept = problem, kept
-    return broken
 
 
 @contextmanager
@@ -332,8 +250,8 @@ def _maker(layout: Layout, file: str, policies: PolicyFiles) -> Callable[[list[s
         row.append("")
         text = row[policy]
         problems: tuple[Finding, ...] = ()
-        if text.startswith(PREFIX):
-            text, problems = policies.read(text)
+        if text[:1] != "{":
+            text, problems = policies.document(text)
         return Record(
             row[identity],
             row[name],

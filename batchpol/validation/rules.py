@@ -247,7 +247,7 @@ def check_document(text: str, owner: Owner) -> tuple[list[Finding], bool]:
     parsed = reader.parse(text)
     found = list(parsed.findings)
     if type(parsed.value) is dict:
-        found += policy.check_policy(parsed.value, owner.check)
+        found += [it for it in policy.check_policy(parsed.value, owner.check) if it.where not in parsed.faulty]
     return found, parsed.is_json
 
 

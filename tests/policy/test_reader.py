@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import json
 import time
+from base64 import b64encode
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from batchpol.identity import Owner
+from batchpol.model import Target
 from batchpol.policy.reader import MAX_BYTES, Parsed, minify, parse, parse_slowly, size
+from batchpol.validation.rules import check_document
 from tests.validation.checks import codes, errors, of_text
 
 FAULTS = [
@@ -52,7 +58,7 @@ FAULTS = [
     ("{a: 1}", "json-quotes", (1, 2), True, 'write "a"'),
     ("{'a: 1}", "json-quotes", (1, 2), False, 'strings stand in "…"'),
     ('{"a": NaN}', "json-word", (1, 7), True, "write null"),
-    ('{"a": -Infinity}', "json-word", (1, 7), True, 'write "-Infinity"'),
+    ('{"a": -Infinity}', "json-word", (1, 7), True, "write null"),
     ('{"a": True}', "json-word", (1, 7), True, "write true"),
     ('{"a": None}', "json-word", (1, 7), True, "write null"),
     ('{"a": Allow}', "json-word", (1, 7), True, 'write "Allow"'),
@@ -261,3 +267,52 @@ def test_minifying_loses_blanks_only(value: object, indent: int | str | None) ->
 )
 def test_minifying_keeps_spelling_and_order(text: str, expected: str) -> None:
     assert minify(text) == expected
+
+
+DOCUMENT = '{"Version": "2012-10-17", "Statement": []}'
+ENCODED = [
+    (html.escape(DOCUMENT), "it is HTML-escaped", "decode it once"),
+    (DOCUMENT.replace('"', "&#34;"), "it is HTML-escaped", "decode it once"),
+    (DOCUMENT.replace('"', "&#x22;"), "it is HTML-escaped", "decode it once"),
+    ("\n  " + html.escape(DOCUMENT).replace("{", "{ "), "it is HTML-escaped", "decode it once"),
+    (html.escape(html.escape(DOCUMENT)), "it is HTML-escaped twice", "decode it twice"),
+    (quote(DOCUMENT), "it is URL-encoded", "decode it once"),
+    (quote(DOCUMENT, safe="{}"), "it is URL-encoded", "decode it once"),
+    (quote(DOCUMENT).lower(), "it is URL-encoded", "decode it once"),
+    (quote_plus(quote(DOCUMENT)), "it is URL-encoded twice", "decode it twice"),
+    (b64encode(DOCUMENT.encode()).decode(), "it is Base64", "decode it once"),
+    (b64encode(json.dumps(json.loads(DOCUMENT), indent=2).encode()).decode(), "it is Base64", "decode it once"),
+    (
+        json.dumps(DOCUMENT)[1:-1],
+        "it is escaped as a string of a program",
+        "write its quotation marks without backslashes",
+    ),
+    (f"'{DOCUMENT}'", "it is in quotation marks, as for a shell", "remove them"),
+]
+
+
+@pytest.mark.parametrize("text, what, mend", ENCODED)
+def test_a_document_encoded_on_its_way_is_named_once(text: str, what: str, mend: str) -> None:
+    (fault,) = parse(text).findings
+    assert fault.code == "json-syntax"
+    assert fault.message.endswith(what)
+    assert fault.hint == mend
+
+
+@pytest.mark.parametrize("text", ["NaN", "p.txt", "None", "-Infinity", "<p>"])
+def test_a_text_that_is_no_document_is_named_once(text: str) -> None:
+    assert len(parse(text).findings) == 1
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ('{"Version": NaN, "Statement": []}', {"json-word", "policy-statement"}),
+        ('{"Id": None, "Statement": []}', {"json-word", "policy-statement"}),
+        ('{"Id": 012, "Statement": []}', {"json-number", "policy-statement"}),
+        ('{"Statement": [None, 1]}', {"json-word", "statement-type"}),
+    ],
+)
+def test_nothing_is_concluded_from_a_value_that_is_none(text: str, expected: set[str]) -> None:
+    found, _ = check_document(text, Owner(None, Target("", "")))
+    assert sorted(it.code for it in found) == sorted(expected)

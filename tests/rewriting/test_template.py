@@ -166,8 +166,8 @@ def test_a_column_that_the_template_would_make_is_noted(tmp_path: Path) -> None:
     path.write_text("identity,policy_name,policy\na.test,1,{}\n")
     with open_input(path, template=template({}, "t")) as source:
         assert [note.split(":")[0] for note in source.notes] == [
-            "the input has a column policy",
-            "the input has a column policy_name",
+            'the column "policy" is taken for the policy',
+            'the column "policy_name" is taken for the policy name',
         ]
 
 

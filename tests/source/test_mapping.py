@@ -53,7 +53,7 @@ def _endless() -> list[Any]:
         ({"identity": "a.test"}, "record-field", "policy_name"),
         ({"identity": None, "name": "p"}, "record-field", "identity"),
         ({"identity": 1, "name": "p"}, "record-field", "identity"),
-        ({"identity": "a.test", "name": "p", "account": 123456789012}, "record-field", "account"),
+        ({"identity": "a.test", "name": "p", "account": 12345678901}, "record-field", "account"),
         ({"identity": "a.test", "name": "p", "policy": 1}, "record-field", "policy"),
         ({"identity": "a.test", "name": "p", "policy": b"{}"}, "record-field", "policy"),
         ({"identity": "a.test", "name": "p", "policy": {"x": {1, 2}}}, "record-field", "policy"),

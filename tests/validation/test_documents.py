@@ -343,6 +343,33 @@ def test_refused_is_an_error_in_its_place(policy: str, code: str, where: str) ->
         (example(Principal={"AWS": "4444-5555-6666"}), "principal-account", "write 444455556666"),
         (example(Principal={"AWS": "ses.amazonaws.com"}), "principal-arn", 'write {"Service": "ses.amazonaws.com"}'),
         (example(Principal={"Service": "cognito-idp"}), "principal-service", "did you mean cognito-idp.amazonaws.com?"),
+        (
+            example(Principal={"AWS": "0123456789"}),
+            "principal-account",
+            "was it 000123456789 before a spreadsheet dropped leading zeros?",
+        ),
+        (
+            example(Principal={"AWS": "12345678901"}),
+            "principal-account",
+            "was it 012345678901 before a spreadsheet dropped leading zeros?",
+        ),
+        (example(Principal={"AWS": " 444455556666"}), "principal-account", "write 444455556666"),
+        (example(Principal={"AWS": "444455556666.0"}), "principal-account", "write 444455556666"),
+        (
+            example(Principal={"AWS": "4.44456E+11"}),
+            "principal-account",
+            "a spreadsheet rounded it: format the column as text, and write all 12 digits",
+        ),
+        (
+            example(Principal={"AWS": "arn:aws:iam:444455556666:role/Mail"}),
+            "principal-arn",
+            "write arn:aws:iam::444455556666:role/Mail",
+        ),
+        (
+            example(Principal={"AWS": "arn:aws:iam::4444-5555-6666:root"}),
+            "principal-arn",
+            '"4444-5555-6666" is no account id of 12 digits: write 444455556666',
+        ),
         (example(Action="ses:SendRawEmial"), "action-useless", "did you mean ses:SendRawEmail?"),
         (example(Action="SendEmail"), "action-useless", "did you mean ses:SendEmail?"),
         (example(Action=["ses:SendEmail", "ses:SendEmails"]), "action-unknown", "did you mean ses:SendEmail?"),

@@ -151,6 +151,8 @@ def _moved(move: Move, record: Record, *, quiet: bool) -> Record:
         for change in changes:
             if change.asked:
                 tell(visible(f"{place}: {change.where}: {change.old} -> {change.new}"))
+            elif not change.new:
+                tell(visible(f"{place}: {change.where} still says {change.old}"))
             else:
                 option = "--conditions" if "/Condition" in change.where else "--principals"
                 tell(visible(f"{place}: {change.where} still says {change.old} ({option} makes it {change.new})"))

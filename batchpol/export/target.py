@@ -10,12 +10,14 @@ import anyio
 import msgspec
 
 from batchpol.errors import AccessRefused, PolicyRefused, SesError
+from batchpol.identity import canonical_name
 from batchpol.model import MAX_POLICIES, Target
 from batchpol.rewriting.lines import embedded
 from batchpol.sending.contact import Contact, needing
 from batchpol.sending.halt import Halt, Halted
 from batchpol.sending.observer import ContactObserver
 from batchpol.sending.reads import Reads
+from batchpol.validation import stored
 
 
 class Watch(ContactObserver):
@@ -169,10 +171,12 @@ class TargetReader:
 def row(target: Target, identity: str, name: str, document: str) -> bytes:
     """One policy as a line of JSON Lines, without its end: an input of ``apply`` from which the same bytes are read.
 
-    The document stands there as SES gave it, as an object; one that could not (it breaks lines, say) as a string.
+    The document stands there as SES gave it, as an object; one that could not (it breaks lines, say) as a string. The
+    mark behind it keeps it from being refused.
     """
     fields = {"identity": identity, "policy_name": name, "policy": _as_it_is(document)}
-    return msgspec.json.encode(fields | {"account": target.account, "region": target.region})
+    mark = stored.mark_of(target, canonical_name(identity), name, document)
+    return msgspec.json.encode(fields | {"account": target.account, "region": target.region, stored.COLUMN: mark})
 
 
 def _as_it_is(document: str) -> msgspec.Raw | str:

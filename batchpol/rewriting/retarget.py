@@ -6,6 +6,7 @@ unless it is asked for: its text is changed where such a string stands, and stay
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,10 +15,11 @@ from msgspec.structs import replace
 from batchpol import identity
 from batchpol.errors import UsageError
 from batchpol.identity import Identity
-from batchpol.model import Finding, Record, Rule, Severity, if_match_of, is_account_id, shown
+from batchpol.model import Finding, Record, Rule, Severity, Target, if_match_of, is_account_id, shown
 from batchpol.policy import reader as grammar
 from batchpol.policy.comparison import ABSENT
 from batchpol.policy.text import Text, replaced, strings
+from batchpol.validation import stored
 
 PLACE = Rule(
     "retarget-place",
@@ -50,7 +52,8 @@ RULES = (PLACE, IF_MATCH)
 class Moved:
     """One thing of a record that a move changed, or (``asked`` False) one that still names the old place.
 
-    ``where`` is a column or a JSON pointer into the document.
+    ``where`` is a column or a JSON pointer into the document. ``new`` is empty where no option would move it: an old
+    account or Region within some name.
     """
 
     where: str
@@ -108,10 +111,13 @@ class Move:
     def record(self, record: Record) -> tuple[Record, list[Moved]]:
         """The record in its new place, and what was changed; what cannot be placed becomes a problem of it."""
         named, faults = identity.read_identity(record.identity)
+        target = Target((record.account or "").strip(), (record.region or "").strip())
+        was_stored = stored.is_stored(record.extra, target, named.name, record.policy_name, record.policy)
+        faults = () if was_stored else faults
         cells = *identity.check_cell("account", record.account), *identity.check_cell("region", record.region)
         if _is_wrong((*faults, *cells, *record.problems)) or _disagrees(record, named):
             return record, []  # rejected for that, whatever else it says
-        return _Step(self, record, named).taken()
+        return _Step(self, record, named, was_stored=was_stored).taken()
 
 
 def _kind(text: str) -> str | None:
@@ -129,8 +135,8 @@ def _is_region(text: str) -> bool:
 class _Step:
     """One record on its way. An account id may stand in a document as a number; where it moves it becomes text."""
 
-    def __init__(self, move: Move, record: Record, named: Identity) -> None:
-        self._move, self._record, self._named = move, record, named
+    def __init__(self, move: Move, record: Record, named: Identity, *, was_stored: bool) -> None:
+        self._move, self._record, self._named, self._was_stored = move, record, named, was_stored
         self._texts = list(strings(record.policy, numbers=True)) if _is_object(record.policy) else []
         resources = [identity.read_arn(text.value) for text in self._texts if _part(text) == "Resource"]
         owned = next((it for it, faults in resources if not _is_wrong(faults)), None)
@@ -140,6 +146,8 @@ class _Step:
         self._to_region = move.regions.get(self._region) or move.region or self._region
         self._partition = identity.partition_of(self._region) or named.partition
         self._to_partition = identity.partition_of(self._to_region) or self._partition
+        places = {self._account: self._to_account, self._region: self._to_region, **move.accounts, **move.regions}
+        self._old_places = [old for old, new in places.items() if old and old != new]
         self._moved: list[Moved] = []
         self._problems: list[Finding] = []
         expected = if_match_of(record.extra)
@@ -157,12 +165,18 @@ class _Step:
         self._note("account", self._account, self._to_account)
         self._note("region", self._region, self._to_region)
         document = replaced(record.policy, self._changes())
+        extra = record.extra
+        if self._was_stored:
+            # What SES took in the old place it takes in the new one, as far as anybody can know.
+            target, name = Target(self._to_account, self._to_region), identity.canonical_name(spelling)
+            extra = {**extra, stored.COLUMN: stored.mark_of(target, name, record.policy_name, document)}
         moved = replace(
             record,
             identity=new,
             account=self._to_account or None,
             region=self._to_region or None,
             policy=document,
+            extra=extra,
             problems=(*record.problems, *self._problems),
         )
         return moved, self._moved
@@ -182,6 +196,8 @@ class _Step:
                 self._moved.append(Moved(text.pointer, text.value, new, asked.get(part, True)))
                 if asked.get(part, True):
                     yield text, new
+            if part in asked:
+                self._moved += [Moved(text.pointer, old, "", False) for old in self._old_places if _names(new, old)]
 
     def _resource(self, text: Text) -> str:
         """The identity's own ARN in the new place."""
@@ -196,7 +212,8 @@ class _Step:
                 wrong = wrong or (f"of another {what} than the record's, {shown(ours)}" if value != ours else "")
         if wrong:
             message = f"Resource {shown(text.value)} is {wrong}, so it has no place in the new account and Region"
-            self._problems.append(PLACE.at(text.pointer, message))
+            fault = PLACE.at(text.pointer, message)
+            self._problems.append(stored.as_warning(fault) if self._was_stored else fault)
             return text.value
         return self._arn(self._renamed(owned.name, text.value.partition(identity.NAMED)[2]))
 
@@ -238,6 +255,11 @@ class _Step:
     def _note(self, where: str, old: str, new: str) -> None:
         if old and old != new:
             self._moved.append(Moved(where, old, new))
+
+
+def _names(value: str, place: str) -> bool:
+    """Whether a value has an account or a Region somewhere within it, as a word of its own."""
+    return place in value and re.search(rf"(?<![A-Za-z0-9]){re.escape(place)}(?![A-Za-z0-9])", value) is not None
 
 
 def _is_wrong(faults: Iterable[Finding]) -> bool:

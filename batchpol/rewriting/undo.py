@@ -20,8 +20,9 @@ from typing import Any, BinaryIO
 
 from batchpol.journal import Before, Entry, Intent, OutcomeEntry, RecordEntry, Run, read, read_entry
 from batchpol.keyindex import KeyIndex, key_of
-from batchpol.model import Action, Status
+from batchpol.model import Action, Status, Target
 from batchpol.policy.comparison import Restore, undo
+from batchpol.validation import stored
 
 _NOTHING = 0
 _SENT = (Status.APPLIED, Status.UNKNOWN)
@@ -164,12 +165,16 @@ def _record(file: BinaryIO, offset: int) -> RecordEntry:
 
 
 def _line(record: RecordEntry, restore: Restore) -> dict[str, Any]:
-    return {
+    line: dict[str, Any] = {
         "identity": record.identity,
         "policy_name": record.policy_name,
         "action": restore.action.value,
-        **({"policy": restore.document} if restore.action is Action.PUT else {}),
         "account": record.account,
         "region": record.region,
         "if_match": restore.if_match,
     }
+    if restore.action is Action.PUT:
+        target = Target(record.account, record.region)
+        mark = stored.mark_of(target, record.key, record.policy_name, restore.document)
+        line |= {"policy": restore.document, stored.COLUMN: mark}
+    return line

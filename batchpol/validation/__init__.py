@@ -3,6 +3,7 @@
 ============= ==================================================================================
 ``checker``   one record, and what is wrong with it
 ``rules``     the rules of a record and its batch, and every code there is
+``stored``    records of what SES had, which are never refused
 ``ledger``    the batch so far: duplicates, conflicts, overfull identities
 ============= ==================================================================================
 """

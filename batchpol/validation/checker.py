@@ -36,6 +36,7 @@ from batchpol.validation.rules import (
     has_error,
     place_said,
 )
+from batchpol.validation.stored import as_warnings, is_stored
 
 _ERROR = Severity.ERROR
 _MAX_PLACES = 1024
@@ -180,6 +181,8 @@ class Checker:
             document, place = "", _place_of(target)
         else:
             document, place = self._document_of(record, named, target, alike, findings)
+        if has_error(findings) and is_stored(record.extra, target, named.name, record.policy_name, record.policy):
+            findings = as_warnings(findings, RULES)
         sifted = self._sifted(findings)
         if has_error(sifted):
             return Checked(number, record, Verdict.REJECTED, None, capped(sifted))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,10 @@ from tests.place import FASTER, PUT, Place
 
 THERE, AWAY = "444455556666", "eu-west-1"
 MOVE = ("--to-account", THERE, "--to-region", AWAY)
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_forty_identities_with_three_policies_each(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +56,8 @@ def test_forty_identities_with_three_policies_each(place: Place, monkeypatch: py
         assert ended.returncode == 0, ended.stderr
         assert "120 applied" in ended.stdout
         place.run("export", *to, "-o", "there.jsonl")
-    old, there = ((place.folder / name).read_text() for name in ("old.jsonl", "there.jsonl"))
-    assert there == old.replace(ACCOUNT, THERE).replace(REGION, AWAY)
-    assert len(there.splitlines()) == 120
+    old, new, there = (rows(place.folder / name) for name in ("old.jsonl", "new.jsonl", "there.jsonl"))
+    assert len(there) == 120
+    assert [row.pop("stored") for row in there] == [row.pop("stored") for row in new]
+    without_mark = json.dumps([row for row in old if row.pop("stored")])
+    assert there == json.loads(without_mark.replace(ACCOUNT, THERE).replace(REGION, AWAY))

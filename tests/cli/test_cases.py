@@ -221,7 +221,7 @@ CASES = [
     ),
     Case(
         "23", "a.csv", "identity,name,tenant_account\ntenant.example.com,Acme,444455556666\n",
-        ('the column "name" is taken for the policy name: where it is filled it comes first', '"policy_name":"Acme"'), 0,
+        ('column "name" is taken for the policy name: where it is filled it comes first', '"policy_name":"Acme"'), 0,
         ("render", *FILLED), unsaid=("column policy_name",),
     ),
     *(

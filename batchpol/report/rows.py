@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from operator import attrgetter
 
 from batchpol.identity import arn_of, partition_of
@@ -33,7 +32,6 @@ Value = str | int | float | None
 _HARMLESS_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-@lru_cache
 def extra_name(column: str) -> str:
     """Under which name an extra column stands in a report.
 

@@ -128,11 +128,15 @@ class _Lines:
 
 def _json_lines(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
     names, values_of = _ours(wanted)
+    extra_names = {column: extra_name(column) for column in wanted.columns}
     for outcome in outcomes:
         row: dict[str, Any] = dict(zip(names, values_of(outcome), strict=True))
         row["findings"] = [finding_object(finding) for finding in outcome.findings]
-        for column in dict.fromkeys((*wanted.columns, *outcome.extra)):
-            row[extra_name(column)] = outcome.extra.get(column)
+        for column, name in extra_names.items():
+            row[name] = outcome.extra.get(column)
+        for column, value in outcome.extra.items():
+            if column not in extra_names:
+                row[extra_name(column)] = value
         stream.write(json_line(row))
 
 

@@ -90,7 +90,7 @@ class Contact:
         silent = anyio.current_time() - since
         if silent > self.patience.outage(error):
             text = f"SES {'gave' if self.only_reads else 'took'} nothing for {silent:.0f} s; the last answer: {error}"
-            hint = "see whether SES and the network are up, then run the same command again"
+            hint = error.hint or "see whether SES and the network are up, then run the same command again"
             self.halt.call(NoAnswer(text, code=error.code, hint=hint))
 
     async def reads_again(self, error: SesError, tries: int, used: Ses) -> bool:

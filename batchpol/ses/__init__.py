@@ -5,6 +5,7 @@ own retries are off for SES (``total_max_attempts=1``), so that one call is one 
 business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neighbours in the SES v1 API Reference.
 
 - :mod:`batchpol.ses.translation`: what botocore raises and AWS answers, as errors of ours.
+- :mod:`batchpol.ses.answers`: which answers are SES's own, to the letter.
 - :mod:`batchpol.ses.calls`: SES of one target, one attempt a call, and where the gate takes part.
 - :mod:`batchpol.ses.exchange`: one exchange with SES put together from botocore's parts, at half a client's cost.
 - :mod:`batchpol.ses.internals`: what we use of aiobotocore without its promise.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,9 +21,9 @@ from botocore.parsers import ResponseParserError
 from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
 from batchpol.ses import internals, redaction
-from batchpol.ses.calls import Ses, hook
+from batchpol.ses.calls import Ses, before_parse, hook
 from batchpol.ses.exchange import USER_AGENT, Exchange
-from batchpol.ses.translation import is_bug, plain, translate
+from batchpol.ses.translation import is_bug, plain, translate, unsent
 
 KEEP_WARM = 75.0
 """Seconds an idle connection is kept: longer than the widest period of a gate."""
@@ -267,6 +268,7 @@ class Aws:
         )
         if service == "sts":
             client.meta.events.register("before-sign.sts", self._sign_sts)
+            client.meta.events.register("before-parse.sts", _before_parse_sts)
         elif not self._is_direct():
             hook(client)
         return client
@@ -306,6 +308,15 @@ class _Role:
             "token": given["SessionToken"],
             "expiry_time": given["Expiration"].isoformat(),
         }
+
+
+def _before_parse_sts(response_dict: Mapping[str, Any], **event: Any) -> None:
+    """As with SES; but what STS is to be asked for again is left to botocore."""
+    if response_dict["status_code"] < 500:
+        try:
+            before_parse(response_dict=response_dict, **event)
+        except SesError as error:
+            raise unsent(error) from None
 
 
 def _utc_now() -> datetime:

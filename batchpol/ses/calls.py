@@ -15,6 +15,7 @@ from botocore import xform_name
 from botocore.awsrequest import AWSRequest
 
 from batchpol.errors import BatchpolError, NoAnswer, Unreachable, UsageError
+from batchpol.ses.answers import check
 from batchpol.ses.exchange import Exchange
 from batchpol.ses.internals import credentials_of, http_session_of
 from batchpol.ses.translation import translate
@@ -77,7 +78,21 @@ def _before_send(**_: Any) -> None:
         call.depart()
 
 
-_HOOKS: Mapping[str, Callable[..., Any]] = {"before-sign.ses": _before_sign, "before-send.ses": _before_send}
+def before_parse(response_dict: Mapping[str, Any], operation_model: Any, **_: Any) -> None:
+    """Of a client's answers, take only those of the service's own."""
+    check(response_dict, operation_model)
+
+
+def _before_parse(**event: Any) -> None:
+    if _call.get() is not None:
+        before_parse(**event)
+
+
+_HOOKS: Mapping[str, Callable[..., Any]] = {
+    "before-sign.ses": _before_sign,
+    "before-send.ses": _before_send,
+    "before-parse.ses": _before_parse,
+}
 
 
 def hook(client: Any) -> Any:
@@ -204,6 +219,8 @@ class Ses:
 
     async def _make(self, operation: str, attempt: Attempt | None, **arguments: Any) -> Mapping[str, Any]:
         """Make one attempt."""
+        if "Identity" in arguments:
+            arguments["Identity"] = _bare(arguments["Identity"])
         with anyio.CancelScope() as scope:
             call = _Call(attempt, scope, self.call_timeout, self._signs())
             try:
@@ -226,6 +243,11 @@ class Ses:
             return answer
         finally:
             _call.reset(token)
+
+
+def _bare(identity: str) -> str:
+    """An identity by its name: SES takes its ARN, too, but to emulators that is another identity than the name."""
+    return identity.partition(":identity/")[2] if identity.startswith("arn:") else identity
 
 
 def _perhaps() -> None:

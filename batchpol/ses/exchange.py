@@ -23,6 +23,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest, prepare_request_
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
+from batchpol.ses.answers import check
 from batchpol.ses.internals import endpoint_of, http_session_of
 from batchpol.version import __version__
 
@@ -110,7 +111,7 @@ class Exchange:
     ) -> Mapping[str, Any]:
         """Gate, signature, wire, answer.
 
-        Raises botocore's exceptions, as the client itself does.
+        Raises botocore's exceptions, as the client itself does, and SesError where the answer is not SES's.
         """
         model = self.client.meta.service_model.operation_model(operation)
         body = urlencode(_SERIALIZER.serialize_to_request(arguments, model)["body"]).encode()
@@ -122,6 +123,7 @@ class Exchange:
         depart()
         response = await self.http.send(request)
         answer = {"headers": response.headers, "status_code": response.status_code, "body": await response.content}
+        check(answer, model)
         parsed: Mapping[str, Any] = _PARSER.parse(answer, model.output_shape)
         if response.status_code >= 300:
             raise bx.ClientError(parsed, operation)

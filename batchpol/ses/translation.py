@@ -66,9 +66,33 @@ ACCESS_REFUSED = frozenset(
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 """Fresh credentials would help."""
 
+UNKNOWN_OPERATION = frozenset(
+    {
+        "InvalidAction",
+        "InvalidActionException",
+        "MethodNotAllowed",
+        "NotImplemented",
+        "NotImplementedException",
+        "OperationNotSupportedException",
+        "UnknownOperation",
+        "UnknownOperationException",
+        "UnsupportedOperation",
+        "UnsupportedOperationException",
+    }
+)
+"""Whoever answers so does not know the operation (AWS's front doors, and emulators that do not have it)."""
+
+NOT_THERE = frozenset({404, 405, 501})
+"""HTTP statuses that SES has for nothing: whoever answers so is somebody else."""
+
 _AGAIN = "then run the same command again"
 _LOG_IN = f"log in again with: aws sso login, or the way your credentials come from, {_AGAIN}"
 _NAME_CREDENTIALS = "name a profile with `profile` or AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_IS_IT_SES = (
+    "see who answers there: `endpoint_url`, a variable AWS_ENDPOINT_URL… or the profile may name something else, "
+    "or a proxy answers in its place"
+)
+_NAME_TO_PROXY = "give the proxy's user name and password in HTTPS_PROXY (http://user:password@host:port)"
 _NAME_AUTHORITIES = "check the endpoint, or name your certificate authorities in AWS_CA_BUNDLE"
 
 HINTS = {
@@ -129,13 +153,20 @@ def translate(error: BaseException, *, sent: bool = True) -> SesError:
             raise it
     if isinstance(error, bx.ClientError):
         _redact(error)
-        found = _of_answer(error)
+        found = _of_answer(error, "SES" if sent else "AWS")
     else:
         found = _of_failure(error, sent)
-    if sent or isinstance(found, AccessRefused | Unreachable):
+    return found if sent else unsent(found)
+
+
+def unsent(found: SesError) -> SesError:
+    """The same of a request to STS or a login service: nothing was sent to SES, and no record is to blame."""
+    if isinstance(found, AccessRefused | Unreachable):
         return found
     kind = AccessRefused if isinstance(found, PolicyRefused) else Unreachable
-    return kind(str(found), code=found.code, request_id=found.request_id, hint=found.hint)
+    return kind(
+        str(found), code=found.code, request_id=found.request_id, http_status=found.http_status, hint=found.hint
+    )
 
 
 def _redact(error: bx.ClientError) -> None:
@@ -152,7 +183,7 @@ def is_bug(error: BaseException) -> bool:
     return any(str(frame.f_globals.get("__name__")).startswith("batchpol.") for frame, _ in innermost)
 
 
-def _of_answer(error: bx.ClientError) -> SesError:
+def _of_answer(error: bx.ClientError, service: str) -> SesError:
     answer: Mapping[str, Any] = error.response
     told: Mapping[str, Any] = answer.get("Error") or {}
     meta: Mapping[str, Any] = answer.get("ResponseMetadata") or {}
@@ -160,22 +191,54 @@ def _of_answer(error: bx.ClientError) -> SesError:
     code = str(told.get("Code") or "")
     if code.isdigit():  # botocore's stand-in where the answer is not AWS's, but a proxy's, say
         code = ""
-    message = plain(str(told.get("Message") or "")) or "(SES gave no reason)"
+    message = plain(str(told.get("Message") or ""))
+    if code in UNKNOWN_OPERATION or status in NOT_THERE or not code:
+        return foreign(service, error.operation_name, status, message, code=code, speaks=bool(code))
     details: dict[str, Any] = {
         "code": code or f"HTTP{status}",
         "request_id": str(meta.get("RequestId") or ""),
         "http_status": status,
         "hint": HINTS.get(code, ""),
     }
+    message = message or f"({service} gave no reason)"
     if code in THROTTLED or status == 429:
         return Throttled(message, **details)
     if code in TRANSIENT:
         return NoAnswer(message, **details)
     if code in ACCESS_REFUSED or status in (401, 403):
         return AccessRefused(message, **details)
-    if status >= 500 or status < 400 or not code:
+    if status >= 500 or status < 400:
         return NoAnswer(message, **details)
     return PolicyRefused(message, **details)
+
+
+def foreign(service: str, operation: str, status: int, words: str, *, code: str = "", speaks: bool = False) -> SesError:
+    """The error of an answer that is not the service's own: a proxy's, a portal's, another service's.
+
+    Args:
+        status: the HTTP status.
+        words: what it says, as far as it can be told.
+        code: the error code in it, if there is one.
+        speaks: whether a service says no there, in its own form, and not a page on the way.
+    """
+    said = f'HTTP {status}, "{_beginning(words)}"' if words else f"HTTP {status}, without a word"
+    details: dict[str, Any] = {"code": code or f"HTTP{status}", "http_status": status, "hint": _IS_IT_SES}
+    if code in UNKNOWN_OPERATION or status in NOT_THERE:
+        return AccessRefused(f"this endpoint does not know {operation}: is it {service}'s? ({said})", **details)
+    text = f"this is no answer of {service}'s to {operation}: {said}"
+    if status == 429:
+        return Throttled(text, **details)
+    if status == 407:
+        return AccessRefused(text, **details | {"hint": _NAME_TO_PROXY})
+    if status in (401, 403) or (speaks and 400 <= status < 500 and status not in (408, 425)):
+        return AccessRefused(text, **details)
+    return NoAnswer(text, **details | ({"code": "UnreadableAnswer"} if 200 <= status < 300 else {}))
+
+
+def _beginning(text: str) -> str:
+    """The first words of a text, at most 100 characters, with no credentials in them."""
+    text = plain(text)
+    return text if len(text) <= 100 else text[:100].rpartition(" ")[0] + " …"
 
 
 def _of_failure(error: BaseException, sent: bool) -> SesError:

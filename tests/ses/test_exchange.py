@@ -95,6 +95,22 @@ async def test_what_leaves_is_what_the_client_itself_would_send(
     assert ours == botocores
 
 
+@pytest.mark.parametrize("name", [IDENTITY, "Somebody@Tenant.example"])
+async def test_an_identity_goes_by_its_bare_name(
+    name: str, sandbox: Sandbox, embedded: Callable[..., Connection]
+) -> None:
+    """SES takes the ARN as well; an emulator that keeps it apart has two identities then, and `export` misses one."""
+    document = DOCUMENT.replace(IDENTITY, name)
+    arn = f"arn:aws:ses:us-east-1:{ACCOUNT}:identity/{name}"
+    for callers in (False, True):
+        async with opened(embedded(), callers=callers) as ses:
+            await ses.put(arn, "name", document, None)
+            assert await ses.policies(arn, ["name"], None) == {"name": document}
+            assert await ses.policy_names(arn, None) == ["name"]
+            await ses.delete(arn, "name", None)
+    assert {it.identity for it in sandbox.arrivals} == {name}
+
+
 async def test_what_is_registered_on_a_callers_session_takes_part(
     sandbox: Sandbox, embedded: Callable[..., Connection]
 ) -> None:

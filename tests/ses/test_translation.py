@@ -33,7 +33,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses import EXPIRED, translate
-from batchpol.ses.translation import ACCESS_REFUSED, HINTS, THROTTLED, TRANSIENT
+from batchpol.ses.translation import ACCESS_REFUSED, HINTS, THROTTLED, TRANSIENT, UNKNOWN_OPERATION
 
 
 def words(text: str) -> list[str]:
@@ -312,7 +312,11 @@ def test_what_can_be_mended_has_a_hint() -> None:
         ("502", 502, (NoAnswer, "HTTP502")),
         ("", 504, (NoAnswer, "HTTP504")),
         ("", 400, (NoAnswer, "HTTP400")),
-        ("404", 404, (NoAnswer, "HTTP404")),
+        ("404", 404, (AccessRefused, "HTTP404")),
+        ("407", 407, (AccessRefused, "HTTP407")),
+        ("Whatever", 404, (AccessRefused, "Whatever")),
+        ("Whatever", 405, (AccessRefused, "Whatever")),
+        ("InternalFailure", 501, (AccessRefused, "InternalFailure")),
         ("302", 302, (NoAnswer, "HTTP302")),
         ("NeverHeardOf", 400, (PolicyRefused, "NeverHeardOf")),
         ("InvalidParameterValue", 400, (PolicyRefused, "InvalidParameterValue")),
@@ -325,7 +329,19 @@ def test_other_codes_go_by_their_status(code: str, status: int, expected: tuple[
 
 def test_an_empty_answer_is_no_answer() -> None:
     assert kind_of(bx.ClientError({}, "PutIdentityPolicy")) == (NoAnswer, "HTTP0")
-    assert str(translate(bx.ClientError({}, "PutIdentityPolicy"))) == "(SES gave no reason)"
+    assert "HTTP 0, without a word" in str(translate(bx.ClientError({}, "PutIdentityPolicy")))
+    assert str(translate(answered("InvalidPolicy", message=""))) == "(SES gave no reason)"
+
+
+@pytest.mark.parametrize("code", sorted(UNKNOWN_OPERATION))
+@pytest.mark.parametrize("sent", [True, False])
+def test_who_does_not_know_the_operation_is_somebody_else(code: str, sent: bool) -> None:
+    """One error with one mend, whoever it is: no record after the first one is sent there."""
+    error = translate(answered(code, 400, "Could not find operation"), sent=sent)
+    whose = "SES's" if sent else "AWS's"
+    assert (type(error), error.code, error.http_status) == (AccessRefused, code, 400)
+    assert str(error) == f'this endpoint does not know Any: is it {whose}? (HTTP 400, "Could not find operation")'
+    assert error.hint == translate(answered("404", 404)).hint != ""
 
 
 # --- nothing secret, nothing endless

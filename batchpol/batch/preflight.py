@@ -10,6 +10,7 @@ from batchpol.batch.observer import Preview
 from batchpol.errors import SesError, UsageError
 from batchpol.journal import Journal
 from batchpol.model import MAX_POLICIES, Target
+from batchpol.outputs import check_different, check_outputs
 from batchpol.report import check_report
 from batchpol.sending.ownership import owners
 from batchpol.sending.targets import Targets
@@ -24,20 +25,14 @@ def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> 
     Raises:
         UsageError: one would overwrite another, or a report has no known format or no place.
     """
-    taken = {Path(name).resolve(): "the input"}
-    written = [(path, "a report") for path in reports]
     if journal is not None:
-        written.insert(0, (journal, "the journal"))
-    for path, what in written:
-        other = taken.get(path.resolve())
-        if other is not None:
-            raise UsageError(f"{path} cannot be {what}: it is {other}", hint="name another file")
-        taken[path.resolve()] = what
+        check_different([journal], {"the input": name}, setting="journal")
+        if not journal.parent.is_dir():
+            text = f"the journal {journal} would be in a folder that is not there"
+            raise UsageError(text, hint=f"make {journal.parent} first")
     for path in reports:
         check_report(path)
-    if journal is not None and not journal.parent.is_dir():
-        text = f"the journal {journal} would be in a folder that is not there"
-        raise UsageError(text, hint=f"make {journal.parent} first")
+    check_outputs(reports, {"the input": name, "the journal": journal})
 
 
 async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int) -> None:

@@ -20,12 +20,11 @@ def check_output(output: str, read: Path | None = None, what: str = "") -> None:
     Raises:
         UsageError: names the mend.
     """
-    if output == "-":
-        return
-    if not output.lower().endswith((".jsonl", ".ndjson")):
+    from batchpol.outputs import check_outputs
+
+    if output != "-" and not output.lower().endswith((".jsonl", ".ndjson")):
         raise UsageError(f"what is written is JSON Lines: {output}", hint="let its name end in .jsonl")
-    if read is not None and Path(output).resolve() == read.resolve():
-        raise UsageError(f"{output} is {what} itself", hint="name another file with --output")
+    check_outputs([Path(output)], {what: read}, setting="output")
 
 
 def write_lines(lines: Iterable[bytes], output: str) -> None:

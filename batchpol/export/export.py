@@ -13,8 +13,8 @@ from batchpol.export.observer import Observer, Result
 from batchpol.export.options import Options, named_in
 from batchpol.export.partial import Header, Partial
 from batchpol.export.reading import Deliver, Reading
-from batchpol.files import check_place
 from batchpol.model import Target
+from batchpol.outputs import check_outputs
 from batchpol.sending.targets import Targets
 from batchpol.stopping import Stoppable
 
@@ -49,7 +49,7 @@ class Export(Stoppable):
         """
         begun, options = time.monotonic(), self.options
         if options.output is not None:
-            check_place(options.output, "output")
+            check_outputs([options.output], {}, setting="output")
         here = None
         with self._stoppable(0):
             here = await targets.here()

@@ -16,10 +16,10 @@ from batchpol import files
 from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
 from batchpol.journal import set_aside
 from batchpol.model import Target
+from batchpol.outputs import EXPORT_MAGIC
 
 FORMAT = 1
 
-_START = b'{"batchpol_export":'
 _LONGEST_HEADER = 1 << 22
 _NOWHERE = 0, 0, 0
 _ANEW = "set it aside and read everything anew with `fresh`, or name another file with `output`"
@@ -182,7 +182,7 @@ class Partial:
         """Read what is there, or write the header of a new partial."""
         with open(self._fd, "rb", closefd=False) as file:
             first = file.readline(_LONGEST_HEADER)
-            if not first.startswith(_START[: len(first)]):
+            if not first.startswith(EXPORT_MAGIC[: len(first)]):
                 raise JournalDamaged(f"{self.path} is not what an export keeps beside its output", hint=_ANEW)
             if not first.endswith(b"\n"):
                 self._check_torn(first, 1)

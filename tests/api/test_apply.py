@@ -181,7 +181,7 @@ async def test_a_client_that_would_not_do(ses_sandbox: Sandbox) -> None:
         ({"profile": "nope"}, batchpol.UsageError, "nope"),
         ({"reports": ["out.pdf"]}, batchpol.UsageError, "no report format"),
         ({"reports": ["no/where.csv"]}, batchpol.UsageError, "a folder that is not there"),
-        ({"reports": ["a.jsonl"], "journal": "a.jsonl"}, batchpol.UsageError, "it is the journal"),
+        ({"reports": ["a.jsonl"], "journal": "a.jsonl"}, batchpol.UsageError, "a.jsonl is the journal itself"),
     ],
 )
 async def test_settings_that_are_unusable(

@@ -42,7 +42,7 @@ UNUSABLE: dict[str, tuple[Sequence[str], str]] = {
     "finding code": (["--sandbox", "--select", "nonsense"], 'no finding code "nonsense"'),
     "report's format": (["--sandbox", "--report", "out.pdf"], "let its name end in .csv"),
     "report is a folder": (["--sandbox", "--report", "folder.csv"], "name another file with --report"),
-    "report is the input": (["--sandbox", "--report", "good.csv"], "good.csv cannot be a report: it is the input"),
+    "report is the input": (["--sandbox", "--report", "good.csv"], "good.csv is the input itself"),
 }
 """Unusable configuration: arguments after ``apply good.csv``, and what is said."""
 

@@ -1,0 +1,114 @@
+"""What an output may take the place of: a report of ours, or anything that no command would ever read.
+
+Found out before anything is read. Whatever can be an input (records, a plan, a journal, a policy) is never replaced,
+whoever made it: nobody can tell whether somebody has gone on with it since.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from batchpol.errors import UsageError
+from batchpol.files import STANDARD_OUTPUT, NotPlain, check_place, is_held, open_plain
+from batchpol.journal.chain import MAGIC
+from batchpol.source.fields import field_of
+from batchpol.source.stream import GZIP_MAGIC
+
+EXPORT_MAGIC = b'{"batchpol_export":'
+"""How begins what an export keeps beside its output."""
+
+_HEAD = 1 << 21
+"""Bytes that are looked at: more than a record has."""
+
+_KEY = re.compile(r'"([A-Za-z_ ]+)"\s*:')
+_REPORT = {"line", "status"}
+
+
+Inputs = Mapping[str, str | Path | None]
+"""What a command reads and keeps, by what it is called (``the input``); None and standard input are no files."""
+
+
+def check_outputs(outputs: Sequence[Path], inputs: Inputs, *, setting: str = "reports") -> None:
+    """Refuse outputs that would destroy something, or cannot be written.
+
+    Args:
+        setting: that names the outputs.
+
+    Raises:
+        UsageError: one is an input or another output (:func:`check_different`); begins as somebody's input; or has no
+            place (:func:`~batchpol.files.check_place`).
+    """
+    check_different(outputs, inputs, setting=setting)
+    for path in outputs:
+        check_place(path, setting)
+        if path != STANDARD_OUTPUT and (kind := begins_as(path)):
+            hint = f"name another file with `{setting}`, or move that one away first"
+            raise UsageError(f"{path} is {kind}, which no output replaces", hint=hint)
+
+
+def check_different(outputs: Sequence[Path], inputs: Inputs, *, setting: str) -> None:
+    """Refuse an output that is an input or another output, whatever links lead there.
+
+    Raises:
+        UsageError: names both.
+    """
+    taken = {_file(Path(path)): what for what, path in inputs.items() if path is not None and str(path) != "-"}
+    for path in outputs:
+        file = _file(path)
+        if file in taken:
+            name = "standard output" if path == STANDARD_OUTPUT else str(path)
+            raise UsageError(f"{name} is {taken[file]} itself", hint=f"name another file with `{setting}`")
+        taken[file] = "another output"
+
+
+def _file(path: Path) -> object:
+    """What is the same for two paths that lead to one file."""
+    try:
+        found = os.fstat(1) if path == STANDARD_OUTPUT else path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
+
+
+def begins_as(path: Path) -> str:
+    """What a file is by its first bytes (``an input``), if a command could read it; empty for all others."""
+    try:
+        fd = open_plain(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except (NotPlain, OSError):
+        return ""
+    with os.fdopen(fd, "rb") as file:
+        if is_held(fd):
+            return "being written by another run"
+        head = file.read(_HEAD)
+    if head.startswith(GZIP_MAGIC):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
+        except zlib.error:
+            return ""
+    if head.startswith((MAGIC, EXPORT_MAGIC)):
+        return "a journal" if head.startswith(MAGIC) else "what an export has read so far"
+    return _by_names(_names(head.decode("utf-8-sig", "replace")))
+
+
+def _by_names(names: set[str]) -> str:
+    if "identity" not in names:
+        return "a policy" if "Statement" in names else ""
+    if "effect" in names:
+        return "a plan"
+    return "" if names >= _REPORT and "policy" not in names else "an input"
+
+
+def _names(text: str) -> set[str]:
+    """The columns or keys with which a text begins, fields by their own names."""
+    lines = (line for line in text.splitlines() if line.strip() and not line.casefold().startswith("sep="))
+    first = next(lines, "")
+    if first.lstrip().startswith("{"):
+        found = _KEY.findall(first if _KEY.search(first) else text)
+    else:
+        found = next(csv.reader([first], delimiter=max(",;\t|", key=first.count)), [])
+    return {field_of(name) or name.strip() for name in found}

@@ -8,26 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import fields, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, TypedDict, Unpack, get_type_hints
 
 import anyio.to_thread
 
 from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Observer, Preview, Result
-from batchpol.batch.options import Options, Threshold
+from batchpol.batch.options import Options
 from batchpol.errors import AccessRefused, UsageError
 from batchpol.identity import require_account
 from batchpol.journal import Journal
 from batchpol.model import Outcome, Record, Status, Target
 from batchpol.rewriting.template import Template, open_input
-from batchpol.sending.conduct import Conduct, Patience
-from batchpol.ses import Aws, Caller, Connection, Ses, adopt, elsewhere, redaction
+from batchpol.ses import Aws, Caller, Ses, adopt, elsewhere, redaction
+from batchpol.settings import Assumed, Checks, Conduct, Connection, Keeping, Patience, Reading
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import as_record
 from batchpol.validation import Checked, Checker
@@ -42,40 +51,82 @@ Input = str | os.PathLike[str] | Iterable[Item] | AsyncIterable[Item]
 """A path to a CSV, TSV or JSON Lines file, or records from a program."""
 
 
-class Choice(TypedDict, total=False):
-    """Which findings count: codes or their first words."""
+def settings_of(*headings: Any, but: Collection[str] = (), only: Collection[str] = ()) -> dict[str, Any]:
+    """The settings that stand under these headings, each with its type where it is acted by."""
+    kinds = dict[str, Any]()
+    for heading in headings:
+        hints = get_type_hints(heading)
+        kinds |= {it.name: hints[it.name] for it in fields(heading) if "help" in it.metadata}
+    return {name: kind for name, kind in kinds.items() if name not in but and (not only or name in only)}
 
+
+RUN = settings_of(Reading, Checks, Connection, Conduct, Patience, Keeping, but={"accounts"})
+"""What :func:`apply` and :func:`stream` have."""
+
+PLANNED = settings_of(Reading, Checks, Connection, but={"limit", "strict", "accounts"}) | settings_of(
+    Conduct, Patience, only={"prune", "prune_prefix", "period", "shared_quota", "max_attempts", "max_outage"}
+)
+"""What :func:`plan` has of it."""
+
+OFFLINE = settings_of(Assumed, Reading, Checks, but={"limit", "strict"})
+"""What :func:`validate` has."""
+
+
+class Offline(TypedDict, total=False):
+    """What :func:`validate` can be told. ``region`` and ``account`` are of the records that name none."""
+
+    # python -m tests.api.settings writes what follows, from batchpol.settings
+    region: str | None
+    account: str | None
+    format: str | None
+    policy_template: str | os.PathLike[str] | Mapping[str, Any] | None
+    policy_name: str | None
     select: Iterable[str]
     ignore: Iterable[str]
     warnings_as_errors: bool
 
 
-class Place(Choice, total=False):
-    """What :func:`plan` can be told: where SES is, and how fast it may be asked.
+class Own(TypedDict, total=False):
+    """What only a program has.
 
     ``session`` is the caller's own aiobotocore session, whose credentials and configuration are used. Or ``client``
     is an open SES client of aiobotocore's that does not retry by itself, with the ``account`` that it belongs to:
-    all requests go through it, STS is not asked, and it stays open. ``period`` is the time between two requests in
-    seconds, 1 unless AWS gave the account another quota; ``max_outage`` is in seconds too. ``policy_template`` (a
-    file, or the document itself) and ``policy_name``, both with ``{{column}}``, make what a record does not have.
+    all requests go through it, STS is not asked, and it stays open. ``region`` is the one of ``regions``, if it is one.
     """
 
+    session: Any
+    client: Any
+    account: str
+    region: str | None
+
+
+class Place(Own, total=False):
+    """What :func:`plan` can be told: how the input is read, where SES is, and how fast it may be asked.
+
+    Times are in seconds; ``period`` is the time between two requests, 1 unless AWS gave the account another quota.
+    ``policy_template`` (a file, or the document itself) and ``policy_name``, both with ``{{column}}``, make what a
+    record does not have.
+    """
+
+    # python -m tests.api.settings writes what follows, from batchpol.settings
+    format: str | None
     policy_template: str | os.PathLike[str] | Mapping[str, Any] | None
     policy_name: str | None
-    region: str | None
+    select: Iterable[str]
+    ignore: Iterable[str]
+    warnings_as_errors: bool
     regions: Iterable[str]
     profile: str | None
     endpoint_url: str | None
     role_arn: str | None
     external_id: str | None
     expect_account: str | None
-    session: Any
-    client: Any
-    account: str
-    max_attempts: int
-    max_outage: float
+    prune: bool
+    prune_prefix: str
     period: float
     shared_quota: bool
+    max_attempts: int
+    max_outage: float
 
 
 class Settings(Place, total=False):
@@ -85,20 +136,22 @@ class Settings(Place, total=False):
     there before it writes. ``max_failures`` is a number of records or, below 1, a share of those attempted.
     """
 
-    journal: str | os.PathLike[str] | None
-    reports: Iterable[str | os.PathLike[str]]
-    fresh: bool
-    retry_failed: bool
+    # python -m tests.api.settings writes what follows, from batchpol.settings
+    limit: int | None
     strict: bool
     dry_run: bool
-    limit: int | None
-    max_failures: float | None
-    max_duration: float | None
     compare: bool
     no_clobber: bool
     only_existing: bool
     require_verified: bool
     verify: bool
+    max_failures: float | None
+    max_duration: float | None
+    defer: bool
+    journal: str | os.PathLike[str] | None
+    fresh: bool
+    retry_failed: bool
+    reports: Iterable[str | os.PathLike[str]]
 
 
 async def apply(records: Input, **settings: Unpack[Settings]) -> Result:
@@ -112,8 +165,8 @@ async def apply(records: Input, **settings: Unpack[Settings]) -> Result:
         UsageError, InputError: settings or input unusable; nothing was sent.
         JournalError: the journal cannot be used.
     """
-    options = _options(settings)
-    async with _opened(records, options.template) as (items, details), options.targets(_aws(settings)) as targets:
+    options = _options("apply", settings, RUN)
+    async with _opened(records, options) as (items, details), options.targets(_aws(settings)) as targets:
         return await Batch(items, options, **details).run(targets)
 
 
@@ -124,8 +177,8 @@ async def stream(records: Input, **settings: Unpack[Settings]) -> AsyncIterator[
     at once: requests under way stay without an answer, and only a run with a ``journal`` can go on later. Arguments
     and errors are those of :func:`apply`.
     """
-    relay, seen, options = _Relay(), bytearray(), _options(settings)
-    async with _opened(records, options.template) as (items, details), options.targets(_aws(settings)) as targets:
+    relay, seen, options = _Relay(), bytearray(), _options("stream", settings, RUN)
+    async with _opened(records, options) as (items, details), options.targets(_aws(settings)) as targets:
         batch = Batch(items, options, observer=relay, **details)
         running = asyncio.create_task(batch.run(targets))
         running.add_done_callback(lambda _: relay.queue.put_nowait(None))
@@ -185,11 +238,9 @@ async def plan(records: Input, **place: Unpack[Place]) -> list[Outcome]:
     Raises:
         UsageError, InputError: settings or input unusable.
     """
-    if unknown := place.keys() - Place.__annotations__.keys():
-        raise UsageError(f"plan has no setting {', '.join(sorted(unknown))}")
-    outcomes, settings = _Outcomes(), cast(Settings, place)
-    options = replace(_options(settings), conduct=Conduct(plan=True, ownership=True))
-    async with _opened(records, options.template) as (items, details), options.targets(_aws(settings)) as targets:
+    outcomes, options = _Outcomes(), _options("plan", place, PLANNED)
+    options = replace(options, conduct=replace(options.conduct, plan=True))
+    async with _opened(records, options) as (items, details), options.targets(_aws(place)) as targets:
         await Batch(items, options, observer=outcomes, **details).run(targets)
     return outcomes.found
 
@@ -204,31 +255,22 @@ class _Outcomes(Observer):
         self.found = await anyio.to_thread.run_sync(lambda: list(journal.outcomes()))
 
 
-async def validate(
-    records: Input,
-    *,
-    account: str = "",
-    region: str = "",
-    policy_template: str | os.PathLike[str] | Mapping[str, Any] | None = None,
-    policy_name: str | None = None,
-    **choice: Unpack[Choice],
-) -> list[Checked]:
+async def validate(records: Input, **settings: Unpack[Offline]) -> list[Checked]:
     """Check a batch offline: one :class:`Checked` a record, in input order, with everything that was found.
 
     Args:
-        account, region: of the records that do not name their own; empty for not known.
-        policy_template, policy_name: make what a record does not have, as in :func:`apply`.
-        choice: ``select``, ``ignore`` and ``warnings_as_errors``, as linters have them.
+        settings: see :class:`Offline`.
 
     Raises:
-        InputError: the input as a whole is unusable.
+        UsageError, InputError: settings or the input as a whole unusable.
     """
-    chosen = {name: _choice(value) for name, value in choice.items()}
-    target, template = Target(account, region), Template.of(policy_template, policy_name)
-    checker = Checker(target=target, also=SOURCE_RULES, **chosen)
+    options = _options("validate", settings, OFFLINE)
+    target = Target(settings.get("account") or "", settings.get("region") or "")
+    template = options.template
+    checker = Checker(options.checks, target=target, also=SOURCE_RULES)
     fill = template.filler(target) if template else lambda record: record
     found: list[Checked] = []
-    async with _opened(records, template) as (items, _):
+    async with _opened(records, options) as (items, _):
         if isinstance(items, AsyncIterable):
             async for record in items:
                 found.append(checker.check(fill(record)))
@@ -241,18 +283,15 @@ async def validate(
     return found
 
 
-def _choice(value: Any) -> Any:
-    return value if isinstance(value, bool) else tuple(value)
-
-
 @asynccontextmanager
 async def _opened(
-    records: Input, template: Template | None = None
+    records: Input, options: Options
 ) -> AsyncIterator[tuple[Iterable[Record] | AsyncIterable[Record], dict[str, Any]]]:
     """The records of any input, and what a journal says of it."""
+    template = options.template
     named = template is None or template.name is None
     if isinstance(records, str | os.PathLike):
-        with open_input(records, template=template) as source:
+        with open_input(records, format=options.reading.format, template=template) as source:
             yield source, {"name": source.name, "columns": lambda: source.columns, "digest": lambda: source.sha256}
     elif isinstance(records, AsyncIterable):
         async with aclosing(_converted(records, named)) as converted:
@@ -271,8 +310,8 @@ async def _converted(records: AsyncIterable[Item], named: bool) -> AsyncGenerato
 class _Adopted(Aws):
     """The caller's own SES client in the place of all connections of a run: of one target, and never closed."""
 
-    def __init__(self, client: Any, account: str) -> None:
-        self.connection, self._stack = Connection(), ExitStack()
+    def __init__(self, connection: Connection, client: Any, account: str) -> None:
+        self.connection, self._stack = connection, ExitStack()
         self._ses = self._stack.enter_context(adopt(client))
         self._target = Target(account, str(client.meta.region_name))
 
@@ -305,7 +344,7 @@ class _Adopted(Aws):
 _OF_OTHER_CONNECTIONS = {"session", "profile", "endpoint_url", "role_arn", "external_id", "region", "regions"}
 
 
-def _aws(settings: Settings) -> Callable[[Connection], Aws]:
+def _aws(settings: Own) -> Callable[[Connection], Aws]:
     client, account = settings.get("client"), settings.get("account", "")
     if client is None:
         if account:
@@ -316,46 +355,38 @@ def _aws(settings: Settings) -> Callable[[Connection], Aws]:
     if not account:
         raise UsageError("with client, account must name the 12 digits of the account that it belongs to")
     require_account(account)
-    return lambda _: _Adopted(client, account)
+    return partial(_Adopted, client=client, account=account)
 
 
-def _options(settings: Settings) -> Options:
-    """Settings as the run's options; what is not given keeps the run's default."""
-    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    for name in ("session", "client", "account"):
+def _options(call: str, settings: Mapping[str, Any], known: Collection[str]) -> Options:
+    """Settings as a run's options; what is not given, or None, keeps the run's default.
+
+    Raises UsageError for what is none of the settings known to the call, or cannot be one.
+    """
+    if unknown := settings.keys() - {*known, *Own.__annotations__}:
+        raise UsageError(f"{call} has no setting {', '.join(sorted(unknown))}")
+    given = {name: _value(name, value) for name, value in settings.items() if value is not None}
+    for name in Own.__annotations__.keys() - {"region"}:
         given.pop(name, None)
-    unknown = given.keys() - Settings.__annotations__.keys()
-    if unknown:
-        raise UsageError(f"there is no setting {', '.join(sorted(unknown))}")
-    if given.get("period", 1) <= 0:
-        raise UsageError("period is a time in seconds, more than 0")
-    regions = tuple(given.pop("regions", ())) or tuple(filter(None, [given.pop("region", None)]))
-    connection = _picked(given, Connection) | {"region": regions[0] if regions else None}
-    if (failures := given.pop("max_failures", None)) is not None:
-        given["threshold"] = Threshold(share=failures) if failures < 1 else Threshold(most=int(failures))
-    if "journal" in given:
-        given["journal"] = Path(given["journal"])
-    if "reports" in given:
-        given["reports"] = tuple(Path(path) for path in given["reports"])
-    given["template"] = Template.of(given.pop("policy_template", None), given.pop("policy_name", None))
-    for name in ("select", "ignore"):
-        if name in given:
-            given[name] = tuple(given[name])
-    return Options(
-        connection=Connection(**connection),
-        regions=regions,
-        conduct=_conduct(_picked(given, Conduct)),
-        patience=Patience(**_picked(given, Patience)),
-        **given,
-    )
+    if region := given.pop("region", None):
+        given.setdefault("regions", (region,))
+    options = Options().changed(given)
+    return replace(options, template=_template(options.reading))
 
 
-def _conduct(given: dict[str, bool]) -> Conduct:
-    """As the command has it: it compares, and then looks up what is verified as well."""
-    compare = given.pop("compare", True)
-    return Conduct(compare=compare, ownership=compare or given.get("require_verified", False), **given)
+def _value(name: str, value: Any) -> Any:
+    """A setting's value as the room has it that acts by it; the API takes more types than one."""
+    kind = RUN.get(name)
+    if kind == tuple[Path, ...]:
+        return tuple(map(Path, value))
+    if kind == tuple[str, ...]:
+        return tuple(value)
+    if kind == Path | None:
+        return Path(value)
+    if name == "max_failures" and value >= 1:
+        return int(value)
+    return value
 
 
-def _picked(given: dict[str, Any], kind: type) -> dict[str, Any]:
-    """Take the settings that belong to ``kind`` out of ``given``."""
-    return {field.name: given.pop(field.name) for field in fields(kind) if field.name in given}
+def _template(reading: Reading) -> Template | None:
+    return Template.of(reading.policy_template, reading.policy_name)

@@ -12,6 +12,7 @@ from pathlib import Path
 import batchpol
 
 PACKAGE = Path(batchpol.__file__).parent
+TESTS = Path(__file__).parent
 
 Edit = tuple[str, str, str]
 """A file of the package, a text that stands in it once, and what stands there instead."""
@@ -28,7 +29,7 @@ def run_edited(folder: Path, edits: Iterable[Edit], program: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)},
+        env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{TESTS.parent}"},
         capture_output=True,
         text=True,
         check=False,

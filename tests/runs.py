@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,14 @@ from batchpol.batch.options import Options
 from batchpol.journal import Journal
 from batchpol.model import Record
 from batchpol.sandbox import SES_OPERATIONS, Arrival, Sandbox, SandboxOptions
-from batchpol.sending.conduct import Conduct, Patience
-from batchpol.ses import Aws, Connection
+from batchpol.ses import Aws
+from batchpol.settings import Conduct, Connection, Keeping, Patience
 from batchpol.source import open_source
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 PERIOD = 0.03
 """Seconds between two requests in these tests; short, so that they are."""
-BLIND, COMPARE = Conduct(), Conduct(compare=True)
+BLIND, COMPARE = Conduct(compare=False), Conduct()
 WRITES = ("PutIdentityPolicy", "DeleteIdentityPolicy")
 
 AWS = partial(Aws, session=AioSession())
@@ -92,23 +91,22 @@ class Watcher(Observer):
 def options(server: Sandbox, folder: Path, **choices: Any) -> Options:
     """Quick choices for a run against ``server``; ``timeout`` is in seconds, ``patience`` by its fields."""
     connection = Connection(
-        region=REGION,
+        regions=(REGION,),
         endpoint_url=server.url,
         access_key=choices.pop("access_key", "AKIATESTTESTTESTTEST"),
         secret_key="nothing secret",
         connect_timeout=2.0,
         read_timeout=choices.pop("timeout", 5.0),
     )
+    whole = {name: choices.pop(name) for name in ("sandbox", "drain", "command", "template") if name in choices}
     quick = Options(
         connection=choices.pop("connection", connection),
-        regions=(REGION,),
-        journal=folder / "run.journal.jsonl",
-        reports=(folder / "report.jsonl",),
-        period=PERIOD,
-        conduct=BLIND,
-        patience=Patience(**choices.pop("patience", {})),
+        conduct=choices.pop("conduct", BLIND),
+        patience=Patience(period=PERIOD, **choices.pop("patience", {})),
+        keeping=Keeping(journal=folder / "run.journal.jsonl", reports=(folder / "report.jsonl",)),
+        **whole,
     )
-    return replace(quick, **choices)
+    return quick.changed(choices)
 
 
 @contextmanager

@@ -32,4 +32,4 @@ def test_imports_stand_at_the_top_but_in_commands() -> None:
 
 def test_the_garbage_collector_is_switched_off_where_that_was_measured() -> None:
     off = re.compile(r"gc=False|gc\.(?:disable|freeze)")
-    assert {path.name for path in PACKAGE.rglob("*.py") if off.search(path.read_text("utf-8"))} == {"running.py"}
+    assert {path.name for path in PACKAGE.rglob("*.py") if off.search(path.read_text("utf-8"))} == {"process.py"}

@@ -65,7 +65,7 @@ class Batch(Stoppable):
             JournalError: the journal cannot be used.
         """
         options = self.options
-        check_places(self._name, options.journal, options.reports)
+        check_places(self._name, options.keeping.journal, options.keeping.reports)
         here = failure = None
         with self._stoppable(0):
             here = await targets.here()
@@ -81,9 +81,9 @@ class Batch(Stoppable):
             intake = Intake(options, check, journal)
             with self._stoppable(0):
                 await intake.take_all(self._records, lambda: self.stopped is None)
-            if options.prune is not None:
+            if options.conduct.prune:
                 with self._stoppable(0):
-                    await prune(intake, targets, options.prune, options.patience.max_attempts)
+                    await prune(intake, targets, options.conduct.prune_prefix, options.patience.max_attempts)
             if self.stopped is None:  # an input that was read half says nothing of what is to be sent
                 backlogs = intake.close(self._digest())
                 preview = Preview.of(intake, backlogs, here, targets.period, [*here.notes, *journal.notes])
@@ -106,9 +106,9 @@ class Batch(Stoppable):
                 await look_up(preview, backlogs, journal, targets, options.patience.max_attempts)
             agreed = await self._observer.planned(preview, journal)
         if self.stopped is None:
-            if options.strict and preview.rejected:
+            if options.checks.strict and preview.rejected:
                 self.stop("some records are rejected and `strict` sends nothing then", 2)
-            elif options.dry_run:
+            elif options.conduct.dry_run:
                 self.stop("dry run", 1 if preview.rejected else 0)
             elif not agreed:
                 self.stop("not confirmed", 2)

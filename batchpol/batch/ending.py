@@ -45,12 +45,12 @@ def end(
         begun: the monotonic clock's time in seconds when it began.
     """
     section = journal.section()
-    reason, code = _why(section, early, options.limit)
+    reason, code = _why(section, early, options.reading.limit)
     failure = failure or _write_down(End(at=at, reason=reason, exit_code=code), journal, run, section)
     if failure is not None:
         reason, code = str(failure), 3
     written = []
-    for path in options.reports:
+    for path in options.keeping.reports:
         try:
             _write_report(path, journal, section, plan=options.conduct.plan)
             written.append(path)

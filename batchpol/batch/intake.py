@@ -107,15 +107,14 @@ def checking(options: Options, here: Target) -> Callable[[Record], Checked]:
     Raises:
         UsageError: there is no such finding code, or no such place.
     """
-    several = len(options.regions) > 1
+    regions = options.connection.regions
+    several = len(regions) > 1
     default = Target(here.account, "") if several else here
     checker = Checker(
+        options.checks,
         target=default,
         require_target=True,
-        regions=frozenset(options.regions) if several else frozenset(),
-        select=options.select,
-        ignore=options.ignore,
-        warnings_as_errors=options.warnings_as_errors,
+        regions=frozenset(regions) if several else frozenset(),
         also=SOURCE_RULES,
     )
     if options.template is None:
@@ -134,7 +133,8 @@ class Intake:
     """
 
     def __init__(self, options: Options, check: Callable[[Record], Checked], journal: Journal) -> None:
-        self._options, self._check, self._journal = options, check, journal
+        self._limit, self._retries = options.reading.limit, options.keeping.retry_failed
+        self._prunes, self._check, self._journal = options.conduct.prune, check, journal
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
@@ -189,7 +189,7 @@ class Intake:
         if checked.change is not None:
             extra = checked.record.extra
             self._place(checked.change, offset, conditional=bool(extra and if_match_of(extra)))
-            if self._options.prune is not None:
+            if self._prunes:
                 self._keep(checked.change)
         for amendment in checked.amends:
             self._amend(amendment)
@@ -233,7 +233,7 @@ class Intake:
         self.records += 1
         self._states.append(_STATES.index(Verdict.VALID))
         offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
-        if self._options.limit is None or self.to_send < self._options.limit:
+        if self._limit is None or self.to_send < self._limit:
             self.pruned += 1
             self._enqueue(change, offset, first=first)
 
@@ -251,7 +251,7 @@ class Intake:
             return False
         if fate.status is Status.FAILED and not fate.retryable:
             self.resumed.refused += 1
-            return self._options.retry_failed
+            return self._retries
         self.resumed.again += 1
         return True
 
@@ -275,8 +275,8 @@ class Intake:
             for backlog in self._backlogs.values():
                 backlog.keep(lambda offset: self._journal.read_record(offset).n not in self._dropped)
             self.to_send = sum(map(len, self._backlogs.values()))
-        if self._options.limit is not None and self._options.limit < self.to_send:
-            self._cut(self._options.limit)
+        if self._limit is not None and self._limit < self.to_send:
+            self._cut(self._limit)
         for backlog in self._backlogs.values():
             backlog.close()
         backlogs = {target: backlog for target, backlog in self._backlogs.items() if backlog}

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from batchpol.batch.intake import Backlog
 from batchpol.batch.observer import Observer
-from batchpol.batch.options import Options, Threshold
+from batchpol.batch.options import Options
 from batchpol.errors import JournalError, SesError
 from batchpol.journal import LANE_STOPPED, Entry, Journal, Note
 from batchpol.model import Change, Outcome, Status, Target
@@ -19,6 +19,7 @@ from batchpol.sending.commit import GroupCommit
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver, LaneObservers
 from batchpol.sending.targets import ENTER_EVERY, Targets
+from batchpol.settings import Patience
 from batchpol.stopping import Stoppable, task_group
 
 
@@ -47,14 +48,14 @@ class Lanes:
         self._options, self._observer, self._wall = options, observer, wall
         self._commit = GroupCommit[Entry](self._write)
         self._lanes: list[Lane] = []
-        self._tally = _Tally(run, options.threshold)
+        self._tally = _Tally(run, options.patience)
 
     async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
         """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
         try:
             async with task_group(JournalError) as tasks:
-                if self._options.max_duration is not None:
-                    tasks.start_soon(self._stop_after, self._options.max_duration)
+                if self._options.patience.max_duration is not None:
+                    tasks.start_soon(self._stop_after, self._options.patience.max_duration)
                 async with anyio.create_task_group() as lanes:
                     for target, backlog in backlogs.items():
                         lanes.start_soon(self._run_lane, target, backlog)
@@ -121,14 +122,14 @@ class Lanes:
 class _Tally(LaneObserver):
     """Counts the outcomes of all lanes, and stops the run where too many records failed."""
 
-    def __init__(self, run: Stoppable, threshold: Threshold) -> None:
-        self._run, self._threshold = run, threshold
+    def __init__(self, run: Stoppable, patience: Patience) -> None:
+        self._run, self._patience = run, patience
         self._counts: Counter[Status] = Counter()
 
     def settled(self, outcome: Outcome) -> None:
         self._counts[outcome.status] += 1
         failed, total = self._counts[Status.FAILED] + self._counts[Status.UNKNOWN], self._counts.total()
-        if self._threshold.passed(failed, total):
+        if self._patience.is_over(failed, total):
             self._run.stop(f"{failed} of {total} records failed, more than `max_failures` allows", 3)
 
 

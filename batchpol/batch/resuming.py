@@ -23,14 +23,14 @@ def open_journal(options: Options, here: Here) -> Journal:
     Raises:
         JournalError: it cannot be used, or belongs to another place.
     """
-    path, notes = options.journal, list[str]()
+    path, fresh, notes = options.keeping.journal, options.keeping.fresh, list[str]()
     if path is not None and os.path.lexists(path):
-        if not options.fresh and (resumed := _resumed(path, options, here)) is not None:
+        if not fresh and (resumed := _resumed(path, options, here)) is not None:
             return resumed
-        if not options.dry_run:
+        if not options.conduct.dry_run:
             gone = "the journal of an embedded SES that is gone was set aside as"
-            notes.append(f"{'the earlier journal is now' if options.fresh else gone} {set_aside(path)}")
-    journal = Journal.temporary() if path is None or options.dry_run else Journal.create(path)
+            notes.append(f"{'the earlier journal is now' if fresh else gone} {set_aside(path)}")
+    journal = Journal.temporary() if path is None or options.conduct.dry_run else Journal.create(path)
     journal.notes += notes
     return journal
 
@@ -38,7 +38,7 @@ def open_journal(options: Options, here: Here) -> Journal:
 def _resumed(path: Path, options: Options, here: Here) -> Journal | None:
     """The journal that is there, to go on with; None if it is of an embedded SES, which is gone."""
     with ExitStack() as closed:
-        journal = closed.enter_context(Journal.copied(path) if options.dry_run else Journal.resume(path))
+        journal = closed.enter_context(Journal.copied(path) if options.conduct.dry_run else Journal.resume(path))
         before = journal.history.run
         if before is not None:
             if before.sandbox:

@@ -2,22 +2,19 @@
 
 What a command needs is imported when the command runs, so that ``--help`` answers at once.
 
-============ ============================================================
-``apply``    records in, one a second to SES, a report out
-``validate`` the first pass alone, offline
-``plan``     ``plan`` and ``undo``: know before you write, and the way back
-``export``   what is there, as an input
-``rewrite``  ``render`` and ``retarget``: from one input to another, offline
-``book``     ``status`` and ``report``: what a journal says
-``sandbox``  the embedded SES for any client
-``help``     the manual's pages
+============ ====================================================================
+``options``  settings as options, and those that only the command line has
+``spelling`` how the command line spells settings
 ``command``  what all commands share: help under headings, ``--config``, ``--log-format``
 ``config``   defaults of options from a TOML file
-``options``  options that several commands have
 ``output``   where commands write the input of the next one
-``running``  an event loop for a batch, signals, the end of the process
+``process``  the process of a command: imports that take long, and its end
+``running``  a batch or an export on its event loop, and the signals that stop it
+``rewriting`` what ``render`` and ``retarget`` share
 ``screen``   what people see
-============ ============================================================
+============ ====================================================================
+
+All others are a command each.
 """
 
 from __future__ import annotations
@@ -28,9 +25,9 @@ from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import apply, book, export, help, plan, rewrite, sandbox, validate
-from batchpol.cli.command import Command, Group, State
-from batchpol.cli.running import leave
+from batchpol.cli import apply, export, help, plan, render, report, retarget, sandbox, status, undo, validate
+from batchpol.cli.command import Command, Group, State, Undebugged
+from batchpol.cli.process import leave
 from batchpol.cli.screen import log
 from batchpol.cli.screen.terminal import complain, exit_code_of, open_standard_streams, say_misuse
 from batchpol.errors import BatchpolError
@@ -49,17 +46,18 @@ app = typer.Typer(
 for name, call, epilog, short in (
     ("apply", apply.apply, apply.EPILOG, "Put the policies of INPUT, one a second; a row for each."),
     ("validate", validate.validate, validate.EPILOG, "Check every record of INPUT, offline."),
-    ("plan", plan.plan, plan.PLAN_EPILOG, "Show what apply would do. Never writes."),
-    ("undo", plan.undo, plan.UNDO_EPILOG, "Write an input that restores what runs replaced."),
+    ("plan", plan.plan, plan.EPILOG, "Show what apply would do. Never writes."),
+    ("undo", undo.undo, undo.EPILOG, "Write an input that restores what runs replaced."),
     ("export", export.export, export.EPILOG, "Write what is there, as an input for apply."),
-    ("render", rewrite.render, rewrite.RENDER_EPILOG, "Write what would be sent, for review; offline."),
-    ("retarget", rewrite.retarget, rewrite.RETARGET_EPILOG, "Move records to another account or Region; offline."),
-    ("status", book.status, book.STATUS_EPILOG, "Say how far a run is, and what to do next."),
-    ("report", book.report, book.REPORT_EPILOG, "Write the report of a journal again."),
+    ("render", render.render, render.EPILOG, "Write what would be sent, for review; offline."),
+    ("retarget", retarget.retarget, retarget.EPILOG, "Move records to another account or Region; offline."),
+    ("status", status.status, status.EPILOG, "Say how far a run is, and what to do next."),
+    ("report", report.report, report.EPILOG, "Write the report of a journal again."),
     ("sandbox", sandbox.sandbox, sandbox.EPILOG, "Run the embedded SES for any client."),
     ("help", help.help_, help.EPILOG, "Show a page of the manual, e.g. batchpol help resume."),
 ):
-    app.command(name, cls=Command, short_help=short, epilog=epilog)(call)
+    kind = Undebugged if name in ("sandbox", "help") else Command
+    app.command(name, cls=kind, short_help=short, epilog=epilog)(call)
 
 
 def _version(wanted: bool) -> None:

@@ -8,41 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from batchpol.cli.config import defaults_of
 from batchpol.cli.screen import log
 
-GROUPS = {
-    "Input": ("--format", "--policy-template", "--policy-name", "--limit"),
-    "Checks": ("--strict", "--select", "--ignore", "--warnings-as-errors", "--explain"),
-    "What is read": ("--identity", "--match", "--match-name"),
-    "Where": (
-        "--region", "--account", "--profile", "--endpoint-url", "--role-arn", "--external-id", "--expect-account",
-        "--sandbox",
-    ),
-    "What is written": (
-        "--yes", "--dry-run", "--blind", "--no-clobber", "--only-existing", "--require-verified", "--verify",
-        "--prune", "--prune-prefix",
-    ),
-    "Pace and patience": (
-        "--rate", "--i-have-a-higher-quota", "--shared-quota", "--max-failures", "--max-attempts", "--max-outage",
-        "--max-duration", "--defer",
-    ),
-    "The move": ("--to-account", "--to-region", "--map", "--principals", "--conditions"),
-    "Journal, report and output": (
-        "--journal", "--fresh", "--retry-failed", "--report", "--only", "--last", "--diff", "--detailed-exitcode",
-        "--output", "--progress", "--quiet",
-    ),
-    "The server": (
-        "--port", "--burst", "--tolerance", "--v2-shares-quota", "--stale", "--strict-identities", "--refuse",
-        "--accept", "--doubts", "--latency", "--jitter", "--fault", "--faults", "--seed", "--log",
-    ),
-    "Of every command": ("--log-format", "--config", "--debug", "--help"),
-}  # fmt: skip
-"""Headings of the help, and the options under each, by their first long name; others come under ``Options``."""
+HEADINGS = (
+    "Input",
+    "Checks",
+    "What is read",
+    "Where",
+    "What is written",
+    "Pace and patience",
+    "The move",
+    "Journal, report and output",
+    "The server",
+    "Of every command",
+)
+"""Headings of the help in their order; options without one come first, under ``Options``."""
 
 EXAMPLE = "batchpol "
 """How a line of an epilog begins that is a command to type; tests run them all."""
@@ -57,16 +43,14 @@ class State:
 class Command(TyperCommand):
     """A command of batchpol: with the options of every command, and its help under headings."""
 
+    common: ClassVar[frozenset[str]] = frozenset({"debug", "config", "log_format"})
+
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.params = [*self.params, *_common()]
+        self.params = [*self.params, *(it for it in _common() if it.name in self.common)]
         _hide_variables(self.params)
         for param in self.params:
             _name_variable(param, self.name or "")
-
-    def invoke(self, ctx: Any) -> Any:
-        State.debug = bool(ctx.params.get("debug"))
-        return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         arguments: list[Any] = [it for it in self.params if _is_argument(it)]
@@ -80,6 +64,12 @@ class Command(TyperCommand):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         _write_epilog(self.epilog or "", formatter)
+
+
+class Undebugged(Command):
+    """A command without ``--debug``."""
+
+    common = frozenset({"config", "log_format"})
 
 
 class Group(TyperGroup):
@@ -133,24 +123,25 @@ def _name_variable(param: Any, command: str) -> None:
 
 
 def _grouped(params: Iterable[Any], ctx: Any) -> dict[str, list[tuple[str, str]]]:
-    """The rows of the help under their headings, these in the order of :data:`GROUPS`."""
-    headings = {name: heading for heading, names in GROUPS.items() for name in names}
-    found: dict[str, list[tuple[str, str]]] = {heading: [] for heading in ("Options", *GROUPS)}
+    """The rows of the help under their headings, these in their order."""
+    found: dict[str, list[tuple[str, str]]] = {heading: [] for heading in ("Options", *HEADINGS)}
     for param in params:
         record = None if _is_argument(param) else param.get_help_record(ctx)
         if record is not None:
-            long = next((it for it in param.opts if it.startswith("--")), "")
-            found[headings.get(long, "Options")].append(record)
+            of_all = "--help" in param.opts
+            found[HEADINGS[-1] if of_all else getattr(param, "rich_help_panel", None) or "Options"].append(record)
     return {heading: rows for heading, rows in found.items() if rows}
 
 
 def _load_config(ctx: typer.Context, path: Path | None) -> None:
     if path is None or ctx.resilient_parsing:
         return
-    from batchpol.cli.config import defaults_of
-
     group: Any = ctx.find_root().command
     ctx.default_map = {**(ctx.default_map or {}), **defaults_of(path, ctx.info_name or "", group.commands)}
+
+
+def _show_traceback(ctx: typer.Context, wanted: bool) -> None:
+    State.debug = wanted and not ctx.resilient_parsing
 
 
 def _choose_log(ctx: typer.Context, form: str) -> None:
@@ -169,18 +160,26 @@ def _common() -> tuple[Any, ...]:
 
     @apart.command()
     def _holder(
+        debug: Annotated[
+            bool,
+            typer.Option(
+                "--debug", callback=_show_traceback, is_eager=True, expose_value=False, rich_help_panel=HEADINGS[-1],
+                help="Show the traceback of an error.",
+            ),
+        ] = False,
         config: Annotated[
             Path | None,
             typer.Option(
                 "--config", callback=_load_config, is_eager=True, expose_value=False, envvar="BATCHPOL_CONFIG",
-                metavar="FILE", help="Take defaults of options from this TOML file.",
+                rich_help_panel=HEADINGS[-1], metavar="FILE", help="Take defaults of options from this TOML file.",
             ),
         ] = None,
         log_format: Annotated[
             str,
             typer.Option(
-                "--log-format", callback=_choose_log, is_eager=True, expose_value=False, metavar="text|json",
-                help="Form of standard error; json is one object an event.",
+                "--log-format", callback=_choose_log, is_eager=True, expose_value=False,
+                rich_help_panel=HEADINGS[-1],
+                metavar="text|json", help="Form of standard error; json is one object an event.",
             ),
         ] = "text",
     ) -> None:  # fmt: skip

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import options
-from batchpol.cli.output import Output, check_output
-from batchpol.cli.running import attended, importing, on_loop
-from batchpol.cli.screen.terminal import duration, said, tell, write_bytes
-from batchpol.errors import UsageError
-from batchpol.model import visible
-
-if TYPE_CHECKING:
-    from batchpol.export import Options, Result
+from batchpol.cli.options import Lines, Part, Quiet, Rate, flattened
+from batchpol.cli.output import check_output
+from batchpol.cli.process import importing
+from batchpol.cli.screen.terminal import write_bytes
+from batchpol.settings import Connection, Keeping, Patience, Scope
 
 EPILOG = (
     "Example:\n"
@@ -27,111 +21,54 @@ EPILOG = (
 )
 
 
+@flattened
 def export(
-    output: Output = "-",
-    identity: Annotated[
-        list[str] | None, typer.Option(metavar="IDENTITY", help="This identity only; may be repeated.")
-    ] = None,
-    match: Annotated[
-        str | None, typer.Option(metavar="PATTERN", help="Identities whose name fits only, e.g. '*.example.com'.")
-    ] = None,
-    match_name: Annotated[
-        str | None, typer.Option(metavar="PATTERN", help="Policies whose name fits only, e.g. 'tenant-*'.")
-    ] = None,
-    region: options.Regions = None,
-    account: Annotated[
-        list[str] | None, typer.Option(metavar="ACCOUNT", help="With --role-arn: this account; may be repeated.")
-    ] = None,
-    profile: options.Profile = None,
-    endpoint_url: options.EndpointUrl = None,
-    role_arn: options.RoleArn = None,
-    external_id: options.ExternalId = None,
-    expect_account: options.ExpectAccount = None,
-    rate: options.Rate = None,
-    higher_quota: options.HigherQuota = False,
-    shared_quota: options.SharedQuota = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Set aside what was read before, and read everything anew.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors are shown all the same.")] = False,
-    debug: options.Debug = False,
+    lines: Lines,
+    scope: Scope,
+    connection: Connection,
+    rate: Rate,
+    patience: Annotated[Patience, Part("shared_quota")],
+    keeping: Annotated[Keeping, Part("fresh", fresh="Set aside what was read before, and read everything anew.")],
+    quiet: Quiet,
 ) -> None:
     """Write every identity policy that is there as JSON Lines, which apply takes back. Never changes anything."""
-    check_output(output)
-    _check_arguments(identity, match)
-    period = options.period_of(rate, higher_quota)
+    check_output(lines.output)
+    settings = {
+        "connection": connection, "scope": scope, "patience": rate.paced(patience), "fresh": keeping.fresh,
+        "output": None if lines.output == "-" else Path(lines.output),
+    }  # fmt: skip
+    raise typer.Exit(_run(settings, quiet=quiet.quiet))
+
+
+def _run(settings: dict[str, Any], *, quiet: bool) -> int:
+    """Run an export to its end, and say how it ended; returns the exit code."""
     with importing():
-        from batchpol.export import Options, Scope
+        import anyio.to_thread
 
-    choices = Options(
-        connection=options.connection_of(profile, region, endpoint_url, role_arn, external_id),
-        scope=Scope(
-            accounts=tuple(account or ()),
-            regions=tuple(region or ()),
-            identities=tuple(identity or ()),
-            match="*" if match is None else match,
-            match_name="*" if match_name is None else match_name,
-        ),
-        output=None if output == "-" else Path(output),
-        fresh=fresh,
-        expect_account=expect_account,
-        period=period,
-        shared_quota=shared_quota,
-    )
-    raise typer.Exit(on_loop(partial(_export, choices, quiet)))
+        from batchpol.cli.running import attended, on_loop
+        from batchpol.cli.screen.exporting import Screen
+        from batchpol.export import Export, Options, Result
 
+    options, gone = Options(**settings), False
+    screen = Screen(options, quiet=quiet)
 
-def _check_arguments(identity: list[str] | None, match: str | None) -> None:
-    if identity and match is not None:
-        raise UsageError("--identity names what to export, and --match picks from all that there is", hint="use one")
+    async def exported() -> Result:
+        async def deliver(rows: list[bytes]) -> None:
+            nonlocal gone
+            if not gone and not await anyio.to_thread.run_sync(write_bytes, rows, abandon_on_cancel=True):
+                gone = True  # whoever read it has had enough, and was told nothing wrong
+                work.stop("standard output is closed", 3)
+                work.abandon()
 
+        work = Export(options, observer=screen, deliver=None if options.output else deliver)
 
-async def _export(choices: Options, quiet: bool) -> int:
-    """Run the export to its end, and say how it ended."""
-    import anyio.to_thread
+        async def run() -> Result:
+            async with options.targets() as targets:
+                return await work.run(targets)
 
-    from batchpol.cli.screen.exporting import Screen
-    from batchpol.export import Export
+        return await attended(work, run, screen.show_progress)
 
-    screen = Screen(choices, quiet=quiet)
-    gone = False
-
-    async def deliver(rows: list[bytes]) -> None:
-        nonlocal gone
-        if not gone and not await anyio.to_thread.run_sync(write_bytes, rows, abandon_on_cancel=True):
-            gone = True  # whoever read it has had enough, and was told nothing wrong
-            work.stop("standard output is closed", 3)
-            work.abandon()
-
-    work = Export(choices, observer=screen, deliver=None if choices.output else deliver)
-
-    async def run() -> Result:
-        async with choices.targets() as targets:
-            return await work.run(targets)
-
-    result = await attended(work, run, screen.show_progress)
+    result = on_loop(exported)
     if not gone:
-        _end(choices, result, quiet)
+        screen.end(result)
     return result.exit_code
-
-
-def _end(choices: Options, result: Result, quiet: bool) -> None:
-    """The last lines: counts, what could not be read, how to go on."""
-    found = f"{result.policies:,} policies of {result.identities - result.without:,} identities"
-    if result.without:
-        found += f", {result.without:,} identities without"
-    if result.reason == "finished":
-        place = f" to {visible(str(choices.output))}" if choices.output else ""
-        if not quiet:
-            tell(f"exported {found}{place} in {duration(result.seconds)}")
-    else:
-        tell(f"the export ended early: {said(result.reason)}")
-        tell(f"read: {found}")
-    if result.unreadable:
-        named = " ".join(f"--identity {shlex.quote(name)}" for _, name in result.unreadable[:5])
-        more = " ..." if len(result.unreadable) > 5 else ""
-        tell(f"{len(result.unreadable):,} identities could not be read; for those alone: {visible(named)}{more}")
-    if result.kept:
-        tell(f"to go on, run the same command again; what was read is in {visible(str(result.kept))}")
-    elif result.exit_code >= 3 and choices.output is None:
-        tell("with --output FILE the same command would go on where this one stopped")

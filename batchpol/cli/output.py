@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from batchpol.cli.screen.terminal import print_lines
 from batchpol.errors import UsageError
-
-Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines; - is stdout.")]
+from batchpol.files import Replacement
 
 
 def check_output(output: str, read: Path | None = None, what: str = "") -> None:
@@ -33,8 +29,6 @@ def write_lines(lines: Iterable[bytes], output: str) -> None:
     Raises:
         UsageError, BatchpolError: it cannot be written.
     """
-    from batchpol.files import Replacement
-
     if output == "-":
         print_lines(lines)
     else:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
 import typer
 
+from batchpol.cli.options import flattened
 from batchpol.cli.screen.terminal import tell
 from batchpol.errors import UsageError
+from batchpol.settings import setting
 
 if TYPE_CHECKING:
     from batchpol.sandbox import SandboxOptions
@@ -23,68 +26,69 @@ EPILOG = (
 )
 
 
-def sandbox(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
-    rate: Annotated[float, typer.Option(min=0, help="Requests a second for each operation; 0 is no limit.")] = 1.0,
-    burst: Annotated[int, typer.Option(min=1, help="Requests that may come at once after a pause.")] = 1,
-    tolerance: Annotated[float, typer.Option(min=0, metavar="MS", help="How much too early one may come.")] = 0.0,
-    shared_quota: Annotated[bool, typer.Option("--shared-quota", help="One limit for all operations.")] = False,
-    v2_shares_quota: Annotated[
-        bool, typer.Option("--v2-shares-quota", help="SESv2 takes from the limits of SES, not from its own.")
-    ] = False,
-    stale: Annotated[
-        list[str] | None,
-        typer.Option(metavar="[READ=]SECONDS", help="By how much reads lag behind writes; READ as get-after-put."),
-    ] = None,
-    strict_identities: Annotated[
-        bool, typer.Option("--strict-identities", help="Only identities that were verified here are known.")
-    ] = False,
-    refuse: Annotated[
-        list[str] | None, typer.Option(metavar="DOUBT", help="Refuse this, too; may be repeated; see --doubts.")
-    ] = None,
-    accept: Annotated[
-        list[str] | None, typer.Option(metavar="DOUBT", help="Accept this; may be repeated; see --doubts.")
-    ] = None,
-    latency: Annotated[float, typer.Option(min=0, metavar="MS", help="Round trip in milliseconds.")] = 0.0,
-    jitter: Annotated[float, typer.Option(min=0, metavar="MS", help="Mean of a random delay before the limit.")] = 0.0,
-    fault: Annotated[
-        list[str] | None, typer.Option(metavar="NAME[@OPERATION]=PROBABILITY", help="May be repeated; see --faults.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the randomness behind jitter and faults.")] = 0,
-    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every arrival here as JSON Lines.")] = None,
-    faults: Annotated[bool, typer.Option("--faults", help="List the faults there are, and exit.")] = False,
-    doubts: Annotated[bool, typer.Option("--doubts", help="List what may or may not be refused, and exit.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    HEADING: ClassVar[str] = "Pace and patience"
+
+    rate: float = setting(1.0, "Requests a second for each operation; 0 is no limit.", min=0)
+    shared_quota: bool = setting(False, "One limit for all operations.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    HEADING: ClassVar[str] = "The server"
+
+    port: int = setting(0, "Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
+    burst: int = setting(1, "Requests that may come at once after a pause.", min=1)
+    tolerance: float = setting(0.0, "How much too early one may come.", metavar="MS", min=0)
+    v2_shares_quota: bool = setting(False, "SESv2 takes from the limits of SES, not from its own.")
+    stale: tuple[str, ...] = setting(
+        (), "By how much reads lag behind writes; READ as get-after-put.", metavar="[READ=]SECONDS"
+    )
+    strict_identities: bool = setting(False, "Only identities that were verified here are known.")
+    refuse: tuple[str, ...] = setting((), "Refuse this, too; may be repeated; see `doubts`.", metavar="DOUBT")
+    accept: tuple[str, ...] = setting((), "Accept this; may be repeated; see `doubts`.", metavar="DOUBT")
+    latency: float = setting(0.0, "Round trip in milliseconds.", metavar="MS", min=0)
+    jitter: float = setting(0.0, "Mean of a random delay before the limit.", metavar="MS", min=0)
+    fault: tuple[str, ...] = setting((), "May be repeated; see `faults`.", metavar="NAME[@OPERATION]=PROBABILITY")
+    seed: int = setting(0, "Of the randomness behind jitter and faults.")
+    log: Path | None = setting(None, "Write every arrival here as JSON Lines.", metavar="FILE")
+    faults: bool = setting(False, "List the faults there are, and exit.")
+    doubts: bool = setting(False, "List what may or may not be refused, and exit.")
+
+
+@flattened
+def sandbox(limits: Limits, server: Server) -> None:
     """Run the embedded SES on loopback: the real protocol and limits, no account, nothing kept."""
     from batchpol.sandbox import DOUBTS, FAULTS, Facts, SandboxOptions
 
-    if faults:
+    if server.faults:
         for name, known in FAULTS.items():
             typer.echo(f"{name:20} {known.title}")
         raise typer.Exit
-    if doubts:
+    if server.doubts:
         for name, doubt in DOUBTS.items():
             typer.echo(f"{'refused' if doubt.refused else 'accepted':10} {name:24} {doubt.title}")
         raise typer.Exit
-    lags = _numbers("--stale", stale or [])
-    with _usage(port):
+    lags = _numbers("--stale", server.stale)
+    with _usage(server.port):
         options = SandboxOptions(
-            rate=rate,
-            burst=burst,
-            tolerance_ms=tolerance,
-            shared_quota=shared_quota,
-            v2_shares_quota=v2_shares_quota,
+            rate=limits.rate,
+            burst=server.burst,
+            tolerance_ms=server.tolerance,
+            shared_quota=limits.shared_quota,
+            v2_shares_quota=server.v2_shares_quota,
             stale_seconds=lags.pop("", 0.0),
             stale_by=lags,
-            strict_identities=strict_identities,
-            refused=frozenset(Facts().refused).union(refuse or ()).difference(accept or ()),
-            latency_ms=latency,
-            jitter_ms=jitter,
-            faults=_numbers("--fault", fault or []),
-            seed=seed,
-            log=log,
+            strict_identities=server.strict_identities,
+            refused=frozenset(Facts().refused).union(server.refuse).difference(server.accept),
+            latency_ms=server.latency,
+            jitter_ms=server.jitter,
+            faults=_numbers("--fault", server.fault),
+            seed=server.seed,
+            log=server.log,
         )
-        _serve(options, port)
+        _run(options, server.port)
 
 
 @contextmanager
@@ -102,7 +106,8 @@ def _usage(port: int) -> Iterator[None]:
         raise UsageError(f"port {port} cannot be used: {error.strerror}", hint="give another --port") from error
 
 
-def _serve(options: SandboxOptions, port: int) -> None:
+def _run(options: SandboxOptions, port: int) -> None:
+    """Serve until interrupted."""
     import anyio
 
     from batchpol.sandbox import serve
@@ -122,7 +127,7 @@ def _ready(url: str) -> None:
     tell(f"for any AWS client: export {named}")
 
 
-def _numbers(option: str, given: list[str]) -> dict[str, float]:
+def _numbers(option: str, given: Iterable[str]) -> dict[str, float]:
     """``name=0.05`` as names and numbers; of a fault the number, of a lag the name may be left out."""
     found = {}
     for item in given:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import typer
 
-from batchpol.cli import options
+from batchpol.cli.options import Form, Part, Quiet, Rows, flattened
 from batchpol.cli.screen.terminal import finding_line, reserve_output, said, tell, write
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
-
-if TYPE_CHECKING:
-    from batchpol.model import Finding, Record
+from batchpol.model import Finding, Record, Rule, Target, did_you_mean
+from batchpol.settings import Assumed, Checks, Reading, setting
 
 EPILOG = (
     "Examples:\n"
@@ -25,70 +23,67 @@ EPILOG = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    HEADING: ClassVar[str] = "Checks"
+
+    explain: str | None = setting(None, "Explain a finding: the rule, its source, an example.", metavar="CODE")
+
+
+@flattened
 def validate(
     input: Annotated[
         str | None,
         typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin (JSON Lines)."),
     ] = None,
-    format: options.Format = None,
-    policy_template: options.PolicyTemplate = None,
-    policy_name: options.PolicyName = None,
-    region: options.DefaultRegion = None,
-    account: options.DefaultAccount = None,
-    select: options.Select = None,
-    ignore: options.Ignore = None,
-    warnings_as_errors: options.WarningsAsErrors = False,
-    report: Annotated[Path | None, typer.Option(metavar="FILE", help="One JSON line a record, *.jsonl.")] = None,
-    output: Annotated[str, typer.Option(metavar="text|json", help="Form of the summary on standard output.")] = "text",
-    quiet: options.Quiet = False,
-    explain: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Explain a finding: the rule, its source, an example.")
-    ] = None,
-    debug: options.Debug = False,
+    *,
+    reading: Annotated[Reading, Part(but=("limit",))],
+    assumed: Assumed,
+    checks: Annotated[Checks, Part(but=("strict",))],
+    rows: Rows,
+    form: Form,
+    quiet: Annotated[Quiet, Part(quiet="The summary only.")],
+    explained: Explained,
 ) -> None:
     """Check every record of INPUT offline; nothing is sent and no AWS configuration is needed."""
-    if explain is not None:
-        _explain(explain)
+    from batchpol.batch.check import RULES, check_input
+    from batchpol.rewriting.template import Template
+    from batchpol.source import RULES as SOURCE_RULES
+    from batchpol.validation import Checker
+
+    if explained.explain is not None:
+        if (rule := RULES.get(explained.explain)) is None:
+            hint = did_you_mean(explained.explain, RULES)
+            raise UsageError(f"there is no finding code {explained.explain!r}", hint=hint)
+        _explain(rule)
         raise typer.Exit
     if input is None:
         raise UsageError("there is no INPUT", hint="name a file, or - for standard input")
-    from batchpol.batch.check import check_input
-    from batchpol.model import Target
+    reserve_output(rows.reports)
+    show = tell if form.is_json else write  # beside a JSON summary on standard error
 
-    if output not in ("text", "json"):
-        raise UsageError(f"--output is text or json, not {output!r}")
-    reserve_output([report] if report else [])
-    target = Target(account or "", region or "")
-    checker = options.checker_of(target, select, ignore, warnings_as_errors, changes=False)
+    def found(record: Record, finding: Finding) -> None:
+        show(finding_line(record, finding))
+
+    target = Target(assumed.account or "", assumed.region or "")
     tally = check_input(
         input,
-        checker,
-        format=format,
-        template=options.template_of(policy_template, policy_name),
+        Checker(checks, target=target, changes=False, also=SOURCE_RULES),
+        format=reading.format,
+        template=Template.of(reading.policy_template, reading.policy_name),
         target=target,
-        report=report,
-        found=None if quiet else partial(_show, output),
+        report=rows.report,
+        found=None if quiet.quiet else found,
     )
     counts = {verdict.value: tally.verdicts[verdict] for verdict in tally.verdicts} | {"with_warnings": tally.warned}
-    if output == "json":
+    if form.is_json:
         write(json.dumps(counts))
     else:
         write(", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()))
     raise typer.Exit(1 if counts["rejected"] else 0)
 
 
-def _show(output: str, record: Record, finding: Finding) -> None:
-    """One finding; beside a JSON summary on standard error."""
-    (tell if output == "json" else write)(finding_line(record, finding))
-
-
-def _explain(code: str) -> None:
-    from batchpol.batch.check import RULES
-    from batchpol.model import did_you_mean
-
-    rule = RULES.get(code)
-    if rule is None:
-        raise UsageError(f"there is no finding code {code!r}", hint=did_you_mean(code, RULES))
+def _explain(rule: Rule) -> None:
     write(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {spelled(rule.source)}")
     write(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
 

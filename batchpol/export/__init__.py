@@ -13,8 +13,8 @@
 
 from batchpol.export.export import Export
 from batchpol.export.observer import Observer, Result
-from batchpol.export.options import Options, Scope
+from batchpol.export.options import Options
 from batchpol.export.partial import Header, Partial
 from batchpol.export.target import TargetReader, Watch
 
-__all__ = ["Export", "Header", "Observer", "Options", "Partial", "Result", "Scope", "TargetReader", "Watch"]
+__all__ = ["Export", "Header", "Observer", "Options", "Partial", "Result", "TargetReader", "Watch"]

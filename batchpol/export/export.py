@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from batchpol.export.ending import end
 from batchpol.export.observer import Observer, Result
-from batchpol.export.options import Options, named_in
+from batchpol.export.options import ANY, Options, named_in
 from batchpol.export.partial import Header, Partial
 from batchpol.export.reading import Deliver, Reading
 from batchpol.model import Target
@@ -38,7 +38,7 @@ class Export(Stoppable):
     def __init__(self, options: Options, *, observer: Observer | None = None, deliver: Deliver | None = None) -> None:
         super().__init__()
         self.options, self._observer, self._deliver = options, observer or Observer(), deliver
-        self._named = options.scope.named()
+        self._named = options.named()
 
     async def run(self, targets: Targets) -> Result:
         """Export from targets that are open, and stay so.
@@ -73,8 +73,8 @@ class Export(Stoppable):
             endpoint=endpoint,
             targets=tuple(map(str, targets)),
             identities=tuple(sorted({it.text for it in self._named})),
-            match=scope.match,
-            match_name=scope.match_name,
+            match=scope.match or ANY,
+            match_name=scope.match_name or ANY,
         )
         if output is None:
             return Partial.temporary(header)

@@ -9,35 +9,38 @@ from pathlib import Path
 from batchpol.errors import UsageError
 from batchpol.identity import Identity, read_identity, require_account
 from batchpol.model import Severity, Target
-from batchpol.sending.conduct import Patience
-from batchpol.sending.gate import PERIOD
 from batchpol.sending.targets import Targets
-from batchpol.ses import Aws, Connection
+from batchpol.ses import Aws
+from batchpol.settings import Connection, Patience, Scope
+
+ANY = "*"
+"""The pattern that every name fits."""
 
 DRAIN = 10.0
 """Seconds that identities begun are given to be read after an export was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """What to export: of which accounts and Regions (none given: the caller's, the run's own), and which policies.
+class Options:
+    """Every choice of one export. Times are in seconds.
 
-    ``identities`` are names or ARNs; without any, all that SES lists and that ``match`` fits. ``match_name`` is for
-    names of policies. Both are patterns with ``*``, ``?`` and ``[…]``.
+    Without accounts and Regions in ``connection`` the caller's and the run's own are exported. ``output`` None keeps
+    what is read in an unnamed temporary file, for whoever has the rows delivered; ``fresh`` reads anew what was kept.
     """
 
-    accounts: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    identities: tuple[str, ...] = ()
-    match: str = "*"
-    match_name: str = "*"
+    connection: Connection = field(default_factory=Connection)
+    scope: Scope = field(default_factory=Scope)
+    patience: Patience = field(default_factory=Patience)
+    output: Path | None = None
+    fresh: bool = False
+    drain: float = DRAIN
 
     def named(self) -> list[Identity]:
         """The identities that are named. Raises UsageError if one, or an account, cannot be one."""
-        for account in self.accounts:
-            require_account(account)
+        for account in self.connection.accounts:
+            require_account(account, "accounts")
         found = []
-        for text in self.identities:
+        for text in self.scope.identities:
             identity, findings = read_identity(text)
             for finding in findings:
                 if finding.severity is Severity.ERROR:
@@ -45,33 +48,9 @@ class Scope:
             found.append(identity)
         return found
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Every choice of one export. Times are in seconds.
-
-    ``output`` None keeps what is read in an unnamed temporary file, for whoever has the rows delivered.
-    """
-
-    connection: Connection = field(default_factory=Connection)
-    scope: Scope = field(default_factory=Scope)
-    output: Path | None = None
-    fresh: bool = False
-    expect_account: str | None = None
-    period: float = PERIOD
-    shared_quota: bool = False
-    patience: Patience = field(default_factory=Patience)
-    drain: float = DRAIN
-
     def targets(self, aws: Callable[[Connection], Aws] = Aws) -> Targets:
         """The targets of an export by itself; ``aws`` makes their connection. Raises UsageError as that does."""
-        return Targets(
-            aws(self.connection),
-            regions=self.scope.regions,
-            expect_account=self.expect_account,
-            period=self.period,
-            shared_quota=self.shared_quota,
-        )
+        return Targets(aws(self.connection), self.patience)
 
     def wanted(self, here: Target, named: Sequence[Identity]) -> list[Target]:
         """The targets to export.
@@ -83,7 +62,7 @@ class Options:
         Raises:
             UsageError: the credentials are not of all of them, or an identity is of another one.
         """
-        accounts, role = set(self.scope.accounts) or {here.account}, self.connection.role_arn
+        accounts, role = set(self.connection.accounts) or {here.account}, self.connection.role_arn
         if role is None and accounts != {here.account}:
             raise UsageError(
                 f"the credentials are of account {here.account}, and others are to be exported",
@@ -91,7 +70,8 @@ class Options:
             )
         if role is not None and len(accounts) > 1 and "{account}" not in role:
             raise UsageError("one role cannot be of several accounts", hint="write {account} where its account stands")
-        targets = sorted(Target(account, it) for account in accounts for it in set(self.scope.regions) or {here.region})
+        regions = set(self.connection.regions) or {here.region}
+        targets = sorted(Target(account, region) for account in accounts for region in regions)
         for identity in named:
             if identity.account and Target(identity.account, identity.region) not in targets:
                 raise UsageError(

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from batchpol.errors import JournalError, SesError
 from batchpol.export.observer import Observer
-from batchpol.export.options import Options
+from batchpol.export.options import ANY, Options
 from batchpol.export.partial import Partial
 from batchpol.export.target import TargetReader
 from batchpol.model import Target
@@ -98,8 +98,8 @@ class Reading:
                 known=lambda identity: self._partial.has(target, identity),
                 keep=lambda identity, rows: self._keep(target, identity, rows),
                 named=self._wanted[target],
-                match=self._options.scope.match,
-                match_name=self._options.scope.match_name,
+                match=self._options.scope.match or ANY,
+                match_name=self._options.scope.match_name or ANY,
             )
             self._ready[target].follow(reader)
             if self._run.stopped is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchpol.errors import SesError, TargetMismatch, UsageError
@@ -33,24 +32,20 @@ class Here:
         return [*(found if in_the_clear(self.endpoint) else []), *self.of_aws]
 
 
-async def find_out(aws: Aws, regions: Sequence[str], expected: str | None) -> Here:
+async def find_out(aws: Aws) -> Here:
     """Whose credentials these are, as STS says, and where they are used.
 
-    Args:
-        regions: the first is the run's own; without any, what the environment and the profile say.
-        expected: the account they must be of, if any.
-
     Raises:
-        UsageError: there is no Region or none of this name, ``expected`` is no account, or STS does not answer.
-        TargetMismatch: they are of another account.
+        UsageError: there is no Region or none of this name, the expected account is none, or STS does not answer.
+        TargetMismatch: they are of another account than the expected one.
     """
+    expected, region = aws.connection.expect_account, aws.region()
     require_account(expected or "", "expect_account")
-    region = regions[0] if regions else aws.region()
     if not region:
         raise UsageError(
             "no AWS Region is set", hint="name one with `region`, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
         )
-    for name in regions or (region,):
+    for name in aws.connection.regions or (region,):
         require_region(name)
     try:
         here = Here(await aws.caller(region), region, await aws.endpoint(region), tuple(aws.notes))

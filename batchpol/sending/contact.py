@@ -14,11 +14,11 @@ import anyio
 
 from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled
 from batchpol.model import Target
-from batchpol.sending.conduct import Patience
 from batchpol.sending.gate import Gate, Gates, Passage
 from batchpol.sending.halt import Halt
 from batchpol.sending.observer import ContactObserver
 from batchpol.ses import EXPIRED, Ses
+from batchpol.settings import Patience
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
 """The caller is known, and may not do this."""

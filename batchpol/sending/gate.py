@@ -21,8 +21,7 @@ from math import inf, log
 import anyio
 from aiolimiter import AsyncLimiter
 
-PERIOD = 1.0
-"""Seconds between two requests of one operation: the quota of every SES action but sending (AWS's quota page)."""
+from batchpol.settings import PERIOD
 
 MARGIN = 0.002
 """Seconds added to every period: timers and clocks are not exact to the microsecond, and a refusal costs 1 s."""

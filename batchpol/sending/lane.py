@@ -21,7 +21,6 @@ from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Un
 from batchpol.journal import Before, Entry, Intent
 from batchpol.model import Action, Change
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.conduct import Conduct
 from batchpol.sending.contact import Contact
 from batchpol.sending.feeder import Feeder
 from batchpol.sending.gate import Passage
@@ -32,6 +31,7 @@ from batchpol.sending.queue import Job, Queue
 from batchpol.sending.readback import ReadBack
 from batchpol.sending.reads import Reads
 from batchpol.ses import Attempt, Ses
+from batchpol.settings import Conduct
 
 LEAD = 0.05
 """Seconds before its turn at which a change's intent is written down: longer than an fsync, short enough that a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -13,14 +13,14 @@ import anyio
 from batchpol.errors import AccessRefused
 from batchpol.model import Target
 from batchpol.sending.caller import Here, find_out
-from batchpol.sending.conduct import Patience
 from batchpol.sending.contact import Contact
-from batchpol.sending.gate import PERIOD, Gates
+from batchpol.sending.gate import Gates
 from batchpol.sending.lane import LEAD
 from batchpol.sending.observer import ContactObserver
 from batchpol.sending.ownership import Ownership
 from batchpol.sending.reads import Reads
 from batchpol.ses import Aws, Ses
+from batchpol.settings import Patience
 
 ENTER_AT_ONCE = 32
 """Targets that open their client and assume their role at the same time: the first ones send while the last ones are
@@ -40,27 +40,15 @@ class Targets:
 
     Args:
         aws: makes the clients; closed with this.
-        regions: the first is the default of whatever names none; without any it is the environment's or the profile's.
-        expect_account: the account that the credentials must be of, if any.
-        period: seconds between two requests of one operation to one target.
-        shared_quota: whether all operations of a target share one quota.
+        patience: whose pace all keep to.
 
     Attributes:
         entering: held by each of the many that enter their target at the same time.
     """
 
-    def __init__(
-        self,
-        aws: Aws,
-        *,
-        regions: Sequence[str] = (),
-        expect_account: str | None = None,
-        period: float = PERIOD,
-        shared_quota: bool = False,
-    ) -> None:
-        self.regions, self.period = tuple(regions), period
+    def __init__(self, aws: Aws, patience: Patience) -> None:
+        self._aws, self.period, self._shared_quota = aws, patience.period, patience.shared_quota
         self.entering = anyio.Semaphore(ENTER_AT_ONCE)
-        self._aws, self._expected, self._shared_quota = aws, expect_account, shared_quota
         self._here: Here | None = None
         self._asking = anyio.Lock()
         self._entered: dict[Target, Ses] = {}
@@ -86,7 +74,7 @@ class Targets:
         """
         async with self._asking:
             if self._here is None:
-                self._here = await find_out(self._aws, self.regions, self._expected)
+                self._here = await find_out(self._aws)
             return self._here
 
     async def ses(self, target: Target) -> Ses:

@@ -16,7 +16,7 @@ business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neigh
 import logging
 
 from batchpol.ses import redaction
-from batchpol.ses.aws import Aws, Caller, Connection, elsewhere, in_the_clear
+from batchpol.ses.aws import Aws, Caller, elsewhere, in_the_clear
 from batchpol.ses.calls import IDENTITIES_AT_ONCE, Attempt, Ses, adopt
 from batchpol.ses.translation import EXPIRED, translate
 
@@ -26,7 +26,6 @@ __all__ = [
     "Attempt",
     "Aws",
     "Caller",
-    "Connection",
     "Ses",
     "adopt",
     "elsewhere",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -24,6 +24,7 @@ from batchpol.ses import internals, redaction
 from batchpol.ses.calls import Ses, before_parse, hook
 from batchpol.ses.exchange import USER_AGENT, Exchange
 from batchpol.ses.translation import is_bug, plain, translate, unsent
+from batchpol.settings import Connection
 
 KEEP_WARM = 75.0
 """Seconds an idle connection is kept: longer than the widest period of a gate."""
@@ -60,36 +61,6 @@ class Caller:
 
     account: str
     arn: str
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """How to reach AWS: the options that botocore would otherwise take from its environment.
-
-    ``endpoint_url`` goes to SES, and to STS too unless it is one of AWS's own hosts (a VPC endpoint of SES does
-    not speak STS). ``access_key``/``secret_key`` are for an embedded SES only: with them no configuration file,
-    profile or environment variable of AWS is read. Times are in seconds.
-    """
-
-    profile: str | None = None
-    region: str | None = None
-    endpoint_url: str | None = None
-    access_key: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)
-    role_arn: str | None = None
-    external_id: str | None = None
-    connect_timeout: float = 5.0
-    read_timeout: float = 20.0
-
-    @property
-    def embedded(self) -> bool:
-        """Whether an embedded SES is meant, so that nothing of AWS's environment counts."""
-        return self.access_key is not None
-
-    @property
-    def call_timeout(self) -> float:
-        """Bound on one whole attempt in seconds, name resolution and a dripping answer included."""
-        return self.connect_timeout + self.read_timeout + 5.0
 
 
 class Aws:

@@ -16,6 +16,7 @@ import msgspec
 from batchpol import identity, policy
 from batchpol.identity import Identity, Owner, is_usual_domain, is_usual_name
 from batchpol.model import MAX_POLICIES, Action, Change, Finding, Record, Rule, Severity, Target, if_match_of, shown
+from batchpol.settings import Checks
 from batchpol.validation.ledger import NEW, Fate, Ledger, Noted, place_of
 from batchpol.validation.rules import (
     CONFLICT,
@@ -81,12 +82,10 @@ class Checker:
 
     ``target`` is the run's account and Region, as far as known ("" for not); records may name others by their ARN
     or columns. With ``require_target`` the Region of each record must be known, with ``require_account`` its
-    account; with ``regions`` it must be one of them. ``select`` and ``ignore`` are finding codes or their first
-    words: findings that are not selected, or ignored, are not reported and reject nothing, except those without
-    which no request could be formed (``Rule.always``). With ``warnings_as_errors`` warnings reject too. Without
-    ``changes`` nothing is made to be sent, for those who only want the verdicts.
-    ``also`` are the rules behind the problems that records bring along from where they were read; ``select`` and
-    ``ignore`` are for their codes, too.
+    account; with ``regions`` it must be one of them. Findings that ``checks`` does not select, or ignores, are not
+    reported and reject nothing, except those without which no request could be formed (``Rule.always``). Without
+    ``changes`` nothing is made to be sent, for those who only want the verdicts. ``also`` are the rules behind the
+    problems that records bring along from where they were read; ``checks`` is for their codes, too.
 
     Raises UsageError for codes that do not exist, and for a ``target`` whose account or Region is none; checking never
     raises.
@@ -94,25 +93,25 @@ class Checker:
 
     def __init__(
         self,
+        checks: Checks | None = None,
         *,
         target: Target | None = None,
-        select: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        warnings_as_errors: bool = False,
         require_target: bool = False,
         require_account: bool = False,
         regions: frozenset[str] = frozenset(),
         changes: bool = True,
         also: Iterable[Rule] = (),
     ) -> None:
+        checks = checks or Checks()
         self._target = target or Target("", "")
         identity.require_account(self._target.account)
         identity.require_region(self._target.region)
         rules = RULES | {rule.code: rule for rule in also}
-        wanted = (codes_of(select, rules) if select else rules.keys()) - codes_of(ignore, rules)
+        selected = codes_of(checks.select, rules) if checks.select else rules.keys()
+        wanted = selected - codes_of(checks.ignore, rules)
         self._unwanted = frozenset(code for code, rule in rules.items() if code not in wanted and not rule.always)
         self._limit = MAX_POLICIES if LIMIT.code not in self._unwanted else None
-        self._warnings_as_errors = warnings_as_errors
+        self._warnings_as_errors = checks.warnings_as_errors
         self._require_target = require_target
         self._require_account = require_account
         self._regions = regions

@@ -7,8 +7,7 @@ import json
 from batchpol.batch.batch import Batch
 from batchpol.batch.options import Options
 from batchpol.model import Record, Status
-from batchpol.sending.conduct import Conduct
-from batchpol.ses import Connection
+from batchpol.settings import Conduct, Connection, Patience
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
 from tests.e2e.command import policy, record
 from tests.place import LIST, LOOK_UP, PUT, READ, Place
@@ -55,15 +54,15 @@ def test_reads_that_are_not_allowed_stop_before_anything_is_sent(place: Place) -
 
 def batch(sandbox: Sandbox, count: int, conduct: Conduct, period: float) -> Batch:
     """One run, with bounds that the command does not offer."""
-    connection = Connection(endpoint_url=sandbox.url, access_key="AKIATEST", secret_key="-")
-    options = Options(connection=connection, regions=("us-east-1",), conduct=conduct, period=period)
+    connection = Connection(regions=("us-east-1",), endpoint_url=sandbox.url, access_key="AKIATEST", secret_key="-")
+    options = Options(connection=connection, conduct=conduct, patience=Patience(period=period))
     names = [f"t{number}.example" for number in range(count)]
     return Batch([Record(name, "tenant", json.dumps(policy(name)), line=1) for name in names], options)
 
 
 async def test_what_is_never_shown_is_unknown_with_both_digests(ses_sandbox: Sandbox) -> None:
     ses_sandbox.change(stale_seconds=60.0)
-    result = await run(batch(ses_sandbox, 1, Conduct(compare=True, verify=True, stale=0.3), 0.002))
+    result = await run(batch(ses_sandbox, 1, Conduct(verify=True, stale=0.3), 0.002))
     assert result.exit_code == 1
     (cause,) = result.summary.causes
     assert (cause.status, cause.error_code) == (Status.UNKNOWN, "NotAsAsked")
@@ -74,7 +73,7 @@ async def test_what_is_never_shown_is_unknown_with_both_digests(ses_sandbox: San
 async def test_one_quota_for_all_operations_is_found_out() -> None:
     """Reads, lookups and writes take turns after a few refusals; nothing is lost."""
     with running_sandbox(SandboxOptions(rate=25, shared_quota=True, latency_ms=4)) as sandbox:
-        result = await run(batch(sandbox, 25, Conduct(compare=True, ownership=True), 0.04))
+        result = await run(batch(sandbox, 25, Conduct(), 0.04))
         arrivals = [it for it in sandbox.arrivals if it.operation in (PUT, READ, LIST, LOOK_UP)]
     assert result.summary.counts == {Status.APPLIED: 25}
     assert sum(not it.accepted for it in arrivals) <= 5

@@ -14,7 +14,7 @@ from batchpol import journal
 from batchpol.errors import JournalLocked, JournalMismatch
 from batchpol.journal import Intent, Planned
 from batchpol.model import Record
-from batchpol.ses import Connection
+from batchpol.settings import Connection
 from batchpol.source import as_record
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import keys_file
@@ -202,7 +202,7 @@ async def test_fresh_sets_the_journal_aside_and_sends_everything(sandbox: Sandbo
 
 async def test_what_ses_refused_is_sent_again_only_when_asked(sandbox: Sandbox, source: Path) -> None:
     sandbox.change(late_principals={"444455556666": 1})
-    assert (await apply(sandbox, source, patience={"max_deferrals": 0})).exit_code == 1
+    assert (await apply(sandbox, source, patience={"defer": False})).exit_code == 1
     assert statuses(source.parent) == ["failed"] + ["applied"] * 4
     watcher = Watcher()
     result = await apply(sandbox, source, observer=watcher)
@@ -245,7 +245,7 @@ async def test_an_endpoint_that_the_environment_names_is_another_place_than_awss
 ) -> None:
     """What an emulator took must not count as done on AWS, nor the other way round."""
     keys_file(monkeypatch, tmp_path, sandbox)
-    here = {"connection": Connection(region=REGION), "own_session": True}
+    here = {"connection": Connection(regions=(REGION,)), "own_session": True}
     assert (await apply(sandbox, source, **here)).exit_code == 0
     monkeypatch.delenv("AWS_ENDPOINT_URL_SES")
     for elsewhere in ("", "http://127.0.0.1:1"):

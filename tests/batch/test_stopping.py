@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from batchpol.batch.observer import Result
-from batchpol.batch.options import Threshold
 from batchpol.testing import Sandbox
 from tests.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, run, statuses, write_input, writes
 
@@ -87,15 +86,13 @@ async def test_a_time_limit_stops_like_a_signal(sandbox: Sandbox, source: Path) 
     assert (await apply(sandbox, source)).exit_code == 0
 
 
-@pytest.mark.parametrize(
-    ("threshold", "at_most"), [(Threshold(most=2), 5), (Threshold(share=0.5), 22)], ids=["number", "share"]
-)
+@pytest.mark.parametrize(("max_failures", "at_most"), [(2, 5), (0.5, 22)], ids=["number", "share"])
 async def test_too_many_failures_stop_the_run(
-    sandbox: Sandbox, source: Path, threshold: Threshold, at_most: int
+    sandbox: Sandbox, source: Path, max_failures: float, at_most: int
 ) -> None:
     rows = [row(number, principal="999900009999") for number in range(30)]
     sandbox.change(late_principals={"999900009999": 1000})
-    choices = {"threshold": threshold, "patience": {"max_deferrals": 0}}
+    choices = {"patience": {"max_failures": max_failures, "defer": False}}
     result = await apply(sandbox, write_input(source, rows), **choices)
     assert (result.exit_code, "`max_failures`" in result.reason) == (3, True)
     assert len(writes(sandbox)) <= at_most

@@ -37,13 +37,13 @@ def test_options_of_one_command_and_of_all_that_have_them(tmp_path: Path) -> Non
     region = "eu-central-1"
     """
     assert read(tmp_path, text) == {
-        "region": ["eu-central-1"],
+        "regions": ["eu-central-1"],
         "max_failures": "10",
         "max_outage": "30.5",
         "blind": True,
         "higher_quota": True,
     }
-    assert read(tmp_path, text, "plan") == {"region": ["eu-west-1", "us-east-1"]}
+    assert read(tmp_path, text, "plan") == {"regions": ["eu-west-1", "us-east-1"]}
     assert read(tmp_path, "[batchpol.validate]\naccount = '1'", "validate") == {"account": "1"}
     assert read(tmp_path, "[batchpol]\n", "undo") == {}
 

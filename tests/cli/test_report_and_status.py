@@ -82,7 +82,7 @@ async def half_failed(sandbox: Sandbox, source: Path) -> None:
     rows = [line | {"policy": document(str(line["identity"]), principal=late)} if n in (1, 4) else line
             for n, line in enumerate(ROWS)]  # fmt: skip
     sandbox.change(late_principals={late: 100})
-    await apply(sandbox, write_input(source, rows), patience={"max_deferrals": 0})
+    await apply(sandbox, write_input(source, rows), patience={"defer": False})
     sandbox.change(late_principals={})
 
 
@@ -241,7 +241,7 @@ async def test_status_of_failures_groups_them_and_says_how_to_mend_them(
     await half_failed(sandbox, source)
     _, out, _ = batchpol("status", BOOK)
     assert "  2 failed InvalidPolicy: The policy contains an invalid principal: 444400004444" in out
-    assert f"next:     batchpol report {BOOK} --only failed,rejected --report mend.csv" in out
+    assert f"next:     batchpol report {BOOK} --only failed --report mend.csv" in out
     found = json.loads(batchpol("status", BOOK, "--output", "json")[1])
     assert (found["can_go_on"], found["exit_code"]) == (False, 1)
 

@@ -16,7 +16,7 @@ import pytest
 from batchpol.errors import UsageError
 from batchpol.sandbox import FAULTS
 from batchpol.sandbox.faults import Stage
-from batchpol.ses import Connection
+from batchpol.settings import Connection
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import given, keys_file
 from tests.runs import (
@@ -171,7 +171,7 @@ async def test_a_name_that_does_not_resolve(
     tmp_path: Path,
 ) -> None:
     keys_file(monkeypatch, tmp_path, sandbox, AWS_ENDPOINT_URL_SES=f"http://ses.batchpol.invalid:{sandbox.port}")
-    choices = {"connection": Connection(region=REGION), "own_session": True, "conduct": COMPARE}
+    choices = {"connection": Connection(regions=(REGION,)), "own_session": True, "conduct": COMPARE}
     result = await apply(sandbox, source, patience={"max_outage": 0.3}, **choices)
     assert result.exit_code == 3
     found = report(source.parent)
@@ -190,7 +190,7 @@ async def test_when_not_even_sts_resolves_nothing_begins(
 ) -> None:
     keys_file(monkeypatch, tmp_path, sandbox, AWS_ENDPOINT_URL_STS="http://sts.batchpol.invalid")
     with pytest.raises(UsageError, match=r"whose credentials these are.*sts\.batchpol\.invalid"):
-        await apply(sandbox, source, connection=Connection(region=REGION), own_session=True)
+        await apply(sandbox, source, connection=Connection(regions=(REGION,)), own_session=True)
     assert not sandbox.arrivals
     assert not (tmp_path / "run.journal.jsonl").exists()
 
@@ -216,7 +216,7 @@ async def test_credentials_that_expire_in_mid_run_and_are_renewed_in_their_file(
     sandbox.change(latency_ms=latency)
     file = keys_file(monkeypatch, tmp_path, sandbox)
     expiry = asyncio.create_task(expire(sandbox, 4, file))
-    connection = Connection(region=REGION)
+    connection = Connection(regions=(REGION,))
     result = await apply(sandbox, source, connection=connection, own_session=True, conduct=conduct)
     await expiry
     assert (result.exit_code, set(statuses(tmp_path))) == (0, {"applied"})
@@ -231,7 +231,7 @@ async def test_credentials_that_expire_for_good_stop_the_run_and_burn_nothing(
     rows = [row(number) for number in range(14)]
     source = write_input(tmp_path / "in.jsonl", rows)
     file = keys_file(monkeypatch, tmp_path, sandbox)
-    choices = {"connection": Connection(region=REGION), "own_session": True, "conduct": COMPARE}
+    choices = {"connection": Connection(regions=(REGION,)), "own_session": True, "conduct": COMPARE}
     expiry = asyncio.create_task(expire(sandbox, 4))
     result = await apply(sandbox, source, **choices)
     await expiry
@@ -255,7 +255,7 @@ async def test_a_role_that_lives_shorter_than_the_run_is_assumed_again(
     rows = [row(number) for number in range(30)]
     sandbox.change(credential_seconds=2.0)
     keys_file(monkeypatch, tmp_path, sandbox)
-    connection = Connection(region=REGION, role_arn="arn:aws:iam::{account}:role/Tenant", external_id="x")
+    connection = Connection(regions=(REGION,), role_arn="arn:aws:iam::{account}:role/Tenant", external_id="x")
     source = write_input(tmp_path / "in.jsonl", rows)
     result = await apply(sandbox, source, connection=connection, own_session=True)
     assert (result.exit_code, set(statuses(tmp_path))) == (0, {"applied"})
@@ -323,7 +323,7 @@ async def test_a_principal_that_never_appears_is_refused_in_ses_s_words(
     late = "arn:aws:iam::444455556666:role/late"
     rows[1] = row(1, principal=late)
     sandbox.change(late_principals={late: math.inf})
-    result = await apply(sandbox, write_input(source, rows), patience={"max_deferrals": deferrals})
+    result = await apply(sandbox, write_input(source, rows), patience={"defer": bool(deferrals)})
     assert (result.exit_code, statuses(source.parent).count("applied")) == (1, 4)
     line = report(source.parent)[1]
     assert (line["status"], line["error_code"], line["attempts"]) == ("failed", "InvalidPolicy", attempts)

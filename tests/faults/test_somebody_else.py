@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from batchpol.ses import Connection
+from batchpol.settings import Connection
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import keys_file
 from tests.runs import BLIND, COMPARE, REGION, apply, check_truth, report, row, statuses, write_input, writes
@@ -46,7 +46,7 @@ async def test_who_does_not_know_the_operation_is_asked_no_more(
     await site.start()
     async with Sandbox(SandboxOptions(rate=0)) as sandbox:
         keys_file(monkeypatch, tmp_path, sandbox, AWS_ENDPOINT_URL_SES=site.name)
-        choices: dict[str, Any] = {"connection": Connection(region=REGION), "own_session": True, "conduct": conduct}
+        choices: dict[str, Any] = {"connection": Connection(regions=(REGION,)), "own_session": True, "conduct": conduct}
         result = await apply(sandbox, source, **choices)
         assert (result.exit_code, result.summary.can_go_on) == (3, True)
         assert statuses(tmp_path) == ["not_attempted"] * 40

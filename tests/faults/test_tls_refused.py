@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.ses import Connection
+from batchpol.settings import Connection
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import keys_file
 from tests.runs import COMPARE, REGION, apply, check_truth, report, row, statuses, write_input, writes
@@ -23,7 +23,7 @@ async def test_tls_that_is_refused_stops_the_run_and_loses_nothing(
         keys_file(monkeypatch, tmp_path, sandbox, AWS_ENDPOINT_URL_SES=url)
         if authorities:
             monkeypatch.setenv("AWS_CA_BUNDLE", authorities)
-        choices = {"connection": Connection(region=REGION), "own_session": True, "conduct": COMPARE}
+        choices = {"connection": Connection(regions=(REGION,)), "own_session": True, "conduct": COMPARE}
         result = await apply(sandbox, source, **choices)
         assert (result.exit_code, result.summary.can_go_on) == (3, True)
         assert statuses(tmp_path) == ["not_attempted"] * 4

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from batchpol.errors import NoAnswer, SesError
-from batchpol.ses import Aws, Connection, in_the_clear
+from batchpol.ses import Aws, in_the_clear
+from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.runs import REGION, Watcher, apply, row, write_input
 from tests.ses.conftest import DOCUMENT, IDENTITY, TARGET, settle
@@ -134,7 +135,7 @@ async def test_the_run_says_it_before_it_asks(tmp_path: Path, monkeypatch: pytes
         look_up = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: look_up("127.0.0.1", *rest, **more))
         watcher, url = Watcher(), f"http://ses.internal:{sandbox.port}"
-        connection = Connection(region=REGION, endpoint_url=url)
+        connection = Connection(regions=(REGION,), endpoint_url=url)
         source = write_input(tmp_path / "in.jsonl", [row(0)])
         await apply(sandbox, source, observer=watcher, connection=connection, own_session=True, dry_run=True)
     assert watcher.preview is not None

@@ -11,16 +11,16 @@ import pytest
 from batchpol.journal import Entry
 from batchpol.model import Action, Change, Outcome, Target
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.conduct import Conduct, Patience
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gates
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver
+from batchpol.settings import Conduct, Patience
 from tests.sending.simulated import Server, SimulatedSes
 
 TARGET = Target("111122223333", "us-east-1")
-COMPARE = Conduct(compare=True, ownership=True)
-PLAN = Conduct(plan=True, ownership=True)
+BLIND, COMPARE = Conduct(compare=False), Conduct()
+PLAN = Conduct(plan=True)
 OLD = '{"Statement":[{"Sid":"old"}]}'
 
 
@@ -91,7 +91,7 @@ def bench() -> Callable[..., Bench]:
             Contact(TARGET, ses, gates or Gates.at(), patience or Patience(), seen),
             commit or GroupCommit(write),
             seen,
-            **lane,
+            **{"conduct": BLIND, **lane},
         )
         return Bench(server, ses, built, entries, seen.outcomes, seen.notes)
 

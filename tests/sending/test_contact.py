@@ -9,7 +9,7 @@ import pytest
 
 from batchpol.errors import NoAnswer
 from batchpol.model import Status
-from batchpol.sending.conduct import Conduct, Patience
+from batchpol.settings import Conduct, Patience
 from tests.sending.conftest import COMPARE, PLAN, change
 from tests.sending.simulated import DELETE, PUT, READ, Server, SimulatedSes, expired, server_error
 
@@ -131,7 +131,7 @@ async def test_attempts_under_way_when_credentials_expire_all_go_on_with_the_ren
 
 
 async def test_a_read_whose_credentials_expired_goes_on_with_renewed_ones(bench) -> None:
-    made = bench(conduct=Conduct(compare=True))
+    made = bench(conduct=Conduct())
     fresh = SimulatedSes(made.server)
     made.ses.read_faults.append(expired())
 

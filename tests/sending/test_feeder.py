@@ -14,8 +14,8 @@ from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before
 from batchpol.model import Action, Status
 from batchpol.policy.comparison import ABSENT, meaning_digest
-from batchpol.sending.conduct import Conduct
 from batchpol.sending.gate import Gates
+from batchpol.settings import Conduct
 from tests.sending.conftest import COMPARE, OLD, PLAN, change
 from tests.sending.simulated import (
     DELETE,
@@ -99,7 +99,7 @@ async def test_an_identity_that_costs_no_write_lets_the_reads_go_on(bench) -> No
 
 
 async def test_reading_first_takes_no_longer(bench) -> None:
-    made = bench(conduct=Conduct(compare=True))
+    made = bench(conduct=Conduct())
     begun = anyio.current_time()
     await made.run([change(number) for number in range(60)])
     assert anyio.current_time() - begun <= 63
@@ -107,7 +107,7 @@ async def test_reading_first_takes_no_longer(bench) -> None:
 
 
 async def test_twenty_names_of_an_identity_are_read_at_once(bench) -> None:
-    made = bench(conduct=Conduct(compare=True))
+    made = bench(conduct=Conduct())
     await made.run([change(number, identity=f"tenant-{number // 20}.example") for number in range(40)])
     assert [arrival.kind for arrival in made.server.arrivals].count("read") == 2
 
@@ -146,9 +146,9 @@ async def test_a_read_that_is_refused_for_good_fails_in_ses_words(bench) -> None
 @pytest.mark.parametrize(
     ("conduct", "blind"),
     [
-        (Conduct(compare=True), True),
-        (Conduct(compare=True, no_clobber=True), False),
-        (Conduct(only_existing=True), False),
+        (Conduct(), True),
+        (Conduct(no_clobber=True), False),
+        (Conduct(compare=False, only_existing=True), False),
         (PLAN, False),
     ],
 )
@@ -187,12 +187,12 @@ async def test_reads_and_writes_and_look_ups_of_one_quota_are_joined(bench) -> N
 
 
 async def test_reads_that_are_not_allowed_stop_the_lane_and_name_the_way_out(bench) -> None:
-    made = bench(conduct=Conduct(compare=True))
+    made = bench(conduct=Conduct())
     made.ses.read_faults.append(AccessRefused("not allowed", code="AccessDenied", http_status=403))
     await made.run([change(number) for number in range(5)])
     assert made.lane.stopped is not None
     assert "`compare=False`" in made.lane.stopped.hint
-    assert [arrival.kind for arrival in made.server.arrivals] == ["read"]
+    assert [arrival.kind for arrival in made.server.arrivals] == ["look up", "read"]
 
 
 # -- ownership -------------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ async def test_its_own_write_is_never_taken_for_what_was_there(bench) -> None:
     assert [entry.policy for entry in made.entries if isinstance(entry, Before) and entry.n == 0] == [OLD]
 
 
-@pytest.mark.parametrize("conduct", [COMPARE, Conduct()], ids=["compare", "blind"])
+@pytest.mark.parametrize("conduct", [COMPARE, Conduct(compare=False)], ids=["compare", "blind"])
 @pytest.mark.parametrize(
     ("if_match", "status", "code"),
     [
@@ -318,7 +318,7 @@ async def test_what_is_there_already_costs_no_write(bench) -> None:
     server = Server()
     changes = [change(number) for number in range(3)]
     server.policies = {(changes[1].identity, "name-1"): ' {"Statement": {"Sid": "1"}} '}
-    made = bench(server=server, conduct=Conduct(compare=True))
+    made = bench(server=server, conduct=Conduct())
     outcomes = await made.run(changes)
     assert [outcomes[f"name-{number}"].status for number in range(3)] == ["applied", "unchanged", "applied"]
     assert [arrival.name for arrival in server.arrivals if arrival.kind == "put"] == ["name-0", "name-2"]
@@ -328,7 +328,7 @@ async def test_a_delete_that_finds_nothing_is_unchanged(bench) -> None:
     server = Server()
     changes = [change(0, action=Action.DELETE, document=""), change(1, action=Action.DELETE, document="")]
     server.policies = {(changes[0].identity, "name-0"): '{"old":true}'}
-    made = bench(server=server, conduct=Conduct(compare=True))
+    made = bench(server=server, conduct=Conduct())
     outcomes = await made.run(changes)
     assert [outcomes["name-0"].status, outcomes["name-1"].status] == ["applied", "unchanged"]
     assert server.policies == {}
@@ -337,8 +337,8 @@ async def test_a_delete_that_finds_nothing_is_unchanged(bench) -> None:
 @pytest.mark.parametrize(
     ("conduct", "expected", "code"),
     [
-        (Conduct(compare=True, no_clobber=True), ["failed", "applied"], "Exists"),
-        (Conduct(compare=True, only_existing=True), ["applied", "failed"], "Absent"),
+        (Conduct(no_clobber=True), ["failed", "applied"], "Exists"),
+        (Conduct(only_existing=True), ["applied", "failed"], "Absent"),
     ],
 )
 async def test_only_creating_and_only_replacing(bench, conduct, expected, code) -> None:

@@ -112,9 +112,9 @@ async def test_two_runs_on_one_quota_both_survive_and_the_pace_recovers(bench) -
 
 
 async def test_reads_and_writes_of_one_quota_are_joined_by_what_the_refusals_show(bench) -> None:
-    from batchpol.sending.conduct import Conduct
+    from batchpol.settings import Conduct
 
-    made, begun = bench(server=Server(shared=True), conduct=Conduct(compare=True)), now()
+    made, begun = bench(server=Server(shared=True), conduct=Conduct()), now()
     await made.run([change(number) for number in range(60)])
     assert made.server.refused <= 5
     assert now() - begun <= 119 / 0.9
@@ -122,10 +122,10 @@ async def test_reads_and_writes_of_one_quota_are_joined_by_what_the_refusals_sho
 
 
 async def test_joined_from_the_start_nothing_is_refused(bench) -> None:
-    from batchpol.sending.conduct import Conduct
     from batchpol.sending.gate import Gates
+    from batchpol.settings import Conduct
 
-    made = bench(server=Server(shared=True), gates=Gates.at(shared=True), conduct=Conduct(compare=True))
+    made = bench(server=Server(shared=True), gates=Gates.at(shared=True), conduct=Conduct())
     await made.run([change(number) for number in range(30)])
     assert made.server.refused == 0
 

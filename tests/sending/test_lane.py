@@ -9,8 +9,8 @@ from batchpol.errors import JournalUnwritable, PolicyRefused, Throttled
 from batchpol.journal import Before, Intent, OutcomeEntry
 from batchpol.model import Status
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.conduct import Patience
 from batchpol.sending.gate import Gates
+from batchpol.settings import Patience
 from tests.sending.conftest import COMPARE, change
 from tests.sending.simulated import Server, server_error, unseen_principal
 
@@ -92,7 +92,7 @@ async def test_a_deferred_record_is_read_again_where_reads_and_writes_share_one_
 
 
 async def test_deferring_can_be_switched_off(bench) -> None:
-    made = bench(network={"faults": {"name-0": [unseen_principal()]}}, patience=Patience(max_deferrals=0))
+    made = bench(network={"faults": {"name-0": [unseen_principal()]}}, patience=Patience(defer=False))
     outcomes = await made.run([change(0), change(1)])
     assert outcomes["name-0"].status is Status.FAILED
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchpol.journal import Intent
 from batchpol.model import Action, Status
-from batchpol.sending.conduct import Conduct
+from batchpol.settings import Conduct
 from tests.sending.conftest import COMPARE, OLD, change
 from tests.sending.simulated import PUT, READ, Server, denied, kinds
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.virtual_clock
 
 
 async def test_writes_of_one_identity_are_read_back_together(bench) -> None:
-    made, begun = bench(conduct=Conduct(verify=True)), anyio.current_time()
+    made, begun = bench(conduct=Conduct(compare=False, verify=True)), anyio.current_time()
     outcomes = await made.run([change(number, identity=f"tenant-{number // 20}.example") for number in range(60)])
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
     assert kinds(made.server) == {PUT: 60, READ: 3}
@@ -37,7 +37,8 @@ async def test_reading_back_does_not_hold_up_what_is_read_before(bench) -> None:
 
 
 async def test_what_is_not_there_in_the_end_is_unknown_with_both_digests(bench) -> None:
-    made, begun = bench(server=Server(stale=500.0), conduct=Conduct(verify=True, stale=90.0)), anyio.current_time()
+    made = bench(server=Server(stale=500.0), conduct=Conduct(compare=False, verify=True, stale=90.0))
+    begun = anyio.current_time()
     deleted = change(1, action=Action.DELETE, document="")
     made.server.policies[deleted.identity, "name-1"] = OLD
     outcomes = await made.run([change(0), deleted])
@@ -54,7 +55,7 @@ async def test_what_is_not_there_in_the_end_is_unknown_with_both_digests(bench) 
 
 
 async def test_nothing_counts_before_it_was_seen(bench) -> None:
-    made = bench(server=Server(stale=30.0), conduct=Conduct(verify=True))
+    made = bench(server=Server(stale=30.0), conduct=Conduct(compare=False, verify=True))
     await made.run([change(0)])
     seen = [arrival.at for arrival in made.server.arrivals if arrival.kind == READ][-1]
     written = next(arrival.at for arrival in made.server.arrivals if arrival.kind == PUT)
@@ -63,7 +64,7 @@ async def test_nothing_counts_before_it_was_seen(bench) -> None:
 
 
 async def test_reading_back_that_is_not_allowed_stops_the_lane_at_once(bench) -> None:
-    made = bench(conduct=Conduct(verify=True))
+    made = bench(conduct=Conduct(compare=False, verify=True))
     made.ses.read_faults.extend(denied("read") for _ in range(99))
     outcomes = await made.run([change(number) for number in range(50)])
     assert made.lane.stopped is not None
@@ -75,13 +76,13 @@ async def test_reading_back_that_is_not_allowed_stops_the_lane_at_once(bench) ->
 
 async def test_reading_back_outlives_an_outage_within_its_bound(bench) -> None:
     begun = anyio.current_time()
-    made = bench(server=Server(down=(begun + 2, begun + 40)), conduct=Conduct(verify=True, stale=120.0))
+    made = bench(server=Server(down=(begun + 2, begun + 40)), conduct=Conduct(compare=False, verify=True, stale=120.0))
     outcomes = await made.run([change(0)])
     assert outcomes["name-0"].status is Status.APPLIED
 
 
 async def test_somebody_elses_write_in_between_is_not_called_applied(bench) -> None:
-    made = bench(conduct=Conduct(verify=True, stale=20.0))
+    made = bench(conduct=Conduct(compare=False, verify=True, stale=20.0))
 
     async def somebody() -> None:
         while ("tenant-0.example", "name-0") not in made.server.policies:

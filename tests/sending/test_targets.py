@@ -13,7 +13,7 @@ import pytest
 
 from batchpol.batch.batch import Batch
 from batchpol.model import Target
-from batchpol.ses import Connection
+from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.faults.credentials import given, keys_file
 from tests.runs import ACCOUNT, AWS, PERIOD, REGION, opened, options, row, sandbox, write_input, writes
@@ -59,7 +59,7 @@ async def test_a_run_begins_with_the_credentials_that_the_one_before_renewed(
     sandbox: Sandbox, batches: list[Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = keys_file(monkeypatch, tmp_path, sandbox)
-    async with replace(batches[0].options, connection=Connection(region=REGION)).targets() as targets:
+    async with replace(batches[0].options, connection=Connection(regions=(REGION,))).targets() as targets:
         await targets.ses(Target(ACCOUNT, REGION))
         sandbox.change(expired=[next(it.access_key for it in sandbox.arrivals)])
         file.write_text(given())

@@ -16,7 +16,8 @@ from aiobotocore.session import AioSession
 from botocore.loaders import create_loader
 
 from batchpol.model import Target
-from batchpol.ses import Aws, Connection, Ses
+from batchpol.ses import Aws, Ses
+from batchpol.settings import Connection
 from batchpol.testing import Sandbox, SandboxOptions
 
 ACCOUNT = "123456789012"
@@ -75,7 +76,13 @@ def embedded(sandbox: Sandbox) -> Callable[..., Connection]:
 
     def make(**options: object) -> Connection:
         return Connection(
-            **{"region": "us-east-1", "endpoint_url": sandbox.url, "access_key": KEY, "secret_key": SECRET, **options}
+            **{
+                "regions": ("us-east-1",),
+                "endpoint_url": sandbox.url,
+                "access_key": KEY,
+                "secret_key": SECRET,
+                **options,
+            }
         )
 
     return make

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled, Unreachable
 from batchpol.sandbox.wire import SES_NAMESPACE, STS_NAMESPACE, element, list_of, map_of, result_xml
-from batchpol.ses import Aws, Connection
+from batchpol.ses import Aws
+from batchpol.settings import Connection
 from tests.ses.conftest import KEY, SECRET, SESSION, opened
 from tests.ses.test_attempts import CALLS, both_ways, failure
 
@@ -31,7 +32,7 @@ async def answering(body: bytes, status: int = 200) -> AsyncIterator[Connection]
     await site.start()
     try:
         yield Connection(
-            region="us-east-1", endpoint_url=site.name, access_key=KEY, secret_key=SECRET, read_timeout=5.0
+            regions=("us-east-1",), endpoint_url=site.name, access_key=KEY, secret_key=SECRET, read_timeout=5.0
         )
     finally:
         await runner.cleanup()

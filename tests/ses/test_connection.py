@@ -13,8 +13,9 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from batchpol.errors import AccessRefused, BatchpolError, SesError, Unreachable, UsageError
-from batchpol.ses import Aws, Caller, Connection
+from batchpol.ses import Aws, Caller
 from batchpol.ses.aws import AWS_HOSTS
+from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, save
 
@@ -41,7 +42,7 @@ def test_the_region_is_the_nearest_one_named(environment: Environment, config_fi
     assert Aws(Connection()).region() == "eu-central-1"
     environment.setenv("AWS_REGION", "ap-south-1")
     assert Aws(Connection()).region() == "ap-south-1"
-    assert Aws(Connection(region="us-west-2")).region() == "us-west-2"
+    assert Aws(Connection(regions=("us-west-2",))).region() == "us-west-2"
     environment.setenv("AWS_REGION", "")
     assert Aws(Connection()).region() == "eu-central-1"
 

@@ -12,7 +12,8 @@ from aiobotocore.httpsession import AIOHTTPSession
 
 import batchpol.ses
 from batchpol.sending.caller import find_out
-from batchpol.ses import Aws, Connection, internals
+from batchpol.ses import Aws, internals
+from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, SECRET, TARGET, save
 from tests.ses.test_attempts import gate
@@ -87,7 +88,7 @@ async def test_renewed_credentials_sign_all_the_same(unknown: None, sandbox: San
         save(credentials_file, f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {SECRET}\n")
 
     renew("AKIATHEFIRST00000000")
-    async with Aws(Connection(endpoint_url=sandbox.url, region="us-east-1")) as aws:
+    async with Aws(Connection(endpoint_url=sandbox.url, regions=("us-east-1",))) as aws:
         used = await aws.ses(TARGET)
         await used.put(IDENTITY, "name", DOCUMENT, None)
         renew("AKIATHESECOND0000000")
@@ -101,7 +102,7 @@ async def test_renewed_credentials_sign_all_the_same(unknown: None, sandbox: San
 
 async def test_people_are_told(unknown: None, sandbox: Sandbox, embedded: Callable[..., Connection]) -> None:
     async with Aws(embedded()) as aws:
-        here = await find_out(aws, ["us-east-1"], None)
+        here = await find_out(aws)
     slower, laxer = here.notes
     assert "AioBaseClient._resolve_endpoint_ruleset" in slower and "processor time" in slower
     assert "AIOHTTPSession._get_session" in laxer and "redirects" in laxer

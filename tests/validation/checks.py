@@ -7,12 +7,16 @@ from typing import Any
 
 from batchpol.model import Finding, Record, Severity, Target
 from batchpol.policy.example import OWN_ARN, STATEMENT, document, example
+from batchpol.settings import Checks
 from batchpol.validation import RULES, Checked, Checker
 
 TARGET = Target("111122223333", "us-east-1")
 GOOD = example()
 
-__all__ = ["GOOD", "OWN_ARN", "STATEMENT", "TARGET", "codes", "document", "errors", "example", "of_text", "put", "rows"]
+__all__ = [
+    "GOOD", "OWN_ARN", "STATEMENT", "TARGET", "checker", "codes", "document", "errors", "example", "of_text", "put",
+    "rows",
+]  # fmt: skip
 
 
 def put(identity: str = "example.com", name: str = "sending", policy: str = GOOD, **fields: Any) -> Record:
@@ -21,7 +25,13 @@ def put(identity: str = "example.com", name: str = "sending", policy: str = GOOD
 
 def of_text(policy: str, identity: str = "example.com", **options: Any) -> Checked:
     """The verdict on one policy of one identity, alone in its batch."""
-    return Checker(**options).check(put(identity, policy=policy))
+    return checker(**options).check(put(identity, policy=policy))
+
+
+def checker(**options: Any) -> Checker:
+    """A checker by its own options and by the settings that it acts by."""
+    checks = {name: options.pop(name) for name in ("select", "ignore", "warnings_as_errors") if name in options}
+    return Checker(Checks(**checks), **options)
 
 
 def codes(findings: Checked | tuple[Finding, ...] | list[Finding]) -> set[str]:

@@ -15,8 +15,9 @@ from batchpol.cli.validate import _explain as explain
 from batchpol.errors import UsageError
 from batchpol.model import Action, Finding, Record, Rule, Severity, Target
 from batchpol.policy.reader import minify
+from batchpol.settings import Checks
 from batchpol.validation import Checked, Checker, Verdict, codes_of
-from tests.validation.checks import GOOD, OWN_ARN, TARGET, codes, errors, example, of_text, put
+from tests.validation.checks import GOOD, OWN_ARN, TARGET, checker, codes, errors, example, of_text, put
 
 OTHER = example(Action="ses:SendRawEmail")
 EU_ARN = OWN_ARN.replace("us-east-1", "eu-west-1")
@@ -29,7 +30,7 @@ def delete(identity: str = "example.com", name: str = "sending", **fields: Any) 
 def check(*records: Record, **options: Any) -> list[Checked]:
     for line, record in enumerate(records, 2):
         record.line = line
-    return [*map(Checker(**options).check, records)]
+    return [*map(checker(**options).check, records)]
 
 
 def fates(*records: Record, **options: Any) -> list[str]:
@@ -335,10 +336,10 @@ def test_codes_are_meant_by_their_first_words() -> None:
         "name-long",
     }
     with pytest.raises(UsageError, match='no finding code "rsik-public"') as caught:
-        Checker(ignore=["rsik-public"])
+        Checker(Checks(ignore=("rsik-public",)))
     assert caught.value.hint == "did you mean risk-public?"
     with pytest.raises(UsageError):
-        Checker(select=["re"])
+        Checker(Checks(select=("re",)))
 
 
 def test_the_reader_s_codes_can_be_chosen_too() -> None:
@@ -350,12 +351,12 @@ def test_the_reader_s_codes_can_be_chosen_too() -> None:
         assert fates(broken, odd, also=(held, free), **choice) == ["r", "v"]
     assert fates(broken, odd, also=(held, free), select=["cell-odd"]) == ["r", "r"]
     with pytest.raises(UsageError, match='no finding code "cell-odd"'):
-        Checker(ignore=["cell-odd"])
+        Checker(Checks(ignore=("cell-odd",)))
 
 
 def test_every_code_there_is_can_be_explained(capsys: pytest.CaptureFixture[str]) -> None:
     for rule in ALL_RULES.values():
-        explain(rule.code)
+        explain(rule)
         assert capsys.readouterr().out.split()[0] == rule.code
     explained = CliRunner().invoke(app, ["validate", "--explain", "identity-unverified"])
     assert (explained.exit_code, explained.stdout.split()[0]) == (0, "identity-unverified")

@@ -1,4 +1,4 @@
-"""What people see of an export: who and where, what it costs before it is begun, progress."""
+"""What people see of an export: who and where, what it costs before it is begun, progress, the end."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import anyio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from batchpol.cli.screen import commands
 from batchpol.cli.screen.progress import is_wanted
 from batchpol.cli.screen.terminal import duration, said, tell
 from batchpol.errors import SesError
-from batchpol.export import Observer, Options, Partial, TargetReader
+from batchpol.export import Observer, Options, Partial, Result, TargetReader
+from batchpol.journal import FINISHED
 from batchpol.model import Target, visible
 from batchpol.sending.caller import Here
 
@@ -57,7 +59,7 @@ class Screen(Observer):
         """What is to be read of a target, and how long that takes."""
         self._readers.append(reader)
         if len(self._readers) <= SHOWN:
-            self.say(f"{reader.target}: {_costs(reader, self._options.period)}")
+            self.say(f"{reader.target}: {_costs(reader, self._options.patience.period)}")
 
     def read(self, target: Target, identity: str, policies: int) -> None:
         self._policies += policies
@@ -70,6 +72,27 @@ class Screen(Observer):
 
     def stopped(self, target: Target, text: str) -> None:
         tell(f"{target}: {said(text)}")
+
+    def end(self, result: Result) -> None:
+        """The last lines: counts, what could not be read, how to go on."""
+        output = self._options.output
+        found = f"{result.policies:,} policies of {result.identities - result.without:,} identities"
+        if result.without:
+            found += f", {result.without:,} identities without"
+        if result.reason == FINISHED:
+            place = f" to {visible(str(output))}" if output else ""
+            self.say(f"exported {found}{place} in {duration(result.seconds)}")
+        else:
+            tell(f"the export ended early: {said(result.reason)}")
+            tell(f"read: {found}")
+        if result.unreadable:
+            named = commands.typed(commands.only(name for _, name in result.unreadable[:5]))
+            more = " ..." if len(result.unreadable) > 5 else ""
+            tell(f"{len(result.unreadable):,} identities could not be read; for those alone: {named}{more}")
+        if result.kept:
+            tell(f"to go on, run the same command again; what was read is in {visible(str(result.kept))}")
+        elif result.exit_code >= 3 and output is None:
+            tell("with --output FILE the same command would go on where this one stopped")
 
     async def show_progress(self) -> None:
         """A bar on a terminal, else a line now and then; runs until cancelled."""

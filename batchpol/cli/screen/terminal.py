@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from batchpol.errors import BatchpolError, JournalUnwritable, SesError, UsageErr
 from batchpol.model import visible
 
 if TYPE_CHECKING:
-    from batchpol.model import Finding, Record
+    from batchpol.model import Finding, Record, Status
 
 _CLICK = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -141,6 +141,11 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60} s"
     minutes = round(whole / 60)
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def counts_line(counts: Mapping[Status, int]) -> str:
+    """How many records have which status, in words."""
+    return ", ".join(f"{count:,} {status.words}" for status, count in counts.items()) or "none"
 
 
 def complain(error: BatchpolError) -> None:

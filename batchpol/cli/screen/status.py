@@ -1,36 +1,21 @@
-"""``batchpol report`` and ``batchpol status``: what a journal says, of a run that ended, was killed or is going on."""
+"""What people see of a journal: how far its run is, and what to do commands."""
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
-
-from batchpol.cli.screen.terminal import duration, reserve_output, said, tell, write
+from batchpol.cli.screen import commands
+from batchpol.cli.screen.terminal import counts_line, duration, said
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
-from batchpol.model import Status, did_you_mean, visible
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from batchpol.journal import Section
-    from batchpol.report import Cause
-
-REPORT_EPILOG = (
-    "Examples:\n"
-    "batchpol report tenants.journal.jsonl --report tenants.report.jsonl\n"
-    "batchpol report tenants.journal.jsonl --only failed,unknown --report failed.csv\n"
-    "With --only the report has the policies, so that it can be mended and applied. "
-    "Exit: 0, or 2 if the journal cannot be read."
-)
-STATUS_EPILOG = "Example:\nbatchpol status tenants.journal.jsonl\nExit: 0, or 2 if the journal cannot be read."
+from batchpol.journal import Intent, Section, is_held, latest, outcomes, scan
+from batchpol.model import Outcome, Status, visible
+from batchpol.report import Cause, Summary
 
 LATEST = 60
 """Requests from which the present rate is taken."""
@@ -41,78 +26,8 @@ SHOWN = 10
 _BAD = (Status.FAILED, Status.UNKNOWN)
 
 
-def report(
-    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run that ended, was killed or goes on.")],
-    report: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Where to write it: *.csv, *.jsonl, *.html; may be repeated."),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STATUS,...", help="These records only, with their policies: an input for apply."),
-    ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-) -> None:
-    """Write the report of a journal again, or that of some of its records."""
-    from batchpol.journal import outcomes, sends
-    from batchpol.report import check_report, write_report
-
-    chosen = _statuses(only or [])
-    if not report:
-        raise UsageError("there is no place for the report", hint="name one with --report, say --report report.csv")
-    for path in report:
-        if path.resolve() == journal.resolve():
-            raise UsageError(f"{path} is the journal itself", hint="name another file with --report")
-        check_report(path)
-    reserve_output(report)
-    section = _section(journal)
-    for note in section.notes:
-        tell(f"note: {said(note)}")
-    for path in report:
-        write_report(
-            outcomes(journal, section),
-            path,
-            columns=section.columns,
-            only=chosen,
-            about=section.about(),
-            sends=sends(journal),
-        )
-    counts = {status: count for status, count in section.counts().items() if not chosen or status in chosen}
-    write(f"{sum(counts.values()):,} of {len(section):,} records: {_words(counts)}")
-    for path in report:
-        tell(f"report: {visible(str(path))}")
-
-
-def status(
-    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run that ended, was killed or goes on.")],
-    output: Annotated[str, typer.Option(metavar="text|json", help="Form of what is said on standard output.")] = "text",
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-) -> None:
-    """Say how far the run of a journal is, and what to do next."""
-    if output not in ("text", "json"):
-        raise UsageError(f"--output is text or json, not {output!r}")
-    from batchpol.journal import is_held
-
-    held = is_held(journal)  # first: a run that ends meanwhile has then ended in what is read
-    section = _section(journal)
-    for note in section.notes:
-        tell(f"note: {said(note)}")
-    standing = _standing(journal, section, held)
-    write(json.dumps(_as_json(standing)) if output == "json" else "\n".join(_lines(standing)))
-
-
-def _statuses(only: list[str]) -> list[Status]:
-    words = [word.strip() for words in only for word in words.split(",") if word.strip()]
-    for word in words:
-        if word not in set(Status):
-            hint = did_you_mean(word, Status) or f"there are {', '.join(Status)}"
-            raise UsageError(f"--only: there is no status {visible(repr(word))}", hint=hint)
-    return [Status(word) for word in dict.fromkeys(words)]
-
-
-def _section(journal: Path) -> Section:
-    from batchpol.journal import scan
-
+def section_of(journal: Path) -> Section:
+    """The last run of a journal. Raises UsageError, JournalError: it cannot be read, or has nothing yet."""
     section = scan(journal)
     if section is None:
         raise UsageError(f"the journal {journal} is empty: no run has written into it yet")
@@ -120,7 +35,7 @@ def _section(journal: Path) -> Section:
 
 
 @dataclass(slots=True)
-class _Standing:
+class RunStatus:
     """How far a run is. ``left`` counts the records it still means to send, ``targets`` those of each target.
 
     ``interval`` is the time between its latest requests in seconds, None where there are too few; ``seconds`` what
@@ -150,8 +65,11 @@ class _Standing:
         return "killed before its end" if section.planned else "killed while it read the input"
 
 
-def _standing(journal: Path, section: Section, held: bool) -> _Standing:
-    found = _Standing(journal, section, held, can_go_on=bool(section.left) or section.planned is None)
+def status_of(journal: Path) -> RunStatus:
+    """How far the run of a journal is. Raises UsageError, JournalError: it cannot be read, or has nothing yet."""
+    held = is_held(journal)  # first: a run that ends meanwhile has then ended in what is read
+    section = section_of(journal)
+    found = RunStatus(journal, section, held, can_go_on=bool(section.left) or section.planned is None)
     sent = _times(journal, section)
     if sent:
         found.last_sent = max(sent).isoformat(timespec="seconds")
@@ -172,27 +90,21 @@ def _standing(journal: Path, section: Section, held: bool) -> _Standing:
 
 def _times(journal: Path, section: Section) -> list[datetime]:
     """When the latest requests left."""
-    from batchpol.journal import Intent, latest
-
     texts = [it.at if isinstance(it, Intent) else it.started_at for it in latest(journal, section, LATEST)]
     return [datetime.fromisoformat(text) for text in texts if text]
 
 
-def _look_closer(found: _Standing) -> None:
+def _look_closer(found: RunStatus) -> None:
     """What takes reading every row: what is left of each target, what went wrong, what would be sent again."""
-    from batchpol.journal import outcomes
-    from batchpol.model import Outcome
-    from batchpol.report import Summary
-
     left: Counter[tuple[str, str]] = Counter()
 
-    def counted() -> Iterator[Outcome]:
+    def rows() -> Iterator[Outcome]:
         for outcome in outcomes(found.journal, found.section):
             if outcome.status is Status.NOT_ATTEMPTED:
                 left[outcome.account, outcome.region] += 1
             yield outcome
 
-    summary = Summary.of(counted())
+    summary = Summary.of(rows())
     found.causes = [cause for cause in summary.causes if cause.status in _BAD]
     found.can_go_on = found.can_go_on or summary.can_go_on
     planned = found.section.planned.targets if found.section.planned else ()
@@ -201,7 +113,8 @@ def _look_closer(found: _Standing) -> None:
     }
 
 
-def _lines(found: _Standing) -> list[str]:
+def lines(found: RunStatus) -> list[str]:
+    """For people."""
     section, run = found.section, found.section.run
     where = f" at {run.endpoint}" if run.endpoint else ""
     kind = "embedded SES, " if run.sandbox else ""
@@ -211,7 +124,7 @@ def _lines(found: _Standing) -> list[str]:
         f"run:      {run.run_id}, started {run.at} by process {run.pid} on {visible(run.host)}",
         f"place:    {kind}account {run.options.get('account', '?')}, Region {run.options.get('region', '?')}{where}",
         f"state:    {said(found.state)}",
-        f"records:  {len(section):,}: {_words(section.counts())}",
+        f"records:  {len(section):,}: {counts_line(section.counts())}",
     ]
     if found.last_sent:
         lines.append(f"sent:     last at {found.last_sent}" + _pace(found))
@@ -227,39 +140,29 @@ def _lines(found: _Standing) -> list[str]:
     return [*lines, f"next:     {_next(found)}"]
 
 
-def _pace(found: _Standing) -> str:
+def _pace(found: RunStatus) -> str:
     if not found.interval:
         return ""
     return f", {1 / found.interval:.2g} a second lately" if found.interval < 1 else f", every {found.interval:.1f} s"
 
 
-def _words(counts: dict[Status, int]) -> str:
-    return ", ".join(f"{count:,} {status.words}" for status, count in counts.items()) or "none"
-
-
-def _next(found: _Standing) -> str:
-    """The command to type next."""
-    journal = shlex.quote(str(found.journal))
+def _next(found: RunStatus) -> str:
+    """What to do now, with the command to type."""
+    section, journal = found.section, found.journal
     if found.held:
-        return visible(f"batchpol status {journal}, or stop it: kill {found.section.run.pid} (it can be resumed)")
-    if found.section.run.sandbox:
+        return f"{commands.typed(commands.status(journal))}, or stop it: kill {section.run.pid} (it can be resumed)"
+    if section.run.sandbox:
         return "nothing: the embedded SES is gone; the same command starts over"
     if found.can_go_on:
-        return visible(f"{_again(found)} (goes on; what went through is not sent again)")
-    if found.causes or Status.REJECTED in found.section.counts():
-        return visible(f"batchpol report {journal} --only failed,rejected --report mend.csv, mend, apply mend.csv")
-    return visible(f"nothing is left to do; batchpol report {journal} --report report.csv")
+        command = commands.typed(commands.again(section.run, journal)) or "the same call with this journal"
+        return f"{command} (goes on; what went through is not sent again)"
+    if found.causes or Status.REJECTED in section.counts():
+        return f"{commands.typed(commands.mend(journal, section.counts()))}, mend, apply {commands.MEND}"
+    return f"nothing is left to do; {commands.typed(commands.report(journal))}"
 
 
-def _again(found: _Standing) -> str:
-    """The run's own command, but for what would start over; without it, as much as the journal knows."""
-    given = found.section.run.options.get("command")
-    if isinstance(given, list | tuple) and given:
-        return shlex.join(str(word) for word in given if word != "--fresh")
-    return shlex.join(["batchpol", "apply", found.section.run.input, "--journal", str(found.journal)])
-
-
-def _as_json(found: _Standing) -> dict[str, Any]:
+def as_json(found: RunStatus) -> dict[str, Any]:
+    """For programs: plain values."""
     section, run = found.section, found.section.run
     return {
         "input": run.input,

@@ -1,0 +1,76 @@
+"""``batchpol report``: the report of a journal again, of a run that ended, was killed or is going on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from batchpol.cli.options import JournalFile, flattened
+from batchpol.cli.screen.terminal import counts_line, reserve_output, said, tell, write
+from batchpol.errors import UsageError
+from batchpol.model import Status, did_you_mean, visible
+from batchpol.settings import setting
+
+EPILOG = (
+    "Examples:\n"
+    "batchpol report tenants.journal.jsonl --report tenants.report.jsonl\n"
+    "batchpol report tenants.journal.jsonl --only failed,unknown --report failed.csv\n"
+    "With --only the report has the policies, so that it can be mended and applied. "
+    "Exit: 0, or 2 if the journal cannot be read."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    HEADING: ClassVar[str] = "Journal, report and output"
+
+    reports: tuple[Path, ...] = setting(
+        (), "Where to write it: *.csv, *.jsonl, *.html; may be repeated.", metavar="FILE"
+    )
+    only: tuple[str, ...] = setting(
+        (), "These records only, with their policies: an input for apply.", metavar="STATUS,..."
+    )
+
+    @property
+    def statuses(self) -> list[Status]:
+        """Those of the records wanted; none for all records."""
+        words = [word.strip() for words in self.only for word in words.split(",") if word.strip()]
+        for word in words:
+            if word not in set(Status):
+                hint = did_you_mean(word, Status) or f"there are {', '.join(Status)}"
+                raise UsageError(f"--only: there is no status {visible(repr(word))}", hint=hint)
+        return [Status(word) for word in dict.fromkeys(words)]
+
+
+@flattened
+def report(journal: JournalFile, written: Written) -> None:
+    """Write the report of a journal again, or that of some of its records."""
+    from batchpol.cli.screen.status import section_of
+    from batchpol.journal import outcomes, sends
+    from batchpol.report import check_report, write_report
+
+    chosen, paths = written.statuses, written.reports
+    if not paths:
+        raise UsageError("there is no place for the report", hint="name one with --report, say --report report.csv")
+    for path in paths:
+        if path.resolve() == journal.resolve():
+            raise UsageError(f"{path} is the journal itself", hint="name another file with --report")
+        check_report(path)
+    reserve_output(paths)
+    section = section_of(journal)
+    for note in section.notes:
+        tell(f"note: {said(note)}")
+    for path in paths:
+        write_report(
+            outcomes(journal, section),
+            path,
+            columns=section.columns,
+            only=chosen,
+            about=section.about(),
+            sends=sends(journal),
+        )
+    counts = {status: count for status, count in section.counts().items() if not chosen or status in chosen}
+    write(f"{sum(counts.values()):,} of {len(section):,} records: {counts_line(counts)}")
+    for path in paths:
+        tell(f"report: {visible(str(path))}")

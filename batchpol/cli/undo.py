@@ -1,0 +1,50 @@
+"""``batchpol undo``: the way back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import typer
+
+from batchpol.cli.options import Lines, flattened
+from batchpol.cli.output import check_output, write_lines
+from batchpol.cli.screen.terminal import tell
+from batchpol.settings import setting
+
+EPILOG = (
+    "Example:\n"
+    "batchpol undo tenants.journal.jsonl -o undo.jsonl\n"
+    "Look at what it wrote, then apply that. Exit: 0, or 2 if the journal cannot be read."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    HEADING: ClassVar[str] = "Journal, report and output"
+
+    last: bool = setting(False, "Only what the last run wrote, not the ones before it.")
+
+
+@flattened
+def undo(
+    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run of apply that compared (the default).")],
+    lines: Lines,
+    section: Section,
+) -> None:
+    """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
+    from batchpol.cli.screen import commands
+    from batchpol.rewriting.undo import Undone, undo_records
+
+    check_output(lines.output, journal, "the journal")
+    tally = Undone()
+    records = undo_records(journal, tally, last=section.last)
+    write_lines((json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records), lines.output)
+    tell(f"{tally.restores:,} records to restore what was there")
+    if tally.without_image:
+        tell(f"{tally.without_image:,} writes cannot be taken back: nothing was read before them (--blind)")
+    if tally.restores and lines.output != "-":
+        command = commands.typed(commands.carry_out(lines.output))
+        tell(f"to carry that out: {command}; it leaves alone what somebody changed since")

@@ -3,7 +3,8 @@
 Knows bytes, fsync, locking and its own format version; nothing of SES, of asyncio or of reports.
 
 =========== ========================================================================================
-``journal`` the file as a run has it: created or resumed under a lock, appended to, made durable
+``journal`` the file as a run has it: created or resumed under a lock, read back
+``tail``    its end: lines appended, handed to the system, made durable
 ``reading`` the file as anybody may read it, without the lock
 ``entries`` the kinds of line, as types
 ``peek``    the few members of each that are looked at when a whole journal is gone through

@@ -9,16 +9,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Self
-from zlib import crc32
 
 import msgspec
 
 from batchpol import files
-from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalUnwritable
-from batchpol.journal.chain import LONGEST, SEAL, Chain, line_at
+from batchpol.errors import JournalDamaged, JournalError, JournalLocked
+from batchpol.journal.chain import Chain, line_at
 from batchpol.journal.entries import (
     Entry,
     OutcomeEntry,
@@ -34,18 +32,14 @@ from batchpol.journal.history import History
 from batchpol.journal.reading import opened
 from batchpol.journal.section import Section, read_section, torn_note
 from batchpol.journal.sends import Sent, read_sends
+from batchpol.journal.tail import Tail, unwritable
 from batchpol.model import Outcome
-
-_BUFFER = 1 << 18
-"""Bytes kept back before they are handed to the system; a sync hands over all."""
 
 
 class Journal:
     """One run's hold on its journal; a context manager that lets go of it.
 
-    Appending and making durable may happen on different threads: a sync covers whatever was appended before it
-    was called. The first write that fails poisons the journal, since what follows a gap could not be believed:
-    from then on every append raises :class:`~batchpol.errors.JournalUnwritable`.
+    Appending and making durable may happen on different threads; see :class:`~batchpol.journal.tail.Tail`.
 
     Attributes:
         path: where it is; None for a temporary one.
@@ -57,14 +51,7 @@ class Journal:
         self.path = path
         self.history = history
         self.notes: list[str] = []
-        self._fd = fd
-        self._durable = path is not None
-        self._buffer = bytearray()
-        self._written = chain.size if chain else 0
-        self._size = self._written
-        self._seed = chain.seed if chain else 0
-        self._failure: OSError | None = None
-        self._lock = Lock()
+        self._tail = Tail(fd, path, chain)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> Self:
@@ -82,7 +69,7 @@ class Journal:
                 f"the journal {where} is there already", hint="set it aside with `fresh`, or give another `journal`"
             ) from None
         except OSError as error:
-            raise _unwritable(where, error) from error
+            raise unwritable(where, error) from error
         try:
             _hold(fd, where)
             files.sync_folder(where)
@@ -90,7 +77,7 @@ class Journal:
             os.close(fd)
             if isinstance(error, OSError):
                 where.unlink(missing_ok=True)  # nothing is in it
-                raise _unwritable(where, error) from error
+                raise unwritable(where, error) from error
             raise
         return cls(fd, where, History())
 
@@ -113,7 +100,7 @@ class Journal:
             history.read(chain)
             journal = cls(fd, where, history, chain)
             if chain.torn:
-                journal._cut(chain, where)
+                journal._cut(fd, chain, where)
         except BaseException:
             os.close(fd)
             raise
@@ -138,7 +125,7 @@ class Journal:
                     shutil.copyfileobj(source, file)
                     file.flush()
             except OSError as error:
-                raise _unwritable(None, error) from error
+                raise unwritable(None, error) from error
             chain, history = Chain(file.fileno(), str(path)), History()
             history.read(chain)
             file.truncate(chain.size)
@@ -157,22 +144,7 @@ class Journal:
         Raises:
             JournalUnwritable: this or an earlier write failed.
         """
-        with self._lock:
-            self._check()
-            start = self._size
-            for entry in entries:
-                body = _encode(entry)[:-1]
-                if len(body) > LONGEST:
-                    raise JournalError(f"a line of {len(body):,} bytes is too long for a journal")
-                crc = crc32(body, self._seed)
-                seal = SEAL % crc
-                self._seed = crc32(seal, crc)
-                self._buffer += body
-                self._buffer += seal
-                self._size += len(body) + len(seal)
-            if len(self._buffer) > _BUFFER:
-                self._flush()
-            return start
+        return self._tail.append(*[_encode(entry)[:-1] for entry in entries])
 
     def sync(self) -> None:
         """Return when everything appended so far would survive a power cut (nothing to do for a temporary one).
@@ -180,46 +152,35 @@ class Journal:
         Raises:
             JournalUnwritable: it does not, and never will.
         """
-        with self._lock:
-            self._check()
-            self._flush()
-        if self._durable:
-            try:
-                files.make_durable(self._fd)
-            except OSError as error:
-                self._failure = error
-                raise _unwritable(self.path, error) from error
+        self._tail.sync()
 
     def read_record(self, offset: int) -> RecordEntry:
         """The record whose append returned this offset."""
         try:
-            return decode_record(self._line(offset))
+            return decode_record(self._tail.line(offset))
         except msgspec.DecodeError as error:
             raise JournalDamaged(f"no record stands at byte {offset} of the journal: {error}") from error
 
     def read_outcome(self, offset: int) -> OutcomeEntry:
         """The outcome at this offset (:attr:`Earlier.offset`)."""
         try:
-            return decode_outcome(self._line(offset))
+            return decode_outcome(self._tail.line(offset))
         except msgspec.DecodeError as error:
             raise JournalDamaged(f"no outcome stands at byte {offset} of the journal: {error}") from error
 
     def section(self) -> Section | None:
         """The section a report is about, this run's own if it got that far; see :func:`scan`."""
-        with self._lock:
-            if self._failure is None:
-                self._check()
-                self._flush()
-        return read_section(Chain(self._fd, self._name))
+        self._tail.flush()
+        return read_section(self._chain())
 
     def outcomes(self, section: Section | None = None) -> Iterator[Outcome]:
         """The report's rows in input order, from what is written down; see :func:`outcomes`."""
         found = section or self.section()
-        return found.outcomes(self._fd) if found else iter(())
+        return found.outcomes(self._tail.fd) if found else iter(())
 
     def sends(self) -> Iterator[Sent]:
         """Every request written down, by this run and those before it; see :func:`sends`."""
-        return read_sends(Chain(self._fd, self._name))
+        return read_sends(self._chain())
 
     def close(self) -> None:
         """Write out what is pending and let go of the lock; closing twice is harmless.
@@ -227,14 +188,7 @@ class Journal:
         Raises:
             JournalUnwritable: the pending entries could not be written.
         """
-        if self._fd < 0:
-            return
-        try:
-            if self._failure is None:
-                self.sync()
-        finally:
-            os.close(self._fd)
-            self._fd = -1
+        self._tail.close()
 
     def __enter__(self) -> Self:
         return self
@@ -244,42 +198,18 @@ class Journal:
     ) -> None:
         self.close()
 
-    @property
-    def _name(self) -> str:
-        return str(self.path or "the temporary journal")
+    def _chain(self) -> Chain:
+        """A pass over all of it from the front."""
+        return Chain(self._tail.fd, str(self.path or "the temporary journal"))
 
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise _unwritable(self.path, self._failure)
-        if self._fd < 0:
-            raise JournalError("the journal is closed")
-
-    def _flush(self) -> None:
-        """Hand the buffer to the system; the lock is held."""
-        try:
-            files.write_all(self._fd, self._buffer)
-        except OSError as error:
-            self._failure = error
-            raise _unwritable(self.path, error) from error
-        # Only now: what counts as written may be read back, so it ends with a line.
-        self._written += len(self._buffer)
-        self._buffer.clear()
-
-    def _line(self, offset: int) -> bytes:
-        if offset >= self._written:
-            with self._lock:
-                self._check()
-                self._flush()
-        return line_at(self._fd, offset)
-
-    def _cut(self, chain: Chain, where: Path) -> None:
+    def _cut(self, fd: int, chain: Chain, where: Path) -> None:
         """Cut a torn tail off, so that the next line begins on a line of its own; a copy of it is kept beside."""
         try:
-            copy = files.keep_copy(os.pread(self._fd, chain.torn, chain.size), where.with_name(f"{where.name}.torn"))
-            os.ftruncate(self._fd, chain.size)
-            files.make_durable(self._fd)
+            copy = files.keep_copy(os.pread(fd, chain.torn, chain.size), where.with_name(f"{where.name}.torn"))
+            os.ftruncate(fd, chain.size)
+            files.make_durable(fd)
         except OSError as error:
-            raise _unwritable(where, error) from error
+            raise unwritable(where, error) from error
         self.notes.append(f"{torn_note(chain.torn)}; a copy of it is {copy}")
 
 
@@ -300,7 +230,7 @@ def set_aside(path: str | os.PathLike[str]) -> Path:
         _hold(fd, where)
         return files.set_aside(fd, where)
     except OSError as error:
-        raise _unwritable(where, error) from error
+        raise unwritable(where, error) from error
     finally:
         os.close(fd)
 
@@ -313,7 +243,7 @@ def _open_plain(where: Path) -> int:
         hint = "name the file itself" if error.errno == errno.ELOOP else ""
         raise JournalError(f"the journal {where} {error.strerror}", hint=hint) from error
     except OSError as error:
-        raise _unwritable(where, error) from error
+        raise unwritable(where, error) from error
 
 
 def _hold(fd: int, where: Path) -> None:
@@ -350,10 +280,3 @@ def _encode(entry: Entry) -> bytes:
         return encode(entry)
     except UnicodeEncodeError:
         return encode(scrubbed(entry))
-
-
-def _unwritable(path: Path | None, error: OSError) -> JournalUnwritable:
-    return JournalUnwritable(
-        f"the journal {path or '(temporary)'} cannot be written: {error.strerror}",
-        hint="nothing more is sent; mend that, and run the same command again to go on",
-    )

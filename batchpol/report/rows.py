@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from operator import attrgetter
 
+import msgspec
+
 from batchpol.identity import arn_of, partition_of
 from batchpol.model import FATE, Finding, Outcome, Severity, Status
 
@@ -22,14 +24,25 @@ _LINE, _IDENTITY, _CODE, _MESSAGE = map(COLUMNS.index, ("line", "identity", "err
 POLICY = "policy"
 """The column that follows :data:`COLUMNS` in a report that is to be an input again."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 """How a cell begins that a spreadsheet may run."""
+
+_INSIDE = re.compile(r'[,;|\s](?:"*(?=[=@＝＠])|(?<! )"*(?=[+\-＋－]))')
+"""Where a cell would begin like that, were the file split at another character than the comma: at a semicolon, as in
+half of Europe, a bar, a tab, the end of a line, which ends a cell too where the quotes around it do not count, or a
+blank (at which ``-5`` and ``+49`` do not count: so many texts have them)."""
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_IN_STRING = re.compile(r'(?<=[",;|\s])[=+\-@＝＋－＠]')
 
 # The last two are other spellings of policy_name in an input.
 _OURS = frozenset({*COLUMNS, POLICY, "findings", "name", "policyname"})
 
 Value = str | int | float | None
-_HARMLESS_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HARMLESS = {
+    "policy_name": re.compile(r"[A-Za-z0-9_-]{1,64}"),
+    "identity": re.compile(r'[^\s,;"=+\-@＝＋－＠][^\s,;"]*'),
+}
 
 
 def extra_name(column: str) -> str:
@@ -92,20 +105,34 @@ def as_input(outcome: Outcome) -> list[Value]:
 
 
 def cells(columns: Iterable[str], row: Iterable[Value]) -> list[Value]:
-    """A row for CSV: every text that a spreadsheet would run gets an apostrophe before it."""
+    """A row for CSV: in every text that a spreadsheet would run there is an apostrophe before that."""
     return [
-        # Few begin so: asked here, it takes a call less for each cell.
-        neutral(column, value) if isinstance(value, str) and value.startswith(FORMULA) else value
+        # Few are like that: asked here, it takes a call less for each cell.
+        neutral(column, value)
+        if isinstance(value, str) and (value.startswith(FORMULA) or _INSIDE.search(value))
+        else value
         for column, value in zip(columns, row, strict=True)
     ]
 
 
 def neutral(column: str, text: str) -> str:
-    """The text, unless it begins like a formula: then with an apostrophe before it.
+    """The text, with an apostrophe before whatever a spreadsheet may take for the beginning of a formula.
 
-    A policy name of the characters that SES allows stays as it is, so that the report can be an input: it may
-    begin with ``-``, but nothing that can be written in it makes a spreadsheet call or open anything.
+    So that the report can be an input, an identity and a policy name of harmless characters stay as they are: they may
+    begin with ``-`` or have a bar, but nothing that can be written in them makes a spreadsheet call or open anything. A
+    document says such a character as JSON can, ``\\u003d``, and so means what it meant.
     """
-    if not text.startswith(FORMULA) or (column == "policy_name" and _HARMLESS_NAME.fullmatch(text)):
+    if (harmless := _HARMLESS.get(column)) and harmless.fullmatch(text):
         return text
-    return f"'{text}"
+    if column == POLICY and _INSIDE.search(text) and _is_json(text):
+        return _STRING.sub(lambda string: _IN_STRING.sub(lambda char: f"\\u{ord(char[0]):04x}", string[0]), text)
+    text = _INSIDE.sub(r"\g<0>'", text)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return False
+    return True

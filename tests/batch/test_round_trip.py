@@ -82,8 +82,8 @@ def test_apply_again_edit_plan_apply_undo(place: Place, ses_sandbox: Sandbox, fa
     assert place.statuses("undone.jsonl") == {"applied": 3}
     place.run("apply", "edited.jsonl", "--report", "redone.jsonl")
     assert place.statuses("redone.jsonl") == {"applied": 3, "unchanged": 10}
-    place.run("undo", "edited.journal.jsonl", "--last", "-o", "undo.jsonl")
-    place.run("apply", "undo.jsonl")
+    place.run("undo", "edited.journal.jsonl", "--last", "-o", "back.jsonl")
+    place.run("apply", "back.jsonl")
     assert place.there == wanted(original)
 
     place.forget_arrivals()
@@ -103,8 +103,8 @@ def test_the_way_back_can_be_gone_back_again(place: Place) -> None:
     place.run("apply", "redo.jsonl")
     assert place.there == wanted(original)
     # Undone twice: the same records again, in the journal of the first time.
-    place.run("undo", "original.journal.jsonl", "-o", "undo.jsonl")
-    place.run("apply", "undo.jsonl")
+    place.run("undo", "original.journal.jsonl", "-o", "back.jsonl")
+    place.run("apply", "back.jsonl")
     assert place.there == {}
 
 

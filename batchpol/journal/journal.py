@@ -144,7 +144,7 @@ class Journal:
         Raises:
             JournalUnwritable: this or an earlier write failed.
         """
-        return self._tail.append(*[_encode(entry)[:-1] for entry in entries])
+        return self._tail.append(map(_encode, entries))
 
     def sync(self) -> None:
         """Return when everything appended so far would survive a power cut (nothing to do for a temporary one).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 from zlib import crc32
@@ -38,8 +39,8 @@ class Tail:
         self._failure: OSError | None = None
         self._lock = Lock()
 
-    def append(self, *bodies: bytes) -> int:
-        """Add lines, given without the brace that ends them; durable only after :meth:`sync`.
+    def append(self, lines: Iterable[bytes]) -> int:
+        """Add lines, given as objects of JSON without their checksum; durable only after :meth:`sync`.
 
         Returns:
             The byte offset of the first of them.
@@ -50,7 +51,8 @@ class Tail:
         with self._lock:
             self._check()
             start = self._size
-            for body in bodies:
+            for line in lines:
+                body = line[:-1]
                 if len(body) > LONGEST:
                     raise JournalError(f"a line of {len(body):,} bytes is too long for a journal")
                 crc = crc32(body, self._seed)

@@ -60,7 +60,8 @@ def settings_of(*headings: Any, but: Collection[str] = (), only: Collection[str]
     return {name: kind for name, kind in kinds.items() if name not in but and (not only or name in only)}
 
 
-RUN = settings_of(Reading, Checks, Connection, Conduct, Patience, Keeping, but={"accounts"})
+OF_A_RUN = (Reading, Checks, Connection, Conduct, Patience, Keeping)
+RUN = settings_of(*OF_A_RUN, but={"accounts"})
 """What :func:`apply` and :func:`stream` have."""
 
 PLANNED = settings_of(Reading, Checks, Connection, but={"limit", "strict", "accounts"}) | settings_of(

@@ -150,7 +150,7 @@ class Conduct:
     HEADING: ClassVar[str] = "What is written"
 
     dry_run: bool = setting(False, "Stop before the first write.")
-    compare: bool = setting(True, "Write without reading what is there.")
+    compare: bool = setting(True, "Read what is there, and write only what differs.")
     no_clobber: bool = setting(False, "Create only; replace nothing.")
     only_existing: bool = setting(False, "Replace only; create nothing.")
     require_verified: bool = setting(False, "Send nothing for identities that are not verified.")
@@ -242,7 +242,9 @@ class Keeping:
 
     HEADING: ClassVar[str] = "Journal, report and output"
 
-    journal: Path | None = setting(None, "The book of the run; with it the same call goes on later.", metavar="FILE")
+    journal: Path | None = setting(
+        None, "What is written down of the run, so that the same call goes on later.", metavar="FILE"
+    )
     fresh: bool = setting(False, "Set the journal aside and start over.")
     retry_failed: bool = setting(False, "Send again what SES refused.")
     reports: tuple[Path, ...] = setting((), "*.csv, *.jsonl, *.html or -, may be repeated.", metavar="FILE")

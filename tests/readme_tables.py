@@ -9,6 +9,7 @@ import asyncio
 import csv
 import re
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import typer
 from aiobotocore.session import get_session
 
 import batchpol
+from batchpol.api import OF_A_RUN, PLANNED, RUN
 from batchpol.batch.check import RULES
 from batchpol.cli import app
 from batchpol.cli.help import MANUAL, topics
@@ -87,6 +89,16 @@ def _options(them: dict[str, str]) -> str:
     return rows(("option", "what it does"), list(them.items()))
 
 
+def settings() -> str:
+    """Every setting of the API's calls of a run."""
+    known = {it.name: it for heading in OF_A_RUN for it in fields(heading)}
+    body = [
+        (f"`{name}`", f"`{known[name].default!r}`", "yes" if name in PLANNED else "", known[name].metadata["help"])
+        for name in RUN
+    ]
+    return rows(("setting", "default", "`plan` has it", "what it does"), body)
+
+
 async def _mistakes() -> list[dict[str, str]]:
     """The report of the samples' mistakes, from a run against the embedded SES at a high rate."""
     session = get_session()
@@ -123,6 +135,7 @@ TABLES = {
     "faults": faults,
     "doubts": doubts,
     "options": options,
+    "settings": settings,
     "topics": contents,
 }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from itertools import takewhile
 from pathlib import Path
 
+from batchpol.cli import app
 from tests.bench.house import PACKAGE, bodies, classes, late_imports
 
 LONGEST_BODY = 60
@@ -28,6 +31,38 @@ def test_no_class_is_too_long_or_has_too_many_methods() -> None:
 def test_imports_stand_at_the_top_but_in_commands() -> None:
     """Only ``batchpol --help`` is worth an import in the middle of a function."""
     assert {path for path, _ in late_imports(PACKAGE) if path.parts[0] != "cli"} == LATE
+
+
+def test_what_a_command_needs_is_imported_where_it_begins() -> None:
+    """At the top of the command's function, or of the one to which it hands over once its arguments are checked."""
+    runs = {f"{it.__name__}" for it in (command.callback for command in app.registered_commands) if it} | {"_run"}
+    for path in (PACKAGE / "cli").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                late = [it for it in ast.walk(function) if isinstance(it, ast.Import | ast.ImportFrom)]
+                first = list(takewhile(_imports, function.body[1:]))
+                assert len(late) == sum(len(getattr(it, "body", [it])) for it in first), f"{path}: {function.name}"
+                assert not late or function.name in runs, f"{path}: {function.name}"
+
+
+def _imports(statement: ast.stmt) -> bool:
+    """Whether a statement is an import, or ``with importing()`` and nothing but imports."""
+    if isinstance(statement, ast.With):
+        return ast.unparse(statement.items[0]) == "importing()" and all(map(_imports, statement.body))
+    return isinstance(statement, ast.Import | ast.ImportFrom)
+
+
+def test_no_class_stands_in_a_function_and_nothing_is_let_in_to_be_asserted() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                inside = list(ast.walk(function))
+                assert not [it for it in inside if isinstance(it, ast.ClassDef)], f"{path}: {function.name}"
+                given = [*function.args.args, *function.args.kwonlyargs]
+                objects = {it.arg for it in given if it.annotation and ast.unparse(it.annotation) == "object"}
+                names = [it.id for check in inside if isinstance(check, ast.Assert) for it in ast.walk(check.test)
+                         if isinstance(it, ast.Name)]  # fmt: skip
+                assert objects.isdisjoint(names), f"{path}: {function.name}"
 
 
 def test_the_garbage_collector_is_switched_off_where_that_was_measured() -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from batchpol.cli.options import Lines, Part, Quiet, Rate, flattened
-from batchpol.cli.output import check_output
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import write_bytes
 from batchpol.settings import Connection, Keeping, Patience, Scope
@@ -32,6 +31,8 @@ def export(
     quiet: Quiet,
 ) -> None:
     """Write every identity policy that is there as JSON Lines, which apply takes back. Never changes anything."""
+    from batchpol.cli.output import check_output
+
     check_output(lines.output)
     settings = {
         "connection": connection, "scope": scope, "patience": rate.paced(patience), "fresh": keeping.fresh,

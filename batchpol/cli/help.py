@@ -11,6 +11,7 @@ import typer
 
 from batchpol.cli.screen.terminal import write
 from batchpol.errors import UsageError
+from batchpol.model import did_you_mean
 
 EPILOG = (
     "Examples:\n"
@@ -46,12 +47,12 @@ def help_(
     ] = None,
 ) -> None:
     """Show a page of the manual, or which pages there are."""
+    from batchpol.cli.screen.page import show
+
     known = topics()
     if topic is None:
         write("\n".join(_contents(known)))
     elif topic in known and sys.stdout.isatty():
-        from batchpol.cli.screen.page import show
-
         show(page(topic))
     elif topic in known:
         write(page(topic).rstrip())
@@ -67,8 +68,6 @@ def _contents(known: dict[str, str]) -> list[str]:
 
 def _show_command(context: typer.Context, name: str) -> None:
     """The help of a command that has no page of its own."""
-    from batchpol.model import did_you_mean
-
     commands = context.find_root().command.commands  # type: ignore[attr-defined]
     command = commands.get(name)
     if command is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
-from functools import wraps
+from functools import cache, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
@@ -135,7 +135,7 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameter(heading: Any, it: Field[Any], help: Mapping[str, str]) -> Parameter:
     """The parameter from which Typer makes the option of one setting."""
-    more, kind, default = dict(it.metadata), get_type_hints(heading)[it.name], it.default
+    more, kind, default = dict(it.metadata), _types(heading)[it.name], it.default
     names = [flag(it.name)]
     if it.name in OPPOSITES:
         names, default = [f"{opposite(it.name)}/{flag(it.name)}"], not default
@@ -150,6 +150,11 @@ def _parameter(heading: Any, it: Field[Any], help: Mapping[str, str]) -> Paramet
     more["help"] = spelled(help.get(it.name, more["help"]))
     option = typer.Option(*names, parser=_PARSERS.get(it.name), rich_help_panel=heading.HEADING, **more)
     return Parameter(_argument(it.name), Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+@cache
+def _types(heading: Any) -> dict[str, Any]:
+    return get_type_hints(heading)
 
 
 def _argument(setting: str) -> str:

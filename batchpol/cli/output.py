@@ -8,6 +8,7 @@ from pathlib import Path
 from batchpol.cli.screen.terminal import print_lines
 from batchpol.errors import UsageError
 from batchpol.files import Replacement
+from batchpol.outputs import check_outputs
 
 
 def check_output(output: str, read: Path | None = None, what: str = "") -> None:
@@ -16,8 +17,6 @@ def check_output(output: str, read: Path | None = None, what: str = "") -> None:
     Raises:
         UsageError: names the mend.
     """
-    from batchpol.outputs import check_outputs
-
     if output != "-" and not output.lower().endswith((".jsonl", ".ndjson")):
         raise UsageError(f"what is written is JSON Lines: {output}", hint="let its name end in .jsonl")
     check_outputs([Path(output)], {what: read}, setting="output")

@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar
 import typer
 
 from batchpol.cli.options import Lines, flattened
-from batchpol.cli.output import check_output, write_lines
 from batchpol.cli.screen.terminal import tell
 from batchpol.settings import setting
 
@@ -35,6 +34,7 @@ def undo(
     section: Section,
 ) -> None:
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
+    from batchpol.cli.output import check_output, write_lines
     from batchpol.cli.screen import commands
     from batchpol.rewriting.undo import Undone, undo_records
 

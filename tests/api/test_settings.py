@@ -1,10 +1,49 @@
-"""What a type checker knows of the API's settings is what there is."""
+"""The settings of the API are those of the command, by their own names."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batchpol
+from batchpol.sandbox import Owner
+from batchpol.testing import Sandbox
+from tests.api.conftest import ACCOUNT, SOON, item
 from tests.api.settings import API, filled
 
 
 def test_the_types_are_those_of_the_settings() -> None:
     text = API.read_text(encoding="utf-8")
     assert filled(text) == text, "run: python -m tests.api.settings"
+
+
+async def test_a_program_prunes_as_the_command_does(ses_sandbox: Sandbox) -> None:
+    await batchpol.apply([item("a.example"), item("a.example", "tenant-old"), item("a.example", "other")], period=SOON)
+    pruning = {"prune": True, "prune_prefix": "tenant", "period": SOON}
+    planned = await batchpol.plan([item("a.example")], **pruning)
+    assert [(it.effect, it.policy_name) for it in planned] == [("unchanged", "tenant"), ("delete", "tenant-old")]
+    await batchpol.apply([item("a.example")], **pruning)
+    assert set(ses_sandbox.store.get(Owner(ACCOUNT, "us-east-1", "a.example"))) == {"tenant", "other"}
+
+
+async def test_the_format_of_a_file_whose_name_does_not_say_it(tmp_path: Path) -> None:
+    (tmp_path / "records").write_text('{"identity": "a.example", "policy_name": "n", "action": "delete"}\n')
+    (checked,) = await batchpol.validate(tmp_path / "records", format="jsonl", region="us-east-1", account=ACCOUNT)
+    assert checked.change is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"prune": True, "compare": False}, "`prune` deletes what is there, and with `compare=False` no copy"),
+        ({"prune_prefix": "x"}, "nothing is pruned without `prune`"),
+        ({"plan": True}, "apply has no setting plan"),
+        ({"access_key": "x", "accounts": ["1"]}, "apply has no setting access_key, accounts"),
+        ({"period": -1}, "`period` is a time in seconds"),
+    ],
+)
+async def test_an_error_names_the_setting_as_it_was_given(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(batchpol.UsageError, match=said):
+        await batchpol.apply([], **settings)

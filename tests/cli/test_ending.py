@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchpol.batch.observer import Result
+from batchpol.cli.screen import commands
 from batchpol.cli.screen.ending import DRY_RUN, next_steps, verdict
 from batchpol.journal import FINISHED, FORMAT, Run
 from batchpol.model import Outcome, Status
@@ -74,6 +75,15 @@ def test_how_to_go_on_comes_last(code: int) -> None:
 
 def test_what_was_written_blindly_cannot_be_taken_back() -> None:
     assert next_steps(result(applied=1), run(command=("batchpol", "apply", "x.csv", "--blind"))) == []
+
+
+def test_what_was_meant_for_one_time_is_in_no_command_to_type_next() -> None:
+    of = run(command=(*TYPED, "--retry-failed", "--dry-run"))
+    assert commands.typed(commands.again(of, Path("j.jsonl"))) == AGAIN
+    assert commands.typed(commands.retry(of, Path("j.jsonl"))) == f"{AGAIN} --retry-failed"
+    assert commands.again(run(command=()), Path("j.jsonl")) == []
+    unknown = Run(format=FORMAT, run_id="1", at="", input="my tenants.csv", options={})
+    assert commands.again(unknown, Path("j.jsonl"))[1:] == ["apply", "my tenants.csv", "--journal", "j.jsonl"]
 
 
 def test_nothing_was_sent() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,14 @@ def test_the_first_help_fits_a_screen(command: Command) -> None:
     assert all(len(line) <= 80 for line in ended.out.splitlines())
     assert "..." not in ended.out.partition("Commands:")[2], "a command's line is cut off"
     assert all(f"  {name} " in ended.out for name in NAMES)
+
+
+def test_help_waits_for_no_library_that_it_does_not_need() -> None:
+    """Those take most of a second; the help itself takes a tenth of one."""
+    program = "import sys, batchpol.cli, typer; typer.main.get_command(batchpol.cli.app); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {"batchpol.cli.apply", "batchpol.settings"} <= set(loaded)
+    assert not {"aiobotocore", "aiohttp", "aiolimiter", "anyio", "asyncio", "botocore", "rich"} & set(loaded)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,11 +1,14 @@
 """What people and log shippers see of a command.
 
 ============= ============================================================
-``live``      a run as people follow it, ``exporting`` an export
+``live``      a run as people follow it, ``planning`` a plan, ``exporting`` an export
 ``progress``  the picture of the lanes
 ``question``  what is asked before the first write
 ``ending``    what is said when it is over
-``events``    the same run as JSON; ``log`` writes one event
+``status``    what a journal says of a run
+``commands``  the command to type next
+``events``    a run as JSON; ``log`` writes one event
+``page``      a page of the manual
 ``terminal``  lines, errors, exit codes of errors
 ============= ============================================================
 """

@@ -165,6 +165,7 @@ async def apply(records: Input, **settings: Unpack[Settings]) -> Result:
     Raises:
         UsageError, InputError: settings or input unusable; nothing was sent.
         JournalError: the journal cannot be used.
+        SesError: AWS is out of reach, so that nothing could begin.
     """
     options = _options("apply", settings, RUN)
     async with _opened(records, options) as (items, details), options.targets(_aws(settings)) as targets:

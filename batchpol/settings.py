@@ -123,6 +123,12 @@ class Connection:
     connect_timeout: float = 5.0
     read_timeout: float = 20.0
 
+    def __post_init__(self) -> None:
+        """What is empty is not set, as with an empty variable."""
+        for name in ("profile", "endpoint_url", "role_arn", "external_id", "expect_account"):
+            object.__setattr__(self, name, getattr(self, name) or None)
+        object.__setattr__(self, "regions", tuple(it for it in self.regions if it))
+
     @property
     def region(self) -> str | None:
         """The Region of the run, if one was named."""

@@ -27,7 +27,7 @@ FOREIGN = {
     "typer": {"cli"},
     "aiohttp": {"ses", "sandbox"},
     "fcntl": {"files"},
-    "asyncio": {"sandbox", "testing", "api"},
+    "asyncio": {"sandbox", "testing", "api", "ses"},
 }
 """What may be imported in these modules only."""
 

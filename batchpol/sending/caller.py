@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchpol.errors import SesError, TargetMismatch, UsageError
+from batchpol.errors import AccessRefused, SesError, TargetMismatch, UsageError
 from batchpol.identity import require_account, require_region
 from batchpol.model import Target
 from batchpol.ses import Aws, Caller, in_the_clear
@@ -36,8 +36,9 @@ async def find_out(aws: Aws) -> Here:
     """Whose credentials these are, as STS says, and where they are used.
 
     Raises:
-        UsageError: there is no Region or none of this name, the expected account is none, or STS does not answer.
+        UsageError: there is no Region or none of this name, the expected account is none, or the credentials are none.
         TargetMismatch: they are of another account than the expected one.
+        NoAnswer, Throttled: AWS is out of reach.
     """
     expected, region = aws.connection.expect_account, aws.region()
     require_account(expected or "", "expect_account")
@@ -50,8 +51,13 @@ async def find_out(aws: Aws) -> Here:
     try:
         here = Here(await aws.caller(region), region, await aws.endpoint(region), tuple(aws.notes))
     except SesError as error:
-        hint = error.hint or ("check the network, `endpoint_url` and `region`" if error.http_status == 0 else "")
-        raise UsageError(f"AWS did not say whose credentials these are: {error}", hint=hint) from error
+        text = f"AWS did not say whose credentials these are: {error}"
+        if isinstance(error, AccessRefused):
+            raise UsageError(text, hint=error.hint) from error
+        hint = error.hint or "check the network, `endpoint_url` and `region`, then run the same command again"
+        raise type(error)(
+            text, code=error.code, request_id=error.request_id, http_status=error.http_status, hint=hint
+        ) from error
     caller = here.caller
     if expected and caller.account != expected:
         raise TargetMismatch(

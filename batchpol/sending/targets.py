@@ -69,8 +69,9 @@ class Targets:
         """Who we are, in which Region, at which endpoint; AWS is asked once.
 
         Raises:
-            UsageError: there is no Region, or STS does not answer.
+            UsageError: there is no Region, or there are no usable credentials.
             TargetMismatch: the credentials are of another account than the expected one.
+            NoAnswer, Throttled: AWS is out of reach.
         """
         async with self._asking:
             if self._here is None:

@@ -7,6 +7,8 @@ business and goes through the gate. Sources: ``PutIdentityPolicy`` and its neigh
 - :mod:`batchpol.ses.translation`: what botocore raises and AWS answers, as errors of ours.
 - :mod:`batchpol.ses.answers`: which answers are SES's own, to the letter.
 - :mod:`batchpol.ses.calls`: SES of one target, one attempt a call, and where the gate takes part.
+- :mod:`batchpol.ses.configuration`: what is wrong with an AWS configuration, by profile and setting.
+- :mod:`batchpol.ses.credentials`: what signs, asked for again in time.
 - :mod:`batchpol.ses.exchange`: one exchange with SES put together from botocore's parts, at half a client's cost.
 - :mod:`batchpol.ses.internals`: what we use of aiobotocore without its promise.
 - :mod:`batchpol.ses.aws`: sessions, clients, credentials and roles of one run.

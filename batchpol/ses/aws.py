@@ -22,6 +22,8 @@ from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
 from batchpol.ses import internals, redaction
 from batchpol.ses.calls import Ses, before_parse, hook
+from batchpol.ses.configuration import NOWHERE, Setup, mfa_wanted, require_role
+from batchpol.ses.credentials import Credentials
 from batchpol.ses.exchange import USER_AGENT, Exchange
 from batchpol.ses.translation import is_bug, plain, translate, unsent
 from batchpol.settings import Connection
@@ -35,6 +37,9 @@ MOST_CONNECTIONS = 10_000
 STS_ATTEMPTS = 3
 """How often botocore tries one call of STS, whose quota no gate of ours guards: a run of hundreds of roles starts
 with hundreds of calls at once."""
+
+_OF_NO_PROFILE = ("env", "container-role", "iam-role")
+"""Where botocore has credentials from that no profile gives."""
 
 AWS_HOSTS = (
     ".amazonaws.com",
@@ -71,7 +76,8 @@ class Aws:
         session: an aiobotocore session of the caller's, used instead of one of our own.
 
     Raises:
-        UsageError: if the profile is not there, the configuration file cannot be read, or TLS would not be verified.
+        UsageError: if the role can be none, the profile is not there, the configuration file cannot be read, or TLS
+            would not be verified.
     """
 
     def __init__(self, connection: Connection, session: AioSession | None = None) -> None:
@@ -80,7 +86,8 @@ class Aws:
         self._session = session or _session(connection)
         _check(self._session, connection)
         self._http = internals.http_session_class(*(_endpoint(connection, service) for service in ("ses", "sts")))
-        self._source: Any = None
+        self._source: Credentials | None = None
+        self._setup = NOWHERE if connection.embedded else Setup.of(self._session)
         self._roles: dict[str, _Role] = {}
         self._open_clients: dict[tuple[str, str], Any] = {}
         self._exchanges: dict[str, Exchange] = {}
@@ -95,6 +102,9 @@ class Aws:
     async def __aexit__(self, *_: object) -> None:
         redaction.end()
         with anyio.CancelScope(shield=True):  # connections are closed even when the run is cancelled
+            for credentials in (self._source, *(role.credentials for role in self._roles.values())):
+                if credentials is not None:
+                    await credentials.aclose()
             await self._clients.aclose()
 
     @property
@@ -125,7 +135,7 @@ class Aws:
         except BatchpolError:
             raise
         except Exception as error:
-            raise translate(error, sent=False) from error
+            raise translate(error, sent=False, setup=self._setup) from error
 
     async def endpoint(self, region: str) -> str:
         """The URL that SES's requests go to, as the run or AWS's environment names it; empty for AWS's own hosts."""
@@ -133,8 +143,10 @@ class Aws:
             return self.connection.endpoint_url
         try:
             return elsewhere(await self._client("ses", region))
+        except BatchpolError:
+            raise
         except Exception as error:
-            raise translate(error, sent=False) from error
+            raise translate(error, sent=False, setup=self._setup) from error
 
     async def ses(self, target: Target) -> Ses:
         """SES of one target, open until this object is closed."""
@@ -143,7 +155,7 @@ class Aws:
         except BatchpolError:
             raise
         except Exception as error:
-            raise translate(error, sent=False) from error
+            raise translate(error, sent=False, setup=self._setup) from error
 
     async def renew(self, target: Target, used: Ses) -> Ses | None:
         """SES with newer credentials than those of ``used``, which expired; None if there are none.
@@ -164,15 +176,19 @@ class Aws:
         if not self._own_session or self.connection.embedded:
             return False
         try:
-            found = await _session(self.connection).get_credentials()
-            keys = await _keys(found)
+            session = _session(self.connection)
+            found = await session.get_credentials()
+            if found is None:
+                return False
+            newer = Credentials(found, Setup.of(session))
+            keys = await newer.get_frozen_credentials()
         except Exception as error:  # whatever else it was, there are none
             if is_bug(error):
                 raise
             return False
-        if keys is None or keys == await _keys_or_none(self._source):
+        if keys == await _keys_or_none(self._source):
             return False
-        self._source = found
+        self._source = newer
         self._roles.clear()
         return True
 
@@ -183,15 +199,20 @@ class Aws:
         signs = role.credentials if role is not None else None
         return Ses(client, self.connection.call_timeout, source, signs, await self._exchange(client, target.region))
 
-    async def _credentials(self) -> Any:
+    async def _credentials(self) -> Credentials:
         """What every client signs with, or assumes its role with."""
         if self._source is None:
             if self.connection.embedded:
-                self._source = AioCredentials(self.connection.access_key, self.connection.secret_key)
+                found: Any = AioCredentials(self.connection.access_key, self.connection.secret_key)
             else:
-                self._source = await self._session.get_credentials()
-        if self._source is None:
-            raise bx.NoCredentialsError
+                found = await self._session.get_credentials()
+            if found is None:
+                raise bx.NoCredentialsError
+            if found.method in _OF_NO_PROFILE:
+                self._setup = NOWHERE
+            if found.method == "assume-role" and self._setup.owner("mfa_serial") and not _has_terminal():
+                raise mfa_wanted(self._setup)
+            self._source = Credentials(found, self._setup)
         return self._source
 
     async def _role(self, target: Target) -> _Role | None:
@@ -257,7 +278,7 @@ class _Role:
         if external_id:
             self._request["ExternalId"] = external_id
         # The clock is said, too: botocore's reads the time zone anew, twice for each request.
-        self.credentials = AioDeferredRefreshableCredentials(self._assume, "assume-role", _utc_now)
+        self.credentials = Credentials(AioDeferredRefreshableCredentials(self._assume, "assume-role", _utc_now))
 
     async def caller(self) -> Caller:
         """Who one is in this role (``arn:aws:sts::111122223333:assumed-role/Name/batchpol``)."""
@@ -267,6 +288,8 @@ class _Role:
     async def _assume(self) -> dict[str, str]:
         try:
             answer = await self._sts.assume_role(**self._request)
+        except BatchpolError:
+            raise
         except ResponseParserError as error:
             raise translate(error, sent=False) from None  # it quotes the answer, which holds credentials
         except Exception as error:
@@ -294,23 +317,28 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _keys(credentials: Any) -> Any:
-    """What requests are signed with: comparable, and written nowhere. None without credentials."""
-    return None if credentials is None else await credentials.get_frozen_credentials()
-
-
-async def _keys_or_none(credentials: Any) -> Any:
+async def _keys_or_none(credentials: Credentials | None) -> Any:
+    """What requests are signed with: comparable, and written nowhere. None if it ended for good: all else is newer."""
     try:
-        return await _keys(credentials)
-    except Exception as error:  # expired for good: anything else is newer
-        if is_bug(error):
-            raise
+        return None if credentials is None else await credentials.get_frozen_credentials()
+    except BatchpolError:
         return None
+
+
+def _has_terminal() -> bool:
+    """Whether somebody can be asked for a code: the process has a terminal, whatever its standard input is."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return True
 
 
 def _session(connection: Connection) -> AioSession:
     if not connection.embedded:
-        return AioSession(profile=connection.profile)
+        _, variables, default, convert = AioSession.SESSION_VARIABLES["profile"]
+        said = [name for name in variables if os.environ.get(name)]  # an empty one names none
+        return AioSession(session_vars={"profile": (None, said, default, convert)}, profile=connection.profile)
     untouched = {
         name: (None, None, default, convert) for name, (_, _, default, convert) in AioSession.SESSION_VARIABLES.items()
     }
@@ -320,6 +348,8 @@ def _session(connection: Connection) -> AioSession:
 
 def _check(session: AioSession, connection: Connection) -> None:
     """Find out before the first request what makes the configuration unusable."""
+    if connection.role_arn is not None:
+        require_role(connection.role_arn, connection.external_id)
     if connection.embedded:
         return
     try:

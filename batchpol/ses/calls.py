@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSRequest
 
 from batchpol.errors import BatchpolError, NoAnswer, Unreachable, UsageError
 from batchpol.ses.answers import check
+from batchpol.ses.configuration import NOWHERE
 from batchpol.ses.exchange import Exchange
 from batchpol.ses.internals import credentials_of, http_session_of
 from batchpol.ses.translation import translate
@@ -199,12 +200,12 @@ class Ses:
                 return
 
     async def ready(self) -> None:
-        """Refresh the credentials now if they are about to expire, so that signing does not wait for it.
+        """Wait for credentials now if there are none that hold, so that signing does not.
 
         Raises AccessRefused if there are none to be had, Unreachable if there may be later.
         """
         credentials = self._signs() or credentials_of(self.client)
-        if credentials is None or getattr(credentials, "refresh_needed", _perhaps)() is False:
+        if credentials is None:
             return
         try:
             with anyio.fail_after(self.call_timeout):
@@ -230,7 +231,7 @@ class Ses:
             except BatchpolError:
                 raise
             except Exception as error:
-                raise translate(error, sent=call.sent) from error
+                raise translate(error, sent=call.sent, setup=getattr(self.source, "setup", NOWHERE)) from error
         if call.sent:
             raise NoAnswer("no answer within the time allowed", code="Timeout")
         raise Unreachable("no credentials to sign with within the time allowed", code="Timeout")
@@ -248,10 +249,6 @@ class Ses:
 def _bare(identity: str) -> str:
     """An identity by its name: SES takes its ARN, too, but to emulators that is another identity than the name."""
     return identity.partition(":identity/")[2] if identity.startswith("arn:") else identity
-
-
-def _perhaps() -> None:
-    """Whether credentials that do not say so need to be refreshed."""
 
 
 def _request_id(answer: Mapping[str, Any]) -> str:

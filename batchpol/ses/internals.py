@@ -10,12 +10,14 @@ import inspect
 import ssl
 import threading
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiobotocore
 from aiobotocore.client import AioBaseClient
+from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.endpoint import AioEndpoint
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import ClientPayloadError
@@ -30,10 +32,17 @@ _CALLED = (
 )
 """Methods, and the parameters that they begin with."""
 
-_HELD = ((AioBaseClient, "_endpoint"), (AioBaseClient, "_request_signer"), (AioEndpoint, "http_session"))
+_HELD = (
+    (AioBaseClient, "_endpoint"),
+    (AioBaseClient, "_request_signer"),
+    (AioEndpoint, "http_session"),
+    (AioRefreshableCredentials, "_expiry_time"),
+    (AioRefreshableCredentials, "_frozen_credentials"),
+)
 """Attributes that an object has once it is made."""
 
 OF_EXCHANGE = {"AioBaseClient._resolve_endpoint_ruleset", "AioBaseClient._endpoint", "AioEndpoint.http_session"}
+OF_CREDENTIALS = {"AioRefreshableCredentials._expiry_time", "AioRefreshableCredentials._frozen_credentials"}
 OF_HTTP = {"AIOHTTPSession._get_session", "AIOHTTPSession._build_ssl_contexts"}
 
 
@@ -64,6 +73,8 @@ def notes() -> list[str]:
         found.append(f"{_other(missing)}: requests go through its client, which costs processor time")
     if missing := strange() & OF_HTTP:
         found.append(f"{_other(missing)}: clients follow redirects, and none shares its TLS context")
+    if missing := strange() & OF_CREDENTIALS:
+        found.append(f"{_other(missing)}: requests wait for credentials of a quarter of an hour or less")
     return found
 
 
@@ -74,6 +85,17 @@ def _other(missing: Iterable[str]) -> str:
 def credentials_of(client: Any) -> Any:
     """The credentials that a client signs with; None if it has none, or they are not where they were."""
     return getattr(getattr(client, "_request_signer", None), "_credentials", None)
+
+
+def held_by(credentials: Any) -> Any:
+    """The keys that refreshable credentials have, without asking for newer ones; None before the first."""
+    return credentials._frozen_credentials
+
+
+def end_of(credentials: Any) -> datetime | None:
+    """When the keys that refreshable credentials have will hold no more; None before the first."""
+    found: datetime | None = credentials._expiry_time
+    return found
 
 
 def http_session_of(client: Any) -> Any:

@@ -18,6 +18,7 @@ from aiohttp import ClientConnectorError, ClientSSLError
 from botocore.parsers import ResponseParserError
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+from batchpol.ses.configuration import NOWHERE, WORDS, Setup, explained
 
 THROTTLED = frozenset(
     {
@@ -55,6 +56,7 @@ ACCESS_REFUSED = frozenset(
         "MissingAuthenticationToken",
         "NotAuthorized",
         "OptInRequired",
+        "RegionDisabledException",
         "RequestExpired",
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
@@ -86,8 +88,6 @@ NOT_THERE = frozenset({404, 405, 501})
 """HTTP statuses that SES has for nothing: whoever answers so is somebody else."""
 
 _AGAIN = "then run the same command again"
-_LOG_IN = f"log in again with: aws sso login, or the way your credentials come from, {_AGAIN}"
-_NAME_CREDENTIALS = "name a profile with `profile` or AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _IS_IT_SES = (
     "see who answers there: `endpoint_url`, a variable AWS_ENDPOINT_URL… or the profile may name something else, "
     "or a proxy answers in its place"
@@ -98,10 +98,14 @@ _NAME_AUTHORITIES = "check the endpoint, or name your certificate authorities in
 HINTS = {
     "AccessDenied": f"give the caller the permissions that `batchpol help permissions` lists, {_AGAIN}",
     "AccessDeniedException": f"give the caller the permissions that `batchpol help permissions` lists, {_AGAIN}",
-    "InvalidClientTokenId": f"check the access key (or profile), {_AGAIN}",
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "OptInRequired", "RegionDisabledException", "UnrecognizedClientException"),
+        "check the access key (or profile); where it is right, this Region is not enabled in the account: enable it "
+        f"(aws account enable-region), or name another with `region`, {_AGAIN}",
+    ),
     "RequestTimeTooSkewed": f"set this machine's clock, {_AGAIN}",
     "SignatureDoesNotMatch": f"check the secret key and this machine's clock, {_AGAIN}",
-} | dict.fromkeys(EXPIRED, f"renew the credentials (for SSO: aws sso login), {_AGAIN}")
+}
 
 
 def _known(*names: str) -> tuple[type[Exception], ...]:
@@ -109,17 +113,7 @@ def _known(*names: str) -> tuple[type[Exception], ...]:
     return tuple(getattr(bx, name) for name in names if hasattr(bx, name))
 
 
-_LOGINS = _known("SSOError", "LoginError", "TokenRetrievalError", "NoAuthTokenError")
-_CREDENTIALS = _LOGINS + _known(
-    "NoCredentialsError",
-    "PartialCredentialsError",
-    "CredentialRetrievalError",
-    "UnknownCredentialError",
-    "UnknownTokenProviderError",
-    "MetadataRetrievalError",
-    "RefreshWithMFAUnsupportedError",
-    "InfiniteLoopConfigError",
-)
+_CREDENTIALS = _known(*(name for name, said in WORDS.items() if said.code == "NoCredentials"))
 _NEVER_CONNECTED = (bx.ConnectTimeoutError, bx.ProxyConnectionError)
 _BROKEN_OFF = (bx.HTTPClientError, bx.ConnectionError, bx.ResponseStreamingError, bx.IncompleteReadError)
 _UNREADABLE = (ResponseParserError, bx.ChecksumError, bx.FlexibleChecksumError)
@@ -138,12 +132,13 @@ _SECRETS = (
 )
 
 
-def translate(error: BaseException, *, sent: bool = True) -> SesError:
+def translate(error: BaseException, *, sent: bool = True, setup: Setup = NOWHERE) -> SesError:
     """The :class:`~batchpol.errors.SesError` that says what ``error`` of botocore means for a record or a run.
 
     Args:
         sent: whether a request to SES was handed to the network. What goes wrong before (signing, and what STS or
             a login service answers) means that nothing can be sent, or not now: ``AccessRefused``, ``Unreachable``.
+        setup: the profile in use, for the words.
 
     Raises:
         AttributeError, TypeError, NameError: where that is what went wrong, in a line of ours; it is a bug then.
@@ -154,8 +149,10 @@ def translate(error: BaseException, *, sent: bool = True) -> SesError:
     if isinstance(error, bx.ClientError):
         _redact(error)
         found = _of_answer(error, "SES" if sent else "AWS")
+        if found.code in EXPIRED:
+            found.hint = f"{setup.login()}, {_AGAIN}"
     else:
-        found = _of_failure(error, sent)
+        found = _of_failure(error, sent, setup)
     return found if sent else unsent(found)
 
 
@@ -241,13 +238,12 @@ def _beginning(text: str) -> str:
     return text if len(text) <= 100 else text[:100].rpartition(" ")[0] + " …"
 
 
-def _of_failure(error: BaseException, sent: bool) -> SesError:
+def _of_failure(error: BaseException, sent: bool, setup: Setup) -> SesError:
     """Where no answer came, or none that botocore could read."""
     cause = _cause(error)
     text = plain(str(error))
-    if isinstance(error, _CREDENTIALS):
-        hint = _LOG_IN if isinstance(error, _LOGINS) else _NAME_CREDENTIALS
-        return AccessRefused(f"no usable credentials: {text}", code="NoCredentials", hint=hint)
+    if isinstance(error, _CREDENTIALS) and (found := explained(error, setup)) is not None:
+        return _plainly(found)
     if isinstance(error, bx.SSLError):
         return _of_tls(cause, text)
     if isinstance(error, _NEVER_CONNECTED) or (isinstance(error, bx.EndpointConnectionError) and _refused(cause)):
@@ -263,8 +259,11 @@ def _of_failure(error: BaseException, sent: bool) -> SesError:
         return NoAnswer("the connection was reset before an answer came", code="ConnectionClosed")
     if isinstance(error, (*_BROKEN_OFF, ConnectionError)):
         return NoAnswer(f"the connection ended before the answer did: {text}", code="ConnectionClosed")
-    if not isinstance(error, _UNREADABLE) and not sent and _is_set_up(error):
-        return AccessRefused(f"no request can be made: {text or type(error).__name__}", code="Configuration")
+    if not isinstance(error, _UNREADABLE) and not sent:
+        if (found := explained(error, setup)) is not None:
+            return _plainly(found)
+        if isinstance(error, RuntimeError | ValueError | OSError):
+            return AccessRefused(f"no request can be made: {text or type(error).__name__}", code="Configuration")
     # Never the text: botocore quotes the whole answer, and the answer of STS holds credentials.
     return NoAnswer(f"the answer cannot be read as AWS's ({type(error).__name__})", code="UnreadableAnswer")
 
@@ -288,9 +287,9 @@ def _refused(cause: object) -> bool:
     return cause is None or isinstance(cause, ClientConnectorError | socket.gaierror)
 
 
-def _is_set_up(error: BaseException) -> bool:
-    """Errors of configuration and credential files: botocore's own, a file not there or unreadable, one that lies."""
-    return isinstance(error, bx.BotoCoreError | OSError | RuntimeError | ValueError)
+def _plainly(found: AccessRefused) -> AccessRefused:
+    """The same, with nothing in it that a program or a file may have said of keys."""
+    return AccessRefused(plain(str(found)), code=found.code, hint=plain(found.hint))
 
 
 def plain(text: str) -> str:

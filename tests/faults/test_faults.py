@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.errors import UsageError
+from batchpol.errors import Unreachable
 from batchpol.sandbox import FAULTS
 from batchpol.sandbox.faults import Stage
 from batchpol.settings import Connection
@@ -189,7 +189,7 @@ async def test_when_not_even_sts_resolves_nothing_begins(
     sandbox: Sandbox, source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     keys_file(monkeypatch, tmp_path, sandbox, AWS_ENDPOINT_URL_STS="http://sts.batchpol.invalid")
-    with pytest.raises(UsageError, match=r"whose credentials these are.*sts\.batchpol\.invalid"):
+    with pytest.raises(Unreachable, match=r"whose credentials these are.*sts\.batchpol\.invalid"):
         await apply(sandbox, source, connection=Connection(regions=(REGION,)), own_session=True)
     assert not sandbox.arrivals
     assert not (tmp_path / "run.journal.jsonl").exists()
@@ -252,10 +252,10 @@ async def test_credentials_that_expire_for_good_stop_the_run_and_burn_nothing(
 async def test_a_role_that_lives_shorter_than_the_run_is_assumed_again(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [row(number) for number in range(30)]
+    rows = [row(number) for number in range(80)]
     sandbox.change(credential_seconds=2.0)
     keys_file(monkeypatch, tmp_path, sandbox)
-    connection = Connection(regions=(REGION,), role_arn="arn:aws:iam::{account}:role/Tenant", external_id="x")
+    connection = Connection(regions=(REGION,), role_arn="arn:aws:iam::{account}:role/Tenant", external_id="x1")
     source = write_input(tmp_path / "in.jsonl", rows)
     result = await apply(sandbox, source, connection=connection, own_session=True)
     assert (result.exit_code, set(statuses(tmp_path))) == (0, {"applied"})

@@ -228,10 +228,9 @@ async def test_no_credentials_at_all_is_one_clear_sentence(environment: Environm
     for role_arn in (None, f"arn:aws:iam::{ACCOUNT}:role/Writer"):
         async with Aws(Connection(endpoint_url=sandbox.url, role_arn=role_arn)) as aws:
             for opening in (aws.caller("us-east-1", ACCOUNT), aws.ses(TARGET)):
-                with pytest.raises(
-                    AccessRefused, match="no usable credentials: Unable to locate credentials"
-                ) as caught:
+                with pytest.raises(AccessRefused) as caught:
                     await opening
+                assert str(caught.value) == "no usable credentials: Unable to locate credentials (profile default)"
                 assert caught.value.code == "NoCredentials"
                 assert "`profile`" in caught.value.hint
     assert len(sandbox.arrivals) == 0

@@ -97,21 +97,6 @@ async def test_all_roles_together_cost_one_client_a_service(
 # --- refreshing
 
 
-async def test_credentials_that_live_shorter_than_the_run_are_refreshed_before_signing(
-    sandbox: Sandbox, embedded: Embedded
-) -> None:
-    sandbox.change(credential_seconds=30)  # botocore refreshes what has less than ten minutes left
-    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
-        ses = await aws.ses(TARGET)
-        keys = []
-        for _ in range(3):
-            await ses.ready()
-            await put(ses)
-            keys.append(sandbox.arrivals[-1].access_key)
-    assert len(set(keys)) == 3
-    assert {arrival.status for arrival in sandbox.arrivals} == {200}
-
-
 async def test_credentials_that_live_longer_are_kept(sandbox: Sandbox, embedded: Embedded) -> None:
     async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
         ses = await aws.ses(TARGET)
@@ -136,16 +121,6 @@ async def test_a_role_that_cannot_be_assumed_stops_the_lane_and_no_record_is_bla
             assert (type(error), error.code) == (AccessRefused, FAULTS[code].code)
             assert error.hint
         assert await aws.renew(TARGET, ses) is None
-
-
-async def test_a_role_that_is_none_stops_the_lane_too(sandbox: Sandbox, embedded: Embedded) -> None:
-    """STS answers 400 ``ValidationError``, which of SES would be a record's fault."""
-    async with Aws(embedded(role_arn="Writer"), SESSION) as aws:
-        ses = await aws.ses(TARGET)
-        for call in (ses.ready(), put(ses)):
-            error = await failure(call)
-            assert (type(error), error.code) == (AccessRefused, "ValidationError")
-    assert {arrival.operation for arrival in sandbox.arrivals} == {"AssumeRole"}
 
 
 async def test_credentials_that_are_expired_when_they_come_stop_the_lane(sandbox: Sandbox, embedded: Embedded) -> None:
@@ -284,9 +259,9 @@ async def test_no_error_shows_keys_or_tokens(sandbox: Sandbox, embedded: Embedde
     """Not even with its traceback: a broken-off answer to AssumeRole holds what it handed out."""
     sandbox.change(credential_seconds=30, stall_seconds=0.01)
     shown = ""
-    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
-        ses = await aws.ses(TARGET)
-        for fault, known in FAULTS.items():
+    for fault, known in FAULTS.items():
+        async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
+            ses = await aws.ses(TARGET)
             for operation, call in (("AssumeRole", ses.ready), ("PutIdentityPolicy", partial(put, ses))):
                 if operation not in known.operations:
                     continue

@@ -24,7 +24,7 @@ from batchpol.ses import internals, redaction
 from batchpol.ses.calls import Ses, before_parse, hook
 from batchpol.ses.configuration import NOWHERE, Setup, mfa_wanted, require_role
 from batchpol.ses.credentials import Credentials
-from batchpol.ses.exchange import USER_AGENT, Exchange
+from batchpol.ses.exchange import Exchange, user_agent
 from batchpol.ses.translation import is_bug, plain, translate, unsent
 from batchpol.settings import Connection
 
@@ -161,15 +161,26 @@ class Aws:
         """SES with newer credentials than those of ``used``, which expired; None if there are none.
 
         Short-lived credentials that botocore can refresh are refreshed by it in time; this is for those that
-        something else renews, a credentials file, say. The client and its open connections stay the same.
+        something else renews, a credentials file, say, and for a role's session that was ended early: the role is
+        assumed again, once for each session that was of use. The client and its open connections stay the same.
         """
         async with self._renewing:
-            if used.source is self._source and not await self._read_credentials_again():
+            newer = used.source is not self._source or await self._read_credentials_again()
+            if not newer and not await self._leave_session(target, used):
                 return None
         try:
             return await self._signed(target, used.client)
         except SesError:
             return None
+
+    async def _leave_session(self, target: Target, used: Ses) -> bool:
+        """Have the target's role assumed again where its session, which SES took before, is refused now."""
+        role = self._roles.get(target.account)
+        if role is None or role.credentials is not used.credentials:
+            return role is not None
+        if role.credentials.worked:
+            await self._roles.pop(target.account).credentials.aclose()
+        return role.credentials.worked
 
     async def _read_credentials_again(self) -> bool:
         """Take credentials that are newer than those in use, if there are any."""
@@ -255,7 +266,7 @@ class Aws:
                 aws_access_key_id=connection.access_key,
                 aws_secret_access_key=connection.secret_key,
                 verify=True if connection.embedded else None,  # None: as AWS_CA_BUNDLE and the like say
-                config=_config(connection, service, self._http),
+                config=_config(self._session, connection, service, self._http),
             )
         )
         if service == "sts":
@@ -400,8 +411,10 @@ def in_the_clear(url: str) -> bool:
         return True
 
 
-def _config(connection: Connection, service: str, http: Any) -> AioConfig:
+def _config(session: AioSession, connection: Connection, service: str, http: Any) -> AioConfig:
     attempts = 1 if service == "ses" else STS_ATTEMPTS
+    given = session.get_default_client_config()
+    app_id = (given and given.user_agent_appid) or session.get_config_variable("user_agent_appid")
     # Loopback is never asked for through a proxy.
     embedded: dict[str, Any] = {"proxies": {}} if connection.embedded else {}
     return AioConfig(
@@ -411,7 +424,7 @@ def _config(connection: Connection, service: str, http: Any) -> AioConfig:
         retries={"total_max_attempts": attempts, "mode": "standard"},
         parameter_validation=False,  # everything was checked; SES's own words are better than botocore's
         # Said in full, since botocore would put it together anew for each request, an eighth of its time.
-        user_agent=USER_AGENT,
+        user_agent=user_agent(app_id),
         max_pool_connections=MOST_CONNECTIONS,
         connector_args={"keepalive_timeout": KEEP_WARM},
         http_session_cls=http,

@@ -17,6 +17,7 @@ from botocore.awsrequest import AWSRequest
 from batchpol.errors import BatchpolError, NoAnswer, Unreachable, UsageError
 from batchpol.ses.answers import check
 from batchpol.ses.configuration import NOWHERE
+from batchpol.ses.credentials import Credentials
 from batchpol.ses.exchange import Exchange
 from batchpol.ses.internals import credentials_of, http_session_of
 from batchpol.ses.translation import translate
@@ -144,7 +145,7 @@ class Ses:
     client: Any
     call_timeout: float
     source: Any = None
-    credentials: Any = None
+    credentials: Credentials | None = None
     exchange: Exchange | None = None
 
     async def put(self, identity: str, policy_name: str, document: str, attempt: Attempt | None) -> str:
@@ -226,8 +227,12 @@ class Ses:
             call = _Call(attempt, scope, self.call_timeout, self._signs())
             try:
                 if self.exchange is None:
-                    return await self._through_client(operation, arguments, call)
-                return await self.exchange.make(operation, arguments, call.credentials, call.admit, call.depart)
+                    answer = await self._through_client(operation, arguments, call)
+                else:
+                    answer = await self.exchange.make(operation, arguments, call.credentials, call.admit, call.depart)
+                if self.credentials is not None:
+                    self.credentials.worked = True
+                return answer
             except BatchpolError:
                 raise
             except Exception as error:

@@ -30,12 +30,15 @@ class Credentials:
         source: botocore's credentials, of whatever kind; those that end are managed here, others asked each time.
         setup: the profile that they come from, for the words of errors.
         wall: the wall clock, by which credentials end.
+
+    Attributes:
+        worked: whether SES took a request that was signed with them.
     """
 
     def __init__(
         self, source: Any, setup: Setup = NOWHERE, wall: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self.setup = setup
+        self.setup, self.worked = setup, False
         self._source, self._wall = source, wall
         self._asking = anyio.Lock()
         self._beside: asyncio.Task[None] | None = None

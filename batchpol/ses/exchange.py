@@ -14,6 +14,7 @@ from hashlib import sha256
 from time import gmtime, strftime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import aiobotocore
 import botocore
@@ -21,7 +22,9 @@ import botocore.exceptions as bx
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, prepare_request_dict
 from botocore.parsers import create_parser
+from botocore.retries import standard
 from botocore.serialize import create_serializer
+from botocore.useragent import sanitize_user_agent_string_component
 
 from batchpol.ses.answers import check
 from batchpol.ses.internals import endpoint_of, http_session_of
@@ -30,10 +33,18 @@ from batchpol.version import __version__
 USER_AGENT = f"batchpol/{__version__} aiobotocore/{aiobotocore.__version__} md/Botocore#{botocore.__version__}"
 """Said once: botocore would put it together anew for each request, an eighth of its time."""
 
-_HEADERS = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "User-Agent": USER_AGENT}
+_CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
+_SDK_REQUEST = "attempt=1; max=1" if getattr(standard, "NEW_RETRIES_ENABLED", False) else "attempt=1"
+"""botocore tells AWS of its own attempts at one call; there is one, trying again is a call of its own."""
+
 _SERIALIZER = create_serializer("query", include_validation=False)
 _PARSER = create_parser("query")
 _DATE, _TOKEN = "<date>", "<token>"
+
+
+def user_agent(app_id: str | None) -> str:
+    """The User-Agent of requests, with the id that the user's configuration gives applications (``sdk_ua_app_id``)."""
+    return f"{USER_AGENT} app/{sanitize_user_agent_string_component(app_id, allow_hash=True)}" if app_id else USER_AGENT
 
 
 class Signer:
@@ -98,7 +109,8 @@ class Exchange:
         signing = context.get("signing") or {}
         service = signing.get("signing_name") or model.signing_name
         region = signing.get("region") or client.meta.region_name
-        url, headers = request["url"], _HEADERS | headers
+        url = request["url"]
+        headers = {"Content-Type": _CONTENT_TYPE, "User-Agent": client.meta.config.user_agent, **headers}
         return cls(client, http_session_of(client), url, headers, Signer(url, headers, service, region))
 
     async def make(
@@ -119,7 +131,8 @@ class Exchange:
         if credentials is None:
             raise bx.NoCredentialsError
         signed = self.signer.sign(await credentials.get_frozen_credentials(), body)
-        request = AWSPreparedRequest("POST", self.url, {**self.headers, **signed}, body, False)
+        told = {"amz-sdk-invocation-id": str(uuid4()), "amz-sdk-request": _SDK_REQUEST}  # not signed: told, not asked
+        request = AWSPreparedRequest("POST", self.url, {**self.headers, **signed, **told}, body, False)
         depart()
         response = await self.http.send(request)
         answer = {"headers": response.headers, "status_code": response.status_code, "body": await response.content}

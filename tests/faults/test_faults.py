@@ -16,7 +16,7 @@ import pytest
 from batchpol.errors import Unreachable
 from batchpol.sandbox import FAULTS
 from batchpol.sandbox.faults import Stage
-from batchpol.settings import Connection
+from batchpol.settings import Conduct, Connection
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import given, keys_file
 from tests.runs import (
@@ -260,6 +260,22 @@ async def test_a_role_that_lives_shorter_than_the_run_is_assumed_again(
     result = await apply(sandbox, source, connection=connection, own_session=True)
     assert (result.exit_code, set(statuses(tmp_path))) == (0, {"applied"})
     assert [arrival.operation for arrival in sandbox.arrivals].count("AssumeRole") >= 2
+    check_truth(sandbox, tmp_path, rows)
+
+
+@pytest.mark.parametrize("conduct", [BLIND, COMPARE], ids=["blind", "compare"])
+async def test_a_role_session_that_is_revoked_early_costs_one_attempt(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conduct: Conduct
+) -> None:
+    rows = [row(number) for number in range(14)]
+    keys_file(monkeypatch, tmp_path, sandbox)
+    source = write_input(tmp_path / "in.jsonl", rows)
+    expiry = asyncio.create_task(expire(sandbox, 4))
+    connection = Connection(regions=(REGION,), role_arn="arn:aws:iam::{account}:role/Tenant")
+    result = await apply(sandbox, source, connection=connection, own_session=True, conduct=conduct)
+    await expiry
+    assert (result.exit_code, set(statuses(tmp_path))) == (0, {"applied"})
+    assert [arrival.operation for arrival in sandbox.arrivals].count("AssumeRole") == 2
     check_truth(sandbox, tmp_path, rows)
 
 

@@ -38,7 +38,8 @@ MORE_CALLS: dict[str, Callable[[Ses], Awaitable[object]]] = {
 def read_by_ses(request: Any) -> dict[str, str]:
     """What SES reads of a request, but for its date and signature; which headers are signed is the signer's choice."""
     texts = {"method": request.method, "url": request.url, "body": request.body}
-    texts |= {name: request.headers[name] for name in ("Content-Type", "X-Amz-Security-Token")}
+    texts |= {name: request.headers[name] for name in ("Content-Type", "X-Amz-Security-Token", "amz-sdk-request")}
+    texts["amz-sdk-invocation-id"] = len(request.headers["amz-sdk-invocation-id"]) * "x"
     return {name: text.decode() if isinstance(text, bytes) else text for name, text in texts.items()}
 
 
@@ -94,6 +95,45 @@ async def test_what_leaves_is_what_the_client_itself_would_send(
     token = ours.pop("X-Amz-Security-Token")  # of another session each time
     assert token and token != botocores.pop("X-Amz-Security-Token")
     assert ours == botocores
+
+
+async def test_each_request_has_an_invocation_of_its_own(
+    sandbox: Sandbox, embedded: Callable[..., Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    async with opened(embedded()) as ses:
+        http = http_session_of(ses.client)
+
+        async def watched(request: Any, send: Callable[[Any], Awaitable[Any]] = http.send) -> Any:
+            found.append(request.headers["amz-sdk-invocation-id"])
+            return await send(request)
+
+        monkeypatch.setattr(http, "send", watched)
+        for _ in range(3):
+            await ses.policy_names(IDENTITY, None)
+    assert len(set(found)) == 3
+
+
+@pytest.mark.parametrize("callers", [False, True])
+async def test_the_id_of_the_users_application_is_in_the_user_agent(
+    callers: bool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "mail team/1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    found: list[str] = []
+    async with Aws(Connection(endpoint_url=sandbox.url), AioSession() if callers else None) as aws:
+        ses = await aws.ses(TARGET)
+        http = http_session_of(ses.client)
+
+        async def watched(request: Any, send: Callable[[Any], Awaitable[Any]] = http.send) -> Any:
+            found.append(request.headers["User-Agent"])
+            return await send(request)
+
+        monkeypatch.setattr(http, "send", watched)
+        await ses.policy_names(IDENTITY, None)
+    (said,) = (it.decode() if isinstance(it, bytes) else it for it in found)
+    assert " app/mail-team-1" in said and said.startswith("batchpol/")
 
 
 @pytest.mark.parametrize("name", [IDENTITY, "Somebody@Tenant.example"])

@@ -242,6 +242,33 @@ async def test_a_role_is_assumed_afresh_when_its_own_credentials_are_refused(
     assert refused != taken
 
 
+async def test_a_session_that_was_ended_early_is_left_for_a_new_one(sandbox: Sandbox, embedded: Embedded) -> None:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
+        used = await aws.ses(TARGET)
+        other = await aws.ses(Target(ACCOUNT, "eu-west-1"))
+        await put(used)
+        sandbox.change(expired=[sandbox.arrivals[-1].access_key])
+        assert (await failure(put(used))).code == "ExpiredToken"
+        fresh, late = await aws.renew(TARGET, used), await aws.renew(Target(ACCOUNT, "eu-west-1"), other)
+        assert fresh is not None and late is not None
+        await put(fresh)
+        assert [it.operation for it in sandbox.arrivals].count("AssumeRole") == 2
+
+
+async def test_a_role_whose_new_sessions_are_refused_at_once_is_not_assumed_again_and_again(
+    sandbox: Sandbox, embedded: Embedded
+) -> None:
+    async with Aws(embedded(role_arn=ROLE), SESSION) as aws:
+        used = await aws.ses(TARGET)
+        await put(used)
+        sandbox.change(faults={"expired_token@PutIdentityPolicy": 1.0})
+        assert (await failure(put(used))).code == "ExpiredToken"
+        fresh = await aws.renew(TARGET, used)
+        assert fresh is not None
+        assert (await failure(put(fresh))).code == "ExpiredToken"
+        assert await aws.renew(TARGET, fresh) is None
+
+
 async def test_a_profile_that_is_gone_when_renewing_gives_no_newer_credentials(
     sandbox: Sandbox, credentials_file: Path
 ) -> None:

@@ -34,9 +34,9 @@ from batchpol.errors import AccessRefused, UsageError
 from batchpol.identity import require_account
 from batchpol.journal import Journal
 from batchpol.model import Outcome, Record, Status, Target
+from batchpol.model.settings import Assumed, Checks, Conduct, Connection, Keeping, Patience, Reading
 from batchpol.rewriting.template import Template, open_input
 from batchpol.ses import Aws, Caller, Ses, adopt, elsewhere, redaction
-from batchpol.settings import Assumed, Checks, Conduct, Connection, Keeping, Patience, Reading
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.source import as_record
 from batchpol.validation import Checked, Checker
@@ -76,7 +76,7 @@ OFFLINE = settings_of(Assumed, Reading, Checks, but={"limit", "strict"})
 class Offline(TypedDict, total=False):
     """What :func:`validate` can be told. ``region`` and ``account`` are of the records that name none."""
 
-    # python -m tests.api.settings writes what follows, from batchpol.settings
+    # python -m tests.api.settings writes what follows, from batchpol.model.settings
     region: str | None
     account: str | None
     format: str | None
@@ -109,7 +109,7 @@ class Place(Own, total=False):
     record does not have.
     """
 
-    # python -m tests.api.settings writes what follows, from batchpol.settings
+    # python -m tests.api.settings writes what follows, from batchpol.model.settings
     format: str | None
     policy_template: str | os.PathLike[str] | Mapping[str, Any] | None
     policy_name: str | None
@@ -137,7 +137,7 @@ class Settings(Place, total=False):
     there before it writes. ``max_failures`` is a number of records or, below 1, a share of those attempted.
     """
 
-    # python -m tests.api.settings writes what follows, from batchpol.settings
+    # python -m tests.api.settings writes what follows, from batchpol.model.settings
     limit: int | None
     strict: bool
     dry_run: bool

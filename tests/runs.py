@@ -23,9 +23,9 @@ from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.journal import Journal
 from batchpol.model import Record
+from batchpol.model.settings import Conduct, Connection, Keeping, Patience
 from batchpol.sandbox import SES_OPERATIONS, Arrival, Sandbox, SandboxOptions
 from batchpol.ses import Aws
-from batchpol.settings import Conduct, Connection, Keeping, Patience
 from batchpol.source import open_source
 
 ACCOUNT, REGION = "123456789012", "us-east-1"

@@ -41,7 +41,11 @@ print(json.dumps({"carried": carried.weather, "event": json.loads(told.getvalue(
 
 
 def test_a_new_field_is_in_the_journal_and_in_every_report_when_it_is_written_once(tmp_path: Path) -> None:
-    field = ("model.py", "\n    retryable: bool = False\n", '\n    weather: str = ""\n    retryable: bool = False\n')
+    field = (
+        "model/__init__.py",
+        "\n    retryable: bool = False\n",
+        '\n    weather: str = ""\n    retryable: bool = False\n',
+    )
     said = json.loads(run_edited(tmp_path, [field], TELLS_OF_A_NEW_FIELD))
     assert said["carried"] == said["event"]["weather"] == "rain"
     heads, cells = (tmp_path / "r.csv").read_text("utf-8").splitlines()
@@ -83,4 +87,4 @@ def test_the_fields_are_written_out_where_they_are_declared_and_where_a_lane_mak
         for name, parts in places(ast.parse(path.read_text("utf-8")))
         if len(set(FATE) & set(written_out(parts))) >= MANY
     }
-    assert found == {"model.py: Fate", "sending/outcomes.py: _outcome"}
+    assert found == {"model/__init__.py: Fate", "sending/outcomes.py: _outcome"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.edited import Edit, run_edited
 
 FIELD: Edit = (
-    "settings.py",
+    "model/settings.py",
     """    fresh: bool = setting(False, "Set the journal aside and start over.")\n""",
     """    fresh: bool = setting(False, "Set the journal aside and start over.")\n"""
     """    left_behind: tuple[Path, ...] = setting((), "Files to make, not with `fresh`.", metavar="FILE")\n""",

@@ -15,11 +15,11 @@ from batchpol.batch.options import Options
 from batchpol.errors import JournalError, SesError
 from batchpol.journal import LANE_STOPPED, Entry, Journal, Note
 from batchpol.model import Change, Outcome, Status, Target
+from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver, LaneObservers
 from batchpol.sending.targets import ENTER_EVERY, Targets
-from batchpol.settings import Patience
 from batchpol.stopping import Stoppable, task_group
 
 

@@ -66,6 +66,10 @@ class Preview:
         return self.verdicts[Verdict.REJECTED]
 
     @property
+    def duplicates(self) -> int:
+        return self.verdicts[Verdict.DUPLICATE]
+
+    @property
     def seconds(self) -> float:
         """Least time the run takes in seconds: that of its longest lane."""
         return max((count - 1 for count in self.targets.values()), default=0) * self.period

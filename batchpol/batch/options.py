@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Self
 
 from batchpol.errors import UsageError
+from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading
 from batchpol.rewriting.template import Template
 from batchpol.sending.targets import Targets
 from batchpol.ses import Aws
-from batchpol.settings import Checks, Conduct, Connection, Keeping, Patience, Reading
 
 DRAIN = 10.0
 """Seconds that requests under way are given to be answered after a run was asked to stop."""
@@ -22,6 +22,8 @@ class Options:
 
     ``template`` is what ``reading`` names, opened. ``sandbox`` says that the SES is an embedded one. ``command`` is
     what asked for the run, for people who read the journal; empty for a program. Times are in seconds.
+
+    Raises UsageError where one setting makes no sense, or none beside another.
     """
 
     reading: Reading = field(default_factory=Reading)
@@ -34,6 +36,21 @@ class Options:
     sandbox: bool = False
     drain: float = DRAIN
     command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        conduct = self.conduct
+        if self.patience.period <= 0:
+            raise UsageError("`period` is a time in seconds, more than 0")
+        if conduct.prune_prefix and not conduct.prune:
+            raise UsageError(
+                "`prune_prefix` says what to prune, and nothing is pruned without `prune`",
+                hint="add `prune`, or leave `prune_prefix` out",
+            )
+        if conduct.prune and not conduct.compare:
+            raise UsageError(
+                "`prune` deletes what is there, and with `compare=False` no copy of it would be kept",
+                hint="leave `compare=False` out: then what is deleted is in the journal, and undo brings it back",
+            )
 
     def changed(self, settings: dict[str, Any]) -> Self:
         """The same with these settings, whatever headings they are under. Raises UsageError for one there is not."""

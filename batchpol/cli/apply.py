@@ -14,7 +14,7 @@ from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import reserve_output
 from batchpol.cli.spelling import flag
 from batchpol.errors import UsageError
-from batchpol.settings import Checks, Conduct, Connection, Keeping, Patience, Reading, setting
+from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading, setting
 
 if TYPE_CHECKING:
     from batchpol.source import Source

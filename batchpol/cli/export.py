@@ -10,7 +10,7 @@ import typer
 from batchpol.cli.options import Lines, Part, Quiet, Rate, flattened
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import write_bytes
-from batchpol.settings import Connection, Keeping, Patience, Scope
+from batchpol.model.settings import Connection, Keeping, Patience, Scope
 
 EPILOG = (
     "Example:\n"

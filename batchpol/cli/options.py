@@ -18,7 +18,7 @@ import typer
 
 from batchpol.cli.spelling import OPPOSITES, flag, opposite, spelled
 from batchpol.errors import UsageError
-from batchpol.settings import Patience, setting
+from batchpol.model.settings import Patience, setting
 
 Input = Annotated[
     str, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin (JSON Lines).")

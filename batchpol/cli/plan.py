@@ -11,7 +11,7 @@ from batchpol.cli.options import Embedded, Input, Part, Rate, Rows, flattened
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import reserve_output, said, tell
 from batchpol.errors import UsageError
-from batchpol.settings import Checks, Conduct, Connection, Keeping, Patience, Reading, setting
+from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading, setting
 
 if TYPE_CHECKING:
     from batchpol.source import Source

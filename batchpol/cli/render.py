@@ -8,7 +8,7 @@ import typer
 
 from batchpol.cli.options import Input, Lines, Part, Quiet, flattened
 from batchpol.model import Record, Target
-from batchpol.settings import Assumed, Checks, Reading
+from batchpol.model.settings import Assumed, Checks, Reading
 
 EPILOG = (
     "Example:\n"

@@ -10,7 +10,7 @@ from batchpol.cli.options import JournalFile, flattened
 from batchpol.cli.screen.terminal import counts_line, reserve_output, said, tell, write
 from batchpol.errors import UsageError
 from batchpol.model import Status, did_you_mean, visible
-from batchpol.settings import setting
+from batchpol.model.settings import setting
 
 EPILOG = (
     "Examples:\n"

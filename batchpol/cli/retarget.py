@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from batchpol.cli.options import Input, Lines, Part, Quiet, flattened
 from batchpol.cli.screen.terminal import tell
-from batchpol.model import Record, visible
-from batchpol.settings import Assumed, Reading, setting
+from batchpol.model import Record, Target, visible
+from batchpol.model.settings import Assumed, Reading, setting
 
 if TYPE_CHECKING:
     from batchpol.rewriting.retarget import Move
@@ -43,25 +44,19 @@ def retarget(
     quiet: Annotated[Quiet, Part(quiet="Errors and the summary only.")],
 ) -> None:
     """Move records to another account or Region: Resource becomes the identity's ARN there, all else stays as it is."""
-    from msgspec.structs import replace
-
     from batchpol.cli.rewriting import rewrite_input
-    from batchpol.identity import require_account, require_region
     from batchpol.rewriting.retarget import Move
     from batchpol.validation import Checker
 
-    require_account(assumed.account or "")
-    require_region(assumed.region or "")
     move = Move.of(
-        moving.to_account, moving.to_region, moving.map, principals=moving.principals, conditions=moving.conditions
+        moving.to_account,
+        moving.to_region,
+        moving.map,
+        principals=moving.principals,
+        conditions=moving.conditions,
+        here=Target(assumed.account or "", assumed.region or ""),
     )
-
-    def change(record: Record) -> Record:
-        if not record.identity.strip().startswith("arn:"):  # which names both
-            account, region = record.account or assumed.account, record.region or assumed.region
-            record = replace(record, account=account, region=region)
-        return _moved(move, record, quiet=quiet.quiet)
-
+    change = partial(_moved, move, quiet=quiet.quiet)
     raise typer.Exit(rewrite_input(input, change, Checker(), lines.output, reading.format, quiet=quiet.quiet))
 
 

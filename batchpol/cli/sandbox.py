@@ -13,7 +13,7 @@ import typer
 from batchpol.cli.options import flattened
 from batchpol.cli.screen.terminal import tell
 from batchpol.errors import UsageError
-from batchpol.settings import setting
+from batchpol.model.settings import setting
 
 if TYPE_CHECKING:
     from batchpol.sandbox import SandboxOptions

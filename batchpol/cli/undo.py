@@ -11,7 +11,7 @@ import typer
 
 from batchpol.cli.options import Lines, flattened
 from batchpol.cli.screen.terminal import tell
-from batchpol.settings import setting
+from batchpol.model.settings import setting
 
 EPILOG = (
     "Example:\n"

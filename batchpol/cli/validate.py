@@ -13,7 +13,7 @@ from batchpol.cli.screen.terminal import finding_line, reserve_output, said, tel
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
 from batchpol.model import Finding, Record, Rule, Target, did_you_mean
-from batchpol.settings import Assumed, Checks, Reading, setting
+from batchpol.model.settings import Assumed, Checks, Reading, setting
 
 EPILOG = (
     "Examples:\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 from batchpol.errors import UsageError
 from batchpol.identity import Identity, read_identity, require_account
 from batchpol.model import Severity, Target
+from batchpol.model.settings import Connection, Patience, Scope
 from batchpol.sending.targets import Targets
 from batchpol.ses import Aws
-from batchpol.settings import Connection, Patience, Scope
 
 ANY = "*"
 """The pattern that every name fits."""
@@ -34,6 +34,11 @@ class Options:
     output: Path | None = None
     fresh: bool = False
     drain: float = DRAIN
+
+    def __post_init__(self) -> None:
+        if self.scope.identities and self.scope.match is not None:
+            text = "`identities` names what to export, and `match` picks from all that there is"
+            raise UsageError(text, hint="use one")
 
     def named(self) -> list[Identity]:
         """The identities that are named. Raises UsageError if one, or an account, cannot be one."""

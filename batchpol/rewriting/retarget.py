@@ -67,7 +67,8 @@ class Move:
     """Where records go. ``account`` and ``region`` are for records whose own are not in the maps; empty leaves them.
 
     ``identities`` maps bare domains or addresses; an address whose domain is mapped goes along. ``principals`` and
-    ``conditions`` say that account ids, ARNs and Regions there are moved, too.
+    ``conditions`` say that account ids, ARNs and Regions there are moved, too. ``here`` is where records are that say
+    so neither in columns nor by an ARN.
     """
 
     account: str = ""
@@ -77,16 +78,27 @@ class Move:
     identities: Mapping[str, str] = field(default_factory=dict)
     principals: bool = False
     conditions: bool = False
+    here: Target | None = None
 
     @classmethod
     def of(
-        cls, account: str, region: str, pairs: Iterable[str], *, principals: bool = False, conditions: bool = False
+        cls,
+        account: str,
+        region: str,
+        pairs: Iterable[str],
+        *,
+        principals: bool = False,
+        conditions: bool = False,
+        here: Target | None = None,
     ) -> Move:
         """A move to ``account`` and ``region``, and of what each ``old=new`` names.
 
         Raises:
             UsageError: for no account, no Region, or a pair that names neither accounts, Regions nor identities.
         """
+        if here is not None:
+            identity.require_account(here.account)
+            identity.require_region(here.region)
         identity.require_account(account, "to_account")
         identity.require_region(region, "to_region")
         maps: dict[str, dict[str, str]] = {"accounts": {}, "regions": {}, "identities": {}}
@@ -106,10 +118,13 @@ class Move:
                 raise UsageError(f"`map` says two things of {shown(key)}: {shown(maps[kind][key])} and {shown(new)}")
         if not (account or region or any(maps.values())):
             raise UsageError("nothing says where the records go", hint="give `to_account`, `to_region` or `map`")
-        return cls(account, region, **maps, principals=principals, conditions=conditions)
+        return cls(account, region, **maps, principals=principals, conditions=conditions, here=here)
 
     def record(self, record: Record) -> tuple[Record, list[Moved]]:
         """The record in its new place, and what was changed; what cannot be placed becomes a problem of it."""
+        if self.here is not None and not record.identity.strip().startswith("arn:"):  # which names both
+            account, region = record.account or self.here.account or None, record.region or self.here.region or None
+            record = replace(record, account=account, region=region)
         named, faults = identity.read_identity(record.identity)
         target = Target((record.account or "").strip(), (record.region or "").strip())
         was_stored = stored.is_stored(record.extra, target, named.name, record.policy_name, record.policy)

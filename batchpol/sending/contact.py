@@ -14,11 +14,15 @@ import anyio
 
 from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled
 from batchpol.model import Target
+from batchpol.model.settings import Patience
 from batchpol.sending.gate import Gate, Gates, Passage
 from batchpol.sending.halt import Halt
 from batchpol.sending.observer import ContactObserver
 from batchpol.ses import EXPIRED, Ses
-from batchpol.settings import Patience
+
+BUSY_FACTOR = 10
+"""How many times longer, or more often, a lane keeps trying where SES answers that it is too fast: the server is
+there, and whoever uses the quota will be done some time."""
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
 """The caller is known, and may not do this."""
@@ -88,10 +92,14 @@ class Contact:
     def check_outage(self, error: SesError, since: float) -> None:
         """Begin nothing new if SES has been silent for too long; ``since`` is in loop time."""
         silent = anyio.current_time() - since
-        if silent > self.patience.outage(error):
+        if silent > self.patience.max_outage * _factor(error):
             text = f"SES {'gave' if self.only_reads else 'took'} nothing for {silent:.0f} s; the last answer: {error}"
             hint = error.hint or "see whether SES and the network are up, then run the same command again"
             self.halt.call(NoAnswer(text, code=error.code, hint=hint))
+
+    def attempts(self, error: SesError) -> int:
+        """Attempts that one request is worth while this is what comes back."""
+        return self.patience.max_attempts * _factor(error)
 
     async def reads_again(self, error: SesError, tries: int, used: Ses) -> bool:
         """Whether to try a read once more after so many tries, of which the last was made with ``used``.
@@ -103,7 +111,11 @@ class Contact:
         if not isinstance(error, NoAnswer | Throttled):
             return False
         self.check_outage(error, self.last_answer)
-        return not self.halt.called and (error.http_status == 0 or tries < self.patience.attempts(error))
+        return not self.halt.called and (error.http_status == 0 or tries < self.attempts(error))
+
+
+def _factor(error: SesError) -> int:
+    return BUSY_FACTOR if isinstance(error, Throttled) else 1
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model import MAX_POLICIES, Action, Change, Status
+from batchpol.model.settings import Conduct
 from batchpol.policy.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.sending.contact import needing
 from batchpol.sending.halt import Halt
@@ -19,7 +20,6 @@ from batchpol.sending.ownership import Ownership, owners
 from batchpol.sending.queue import Job, Queue
 from batchpol.sending.reads import Reads
 from batchpol.ses import IDENTITIES_AT_ONCE
-from batchpol.settings import Conduct
 
 READ_AHEAD = 4
 """Changes that wait for their turn when the next identity is read: enough to hide a round trip and one that fails,

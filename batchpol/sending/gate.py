@@ -21,7 +21,7 @@ from math import inf, log
 import anyio
 from aiolimiter import AsyncLimiter
 
-from batchpol.settings import PERIOD
+from batchpol.model.settings import PERIOD
 
 MARGIN = 0.002
 """Seconds added to every period: timers and clocks are not exact to the microsecond, and a refusal costs 1 s."""

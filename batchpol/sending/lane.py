@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Unreachable
 from batchpol.journal import Before, Entry, Intent
 from batchpol.model import Action, Change
+from batchpol.model.settings import Conduct
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.contact import Contact
 from batchpol.sending.feeder import Feeder
@@ -31,7 +32,6 @@ from batchpol.sending.queue import Job, Queue
 from batchpol.sending.readback import ReadBack
 from batchpol.sending.reads import Reads
 from batchpol.ses import Attempt, Ses
-from batchpol.settings import Conduct
 
 LEAD = 0.05
 """Seconds before its turn at which a change's intent is written down: longer than an fsync, short enough that a
@@ -237,7 +237,7 @@ class Lane:
 
         Where there are no others, what SES itself says (5xx, too fast) is about this record; silence is an outage.
         """
-        if job.attempts < self.contact.patience.attempts(error):
+        if job.attempts < self.contact.attempts(error):
             return False
         return self.contact.last_write > job.first_sent or (self._queue.nothing_else and error.http_status > 0)
 

@@ -12,6 +12,7 @@ import anyio
 
 from batchpol.errors import AccessRefused
 from batchpol.model import Target
+from batchpol.model.settings import Patience
 from batchpol.sending.caller import Here, find_out
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gates
@@ -20,7 +21,6 @@ from batchpol.sending.observer import ContactObserver
 from batchpol.sending.ownership import Ownership
 from batchpol.sending.reads import Reads
 from batchpol.ses import Aws, Ses
-from batchpol.settings import Patience
 
 ENTER_AT_ONCE = 32
 """Targets that open their client and assume their role at the same time: the first ones send while the last ones are

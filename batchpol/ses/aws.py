@@ -20,13 +20,13 @@ from botocore.parsers import ResponseParserError
 
 from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
+from batchpol.model.settings import Connection
 from batchpol.ses import internals, redaction
 from batchpol.ses.calls import Ses, before_parse, hook
 from batchpol.ses.configuration import NOWHERE, Setup, mfa_wanted, require_role
 from batchpol.ses.credentials import Credentials
 from batchpol.ses.exchange import Exchange, user_agent
 from batchpol.ses.translation import is_bug, plain, translate, unsent
-from batchpol.settings import Connection
 
 KEEP_WARM = 75.0
 """Seconds an idle connection is kept: longer than the widest period of a gate."""

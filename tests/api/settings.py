@@ -1,7 +1,7 @@
 """The keyword arguments of the API as a type checker sees them: ``python -m tests.api.settings`` writes them anew.
 
-They are those of :mod:`batchpol.settings`, with the types that a call takes; ``test_settings.py`` fails where one is
-missing.
+They are those of :mod:`batchpol.model.settings`, with the types that a call takes; ``test_settings.py`` fails where
+one is missing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import batchpol.api
-from batchpol import settings
 from batchpol.api import OFFLINE, PLANNED, RUN
+from batchpol.model import settings
 
 API = Path(batchpol.api.__file__)
 PLACE = "str | os.PathLike[str]"

@@ -7,7 +7,7 @@ import json
 from batchpol.batch.batch import Batch
 from batchpol.batch.options import Options
 from batchpol.model import Record, Status
-from batchpol.settings import Conduct, Connection, Patience
+from batchpol.model.settings import Conduct, Connection, Patience
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
 from tests.e2e.command import policy, record
 from tests.place import LIST, LOOK_UP, PUT, READ, Place

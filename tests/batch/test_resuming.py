@@ -14,7 +14,7 @@ from batchpol import journal
 from batchpol.errors import JournalLocked, JournalMismatch
 from batchpol.journal import Intent, Planned
 from batchpol.model import Record
-from batchpol.settings import Connection
+from batchpol.model.settings import Connection
 from batchpol.source import as_record
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import keys_file

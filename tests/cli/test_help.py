@@ -42,7 +42,7 @@ def test_help_waits_for_no_library_that_it_does_not_need() -> None:
     """Those take most of a second; the help itself takes a tenth of one."""
     program = "import sys, batchpol.cli, typer; typer.main.get_command(batchpol.cli.app); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert {"batchpol.cli.apply", "batchpol.settings"} <= set(loaded)
+    assert {"batchpol.cli.apply", "batchpol.model.settings"} <= set(loaded)
     assert not {"aiobotocore", "aiohttp", "aiolimiter", "anyio", "asyncio", "botocore", "rich"} & set(loaded)
 
 

@@ -12,9 +12,9 @@ from batchpol.cli.screen.exporting import _costs
 from batchpol.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.export import TargetReader, Watch
 from batchpol.model import Target
+from batchpol.model.settings import Patience
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gates
-from batchpol.settings import Patience
 from tests.sending.simulated import LIST, PAGE, PUT, READ, Server, SimulatedSes
 
 pytestmark = pytest.mark.virtual_clock

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from batchpol.errors import Unreachable
+from batchpol.model.settings import Conduct, Connection
 from batchpol.sandbox import FAULTS
 from batchpol.sandbox.faults import Stage
-from batchpol.settings import Conduct, Connection
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import given, keys_file
 from tests.runs import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from batchpol.settings import Connection
+from batchpol.model.settings import Connection
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import keys_file
 from tests.runs import BLIND, COMPARE, REGION, apply, check_truth, report, row, statuses, write_input, writes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.settings import Connection
+from batchpol.model.settings import Connection
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import keys_file
 from tests.runs import COMPARE, REGION, apply, check_truth, report, row, statuses, write_input, writes

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from batchpol.errors import NoAnswer, SesError
+from batchpol.model.settings import Connection
 from batchpol.ses import Aws, in_the_clear
-from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.runs import REGION, Watcher, apply, row, write_input
 from tests.ses.conftest import DOCUMENT, IDENTITY, TARGET, settle

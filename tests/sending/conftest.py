@@ -10,12 +10,12 @@ import pytest
 
 from batchpol.journal import Entry
 from batchpol.model import Action, Change, Outcome, Target
+from batchpol.model.settings import Conduct, Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gates
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver
-from batchpol.settings import Conduct, Patience
 from tests.sending.simulated import Server, SimulatedSes
 
 TARGET = Target("111122223333", "us-east-1")

@@ -9,7 +9,7 @@ import pytest
 
 from batchpol.errors import NoAnswer
 from batchpol.model import Status
-from batchpol.settings import Conduct, Patience
+from batchpol.model.settings import Conduct, Patience
 from tests.sending.conftest import COMPARE, PLAN, change
 from tests.sending.simulated import DELETE, PUT, READ, Server, SimulatedSes, expired, server_error
 

@@ -13,9 +13,9 @@ from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused
 from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before
 from batchpol.model import Action, Status
+from batchpol.model.settings import Conduct
 from batchpol.policy.comparison import ABSENT, meaning_digest
 from batchpol.sending.gate import Gates
-from batchpol.settings import Conduct
 from tests.sending.conftest import COMPARE, OLD, PLAN, change
 from tests.sending.simulated import (
     DELETE,

@@ -112,7 +112,7 @@ async def test_two_runs_on_one_quota_both_survive_and_the_pace_recovers(bench) -
 
 
 async def test_reads_and_writes_of_one_quota_are_joined_by_what_the_refusals_show(bench) -> None:
-    from batchpol.settings import Conduct
+    from batchpol.model.settings import Conduct
 
     made, begun = bench(server=Server(shared=True), conduct=Conduct()), now()
     await made.run([change(number) for number in range(60)])
@@ -122,8 +122,8 @@ async def test_reads_and_writes_of_one_quota_are_joined_by_what_the_refusals_sho
 
 
 async def test_joined_from_the_start_nothing_is_refused(bench) -> None:
+    from batchpol.model.settings import Conduct
     from batchpol.sending.gate import Gates
-    from batchpol.settings import Conduct
 
     made = bench(server=Server(shared=True), gates=Gates.at(shared=True), conduct=Conduct())
     await made.run([change(number) for number in range(30)])

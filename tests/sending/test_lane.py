@@ -8,9 +8,9 @@ import pytest
 from batchpol.errors import JournalUnwritable, PolicyRefused, Throttled
 from batchpol.journal import Before, Intent, OutcomeEntry
 from batchpol.model import Status
+from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.gate import Gates
-from batchpol.settings import Patience
 from tests.sending.conftest import COMPARE, change
 from tests.sending.simulated import Server, server_error, unseen_principal
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchpol.journal import Intent
 from batchpol.model import Action, Status
-from batchpol.settings import Conduct
+from batchpol.model.settings import Conduct
 from tests.sending.conftest import COMPARE, OLD, change
 from tests.sending.simulated import PUT, READ, Server, denied, kinds
 

@@ -13,7 +13,7 @@ import pytest
 
 from batchpol.batch.batch import Batch
 from batchpol.model import Target
-from batchpol.settings import Connection
+from batchpol.model.settings import Connection
 from batchpol.testing import Sandbox
 from tests.faults.credentials import given, keys_file
 from tests.runs import ACCOUNT, AWS, PERIOD, REGION, opened, options, row, sandbox, write_input, writes

@@ -16,8 +16,8 @@ from aiobotocore.session import AioSession
 from botocore.loaders import create_loader
 
 from batchpol.model import Target
+from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Ses
-from batchpol.settings import Connection
 from batchpol.testing import Sandbox, SandboxOptions
 
 ACCOUNT = "123456789012"

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 
 from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled, Unreachable
+from batchpol.model.settings import Connection
 from batchpol.sandbox.wire import SES_NAMESPACE, STS_NAMESPACE, element, list_of, map_of, result_xml
 from batchpol.ses import Aws
-from batchpol.settings import Connection
 from tests.ses.conftest import KEY, SECRET, SESSION, opened
 from tests.ses.test_attempts import CALLS, both_ways, failure
 

@@ -15,8 +15,8 @@ from aiobotocore.credentials import AioCredentials
 import batchpol.ses.exchange
 import batchpol.ses.internals
 from batchpol.errors import BatchpolError, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+from batchpol.model.settings import Connection
 from batchpol.ses import Attempt, Aws, Ses
-from batchpol.settings import Connection
 from batchpol.testing import FAULTS, Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, SESSION, TARGET, opened, settle
 

@@ -18,9 +18,9 @@ import pytest
 
 import batchpol.ses.aws
 from batchpol.errors import AccessRefused, SesError, UsageError
+from batchpol.model.settings import Connection
 from batchpol.ses import Aws
 from batchpol.ses.configuration import WORDS, Setup, explained
-from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, KEY, SECRET, SESSION, save
 from tests.ses.test_connection import Environment

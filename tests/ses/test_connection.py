@@ -13,9 +13,9 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from batchpol.errors import AccessRefused, BatchpolError, SesError, Unreachable, UsageError
+from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Caller
 from batchpol.ses.aws import AWS_HOSTS
-from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, save
 

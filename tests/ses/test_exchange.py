@@ -16,10 +16,10 @@ from botocore.credentials import ReadOnlyCredentials
 
 import batchpol.ses.exchange
 from batchpol.errors import PolicyRefused
+from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Ses
 from batchpol.ses.exchange import Signer
 from batchpol.ses.internals import http_session_of
-from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, opened
 from tests.ses.test_attempts import CALLS

@@ -11,9 +11,9 @@ from aiobotocore.client import AioBaseClient
 from aiobotocore.httpsession import AIOHTTPSession
 
 import batchpol.ses
+from batchpol.model.settings import Connection
 from batchpol.sending.caller import find_out
 from batchpol.ses import Aws, internals
-from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, SECRET, TARGET, save
 from tests.ses.test_attempts import gate

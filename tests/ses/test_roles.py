@@ -13,8 +13,8 @@ from aiobotocore.session import AioSession
 
 from batchpol.errors import AccessRefused, SesError, Unreachable
 from batchpol.model import Target
+from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Ses
-from batchpol.settings import Connection
 from batchpol.testing import FAULTS, Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, SESSION, TARGET, save
 

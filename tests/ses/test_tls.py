@@ -17,8 +17,8 @@ import pytest
 
 from batchpol.errors import AccessRefused, SesError, Unreachable, UsageError
 from batchpol.model import Target
+from batchpol.model.settings import Connection
 from batchpol.ses import Aws
-from batchpol.settings import Connection
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, save, settle
 

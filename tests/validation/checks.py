@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from batchpol.model import Finding, Record, Severity, Target
+from batchpol.model.settings import Checks
 from batchpol.policy.example import OWN_ARN, STATEMENT, document, example
-from batchpol.settings import Checks
 from batchpol.validation import RULES, Checked, Checker
 
 TARGET = Target("111122223333", "us-east-1")

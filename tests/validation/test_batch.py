@@ -14,8 +14,8 @@ from batchpol.cli import app
 from batchpol.cli.validate import _explain as explain
 from batchpol.errors import UsageError
 from batchpol.model import Action, Finding, Record, Rule, Severity, Target
+from batchpol.model.settings import Checks
 from batchpol.policy.reader import minify
-from batchpol.settings import Checks
 from batchpol.validation import Checked, Checker, Verdict, codes_of
 from tests.validation.checks import GOOD, OWN_ARN, TARGET, checker, codes, errors, example, of_text, put
 

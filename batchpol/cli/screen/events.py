@@ -13,7 +13,6 @@ from batchpol.model import Change, Outcome, Status, Target
 from batchpol.report.rows import COLUMNS, values
 from batchpol.sending.contact import Contact
 from batchpol.sending.observer import Attempted
-from batchpol.validation import Verdict
 
 _LEVELS = {Status.FAILED: "error", Status.UNKNOWN: "error", Status.REJECTED: "error", Status.NOT_ATTEMPTED: "warning"}
 
@@ -70,8 +69,8 @@ class Events(Observer):
             "first_pass_over",
             records=preview.records,
             to_send=preview.to_send,
-            rejected=preview.verdicts[Verdict.REJECTED],
-            duplicate=preview.verdicts[Verdict.DUPLICATE],
+            rejected=preview.rejected,
+            duplicate=preview.duplicates,
             with_warnings=preview.warnings,
             done_before=preview.resumed.done,
             pruned=preview.pruned,

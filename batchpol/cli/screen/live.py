@@ -18,7 +18,6 @@ from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
 from batchpol.sending.contact import Contact
 from batchpol.sending.observer import Attempted
-from batchpol.validation import Verdict
 
 EVERY = 30.0
 """Seconds between two lines of progress where the output is no terminal."""
@@ -129,7 +128,7 @@ def _bad(outcome: Outcome) -> str:
 def _plan(preview: Preview) -> list[str]:
     where = f" at {preview.endpoint}" if preview.endpoint else ""
     noun = "record" if preview.records == 1 else "records"
-    rejected, duplicates = preview.verdicts[Verdict.REJECTED], preview.verdicts[Verdict.DUPLICATE]
+    rejected, duplicates = preview.rejected, preview.duplicates
     lines = [
         f"account {preview.caller.account}, caller {visible(preview.caller.arn)}, Region {preview.region}{where}",
         f"{preview.records:,} {noun}: {preview.to_send:,} to send, {rejected:,} rejected, {duplicates:,} duplicate"

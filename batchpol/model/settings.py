@@ -14,16 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from batchpol.errors import SesError, Throttled, UsageError
-
 Value = TypeVar("Value")
 
 PERIOD = 1.0
 """Seconds between two requests of one operation: the quota of every SES action but sending (AWS's quota page)."""
-
-BUSY_FACTOR = 10
-"""How many times longer, or more often, a lane keeps trying where SES answers that it is too fast: the server is
-there, and whoever uses the quota will be done some time."""
 
 FAILURES_COUNT_FROM = 20
 """Records that must have been attempted before a share of failures says anything."""
@@ -81,12 +75,6 @@ class Scope:
     identities: tuple[str, ...] = setting((), "This identity only; may be repeated.", metavar="IDENTITY")
     match: str | None = setting(None, "Identities whose name fits only, e.g. '*.example.com'.", metavar="PATTERN")
     match_name: str | None = setting(None, "Policies whose name fits only, e.g. 'tenant-*'.", metavar="PATTERN")
-
-    def __post_init__(self) -> None:
-        if self.identities and self.match is not None:
-            raise UsageError(
-                "`identities` names what to export, and `match` picks from all that there is", hint="use one"
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,18 +154,6 @@ class Conduct:
     plan: bool = False
     stale: float = 120.0
 
-    def __post_init__(self) -> None:
-        if self.prune_prefix and not self.prune:
-            raise UsageError(
-                "`prune_prefix` says what to prune, and nothing is pruned without `prune`",
-                hint="add `prune`, or leave `prune_prefix` out",
-            )
-        if self.prune and not self.compare:
-            raise UsageError(
-                "`prune` deletes what is there, and with `compare=False` no copy of it would be kept",
-                hint="leave `compare=False` out: then what is deleted is in the journal, and undo brings it back",
-            )
-
     @property
     def reads(self) -> bool:
         """Whether every change is compared with what is there."""
@@ -215,22 +191,10 @@ class Patience:
     defer: bool = setting(True, "Try a principal that SES does not see again at the end.")
     in_flight: int = 8
 
-    def __post_init__(self) -> None:
-        if self.period <= 0:
-            raise UsageError("`period` is a time in seconds, more than 0")
-
     @property
     def max_deferrals(self) -> int:
         """How often a record whose principal SES does not see yet goes to the end of the queue."""
         return 2 if self.defer else 0
-
-    def attempts(self, error: SesError) -> int:
-        """Attempts that one request is worth while this is what comes back."""
-        return self.max_attempts * _factor(error)
-
-    def outage(self, error: SesError) -> float:
-        """Seconds of silence that are borne while this is what comes back."""
-        return self.max_outage * _factor(error)
 
     def is_over(self, failed: int, attempted: int) -> bool:
         """Whether so many failures stop the run."""
@@ -254,7 +218,3 @@ class Keeping:
     fresh: bool = setting(False, "Set the journal aside and start over.")
     retry_failed: bool = setting(False, "Send again what SES refused.")
     reports: tuple[Path, ...] = setting((), "*.csv, *.jsonl, *.html or -, may be repeated.", metavar="FILE")
-
-
-def _factor(error: SesError) -> int:
-    return BUSY_FACTOR if isinstance(error, Throttled) else 1

@@ -26,6 +26,11 @@ async def onboard() -> None:
     await batchpol.apply([{"Identity": "example.com", "PolicyName": "tenant", "Policy": {"Statement": []}}])
     await batchpol.apply(Path("tenants.jsonl"), session=get_session(), max_failures=0.05, reports=["out.csv"])
 
+    await batchpol.apply([], limits=1)  # type: ignore[call-arg]
+    await batchpol.apply([], limit="all")  # type: ignore[arg-type]
+    await batchpol.plan([], journal="a.jsonl")  # type: ignore[call-arg]
+    await batchpol.validate([], select=1)  # type: ignore[arg-type]
+
     async for outcome in batchpol.stream(tenants(), region="eu-west-1", compare=False):
         assert_type(outcome, batchpol.Outcome)
         assert_type(outcome.status, batchpol.Status)

@@ -317,5 +317,5 @@ async def test_others_have_their_turn_while_a_large_input_is_read(ses_sandbox: S
     beating = asyncio.create_task(heartbeat())
     await batchpol.apply(many(), dry_run=True)
     gaps = [later - earlier for earlier, later in pairwise(beats)]
-    assert len(gaps) > 3000 / 100, "some of them in between"
+    assert len(beats) >= 3000 / 100, "some of them in between"
     assert max(gaps) < (beats[-1] - beats[0]) / 2

@@ -12,8 +12,9 @@ import pytest
 
 from batchpol import identity
 from batchpol.identity import known as places
+from batchpol.policy import action, keys
 from batchpol.policy import known as names
-from tests.tables import regions
+from tests.tables import operations, regions
 
 TABLES = (places, names)
 
@@ -36,6 +37,16 @@ def test_no_region_or_partition_of_botocore_is_missing() -> None:
         assert found.keys() <= places.REGIONS[partition].keys()
         assert {identity.partition_of(name) for name in found} == {partition}
     assert with_ses <= places.WITH_SES
+
+
+def test_no_operation_of_botocore_is_missing() -> None:
+    assert operations() <= action.ACTIONS
+
+
+def test_what_ses_s_guide_names_is_in_the_tables() -> None:
+    assert {name for _, them in names.BRINGS for name in them.split()} >= action.LISTED
+    assert keys.TYPES.keys() >= keys.DOCUMENTED
+    assert {key for brought, _ in names.BRINGS for key in brought.split()} <= keys.TYPES.keys()
 
 
 @pytest.mark.parametrize("region", sorted(name for found in places.REGIONS.values() for name in found))

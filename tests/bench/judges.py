@@ -155,15 +155,24 @@ def judged(program: str, interpreters: list[str]) -> list[bool] | None:
     return None
 
 
+def said(grant: Grant) -> str:
+    """A grant as the table has it, in its first cells."""
+    who = json.dumps(grant.principal)
+    tests = [
+        f"`{operator} {key} {json.dumps(value)}`"
+        for operator, keys in (grant.condition or {}).items()
+        for key, value in keys.items()
+    ]
+    return f"| `{who}` | {' and '.join(tests) or ('none' if grant.condition is None else 'an empty one')} |"
+
+
 def table(verdicts: dict[str, list[bool] | None]) -> str:
     """Markdown: a row a grant, a column a judge."""
     names = {name: found for name, found in verdicts.items() if found is not None}
-    lines = [f"| Principal | Condition | {' | '.join(names)} |", "|" + "---|" * (len(names) + 2)]
+    lines = [f"| Principal | Condition | {' | '.join(names)} |", "| --- " * (len(names) + 2) + "|"]
     for number, grant in enumerate(GRANTS):
-        said = " | ".join("public" if found[number] else "-" for found in names.values())
-        condition = "none" if grant.condition is None else f"`{json.dumps(grant.condition)}`"
-        lines.append(f"| `{json.dumps(grant.principal)}` | {condition} | {said} |")
-    return "\n".join(lines)
+        lines.append(f"{said(grant)} {' | '.join('public' if found[number] else '' for found in names.values())} |")
+    return "\n".join(lines).replace("|  |", "| |").replace("|  |", "| |")
 
 
 def main() -> None:

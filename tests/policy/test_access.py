@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench.judges import GRANTS, Grant, is_public
+from batchpol.cli.help import MANUAL
+from tests.bench.judges import GRANTS, Grant, is_public, said
 from tests.validation.checks import codes, example, of_text
 
 ANYBODY = ["*", {"AWS": "*"}, {"AWS": ["444455556666", "*"]}, {"Federated": "*"}, {"Service": "*"}]
@@ -58,6 +59,12 @@ def found(principal: Any, condition: Any, **more: Any) -> set[str]:
 @pytest.mark.parametrize("grant", GRANTS, ids=lambda it: json.dumps(it.condition))
 def test_the_grants_that_others_judge_too(grant: Grant) -> None:
     assert is_public(grant) == grant.is_public
+
+
+def test_the_manual_s_table_is_of_these_grants() -> None:
+    page = (MANUAL / "validate.md").read_text(encoding="utf-8")
+    for grant in GRANTS:
+        assert f"\n{said(grant)} {'public ' if grant.is_public else ''}| " in page
 
 
 @pytest.mark.parametrize("principal", ANYBODY, ids=json.dumps)

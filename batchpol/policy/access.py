@@ -11,8 +11,8 @@ from batchpol.model import ACCOUNT_ID, Finding, Rule, Severity, rules_in, shown
 from batchpol.policy.example import example
 from batchpol.policy.keys import known_key, type_of
 from batchpol.policy.operators import read_operator
-from batchpol.policy.principal import is_everyone, services
-from batchpol.policy.values import text_fault
+from batchpol.policy.principal import is_everyone, service_in
+from batchpol.policy.values import is_usual, text_fault
 
 _WARNING = Severity.WARNING
 
@@ -60,23 +60,19 @@ _OF_THE_RESOURCE = re.compile(r"\$\{aws:Resource[A-Za-z]+\}", re.IGNORECASE)
 
 def check_access(statement: dict[str, Any]) -> list[Finding]:
     """Who is let in by an Allow that says so of more people than its author may think."""
+    principal = statement.get("Principal")
+    everyone = "/NotPrincipal" if "NotPrincipal" in statement else "/Principal" if is_everyone(principal) else ""
+    host = "" if everyone else service_in(principal)
+    if not everyone and not host:
+        return []
     condition = statement.get("Condition")
-    named = list(_named(condition)) if type(condition) is dict else []
-    found = []
-    if where := _everyone(statement):
-        if not any(key in _WHO for key in named):
-            found.append(PUBLIC.at(where, _who(statement), _mend(condition)))
-    elif (host := next(services(statement.get("Principal")), "")) and not any(key in _SOURCE for key in named):
+    named = set(_named(condition)) if type(condition) is dict else set()
+    if everyone and not named & _WHO:
+        return [PUBLIC.at(everyone, _who(statement), _mend(condition))]
+    if host and not named & _SOURCE:
         hint = "add a Condition on aws:SourceAccount or aws:SourceArn"
-        found.append(SERVICE.at("/Principal/Service", f"Whoever uses {shown(host)} may, through it", hint))
-    return found
-
-
-def _everyone(statement: dict[str, Any]) -> str:
-    """Where a statement says that everyone is meant; ``""`` if it does not."""
-    if "NotPrincipal" in statement:
-        return "/NotPrincipal"
-    return "/Principal" if is_everyone(statement.get("Principal")) else ""
+        return [SERVICE.at("/Principal/Service", f"Whoever uses {shown(host)} may, through it", hint)]
+    return []
 
 
 def _who(statement: dict[str, Any]) -> str:
@@ -110,7 +106,7 @@ def _named(condition: dict[str, Any]) -> Iterable[str]:
 
 def _lets_in_anybody(key: str, values: list[Any]) -> bool:
     """Whether one of the values, of which any is enough, is everybody's; a placeholder is nobody's."""
-    texts = [value for value in values if type(value) is str and not text_fault(key, value)]
+    texts = [value for value in values if type(value) is str and (is_usual(value) or not text_fault(key, value))]
     if key == "aws:SourceIp":
         return _is_whole_world(texts)
     if type_of(key) == "ARN":

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from batchpol.model import Finding, Rule, Severity, placed, pointer, rules_in, shown
 from batchpol.policy import known
-from batchpol.policy.action import OF_ACTIONS
 from batchpol.policy.example import STATEMENT, document, example
 from batchpol.policy.keys import check_key, known_key, type_of
 from batchpol.policy.operators import Named, Operator, read_operator
-from batchpol.policy.values import form_fault, text_fault
+from batchpol.policy.values import ADDRESSES, FORMS, form_fault, is_usual, text_fault
 from batchpol.policy.window import check_window
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -103,6 +103,29 @@ KEY_ABSENT = Rule(
 RULES = rules_in(vars())
 
 
+class _Use(NamedTuple):
+    """A key under an operator: what is wrong with the two, and how its values are looked at."""
+
+    findings: tuple[Finding, ...]
+    operator: Operator | None
+    key: str
+    """As AWS writes it; empty for an unknown one."""
+    compares_text: bool
+    takes_patterns: bool
+    has_form: bool
+    is_address: bool
+
+
+@lru_cache(maxsize=4096)
+def _use_of(name: str, key: str) -> _Use:
+    named, found, right = read_operator(name), check_key(key), known_key(key)
+    if not any(it.severity is _ERROR for it in found):
+        found = *found, *_check_together(named, key)
+    has_form = right in FORMS or type_of(key) == "ARN"
+    is_address = right in ADDRESSES
+    return _Use(found, named.operator, right, named.compares_text, named.takes_patterns, has_form, is_address)
+
+
 def check_condition(value: Any, *, has_variables: bool) -> list[Finding] | tuple[Finding, ...]:
     """The value of ``Condition``; ``has_variables`` says whether the Version replaces ``${…}``."""
     if type(value) is not dict:
@@ -120,11 +143,14 @@ def check_condition(value: Any, *, has_variables: bool) -> list[Finding] | tuple
             found.append(EMPTY.at(pointer(name), f"{shown(name)} has no keys"))
         has_bound = has_bound or "GreaterThan" in named.name
         for key, values in keys.items():
-            faults = check_key(key)
-            if not faults or faults[0].severity is _WARNING:
-                faults = *faults, *_check_together(named, key)
-            if faults := (*faults, *_check_values(key, values, named, has_variables)):
-                found += placed(pointer(name, key), faults)
+            use = _use_of(name, key)
+            if type(values) is str and use.operator:
+                faults = _check_text(use, use.operator, values, has_variables)
+            else:
+                check = _check_value if type(values) is not list else _check_values
+                faults = check(use, values, has_variables)
+            if faults or use.findings:
+                found += placed(pointer(name, key), (*use.findings, *faults))
     if has_bound:
         found += check_window(value)
     return found
@@ -149,71 +175,70 @@ def _check_together(named: Named, key: str) -> tuple[Finding, ...]:
     return ()
 
 
-def _check_values(key: str, values: Any, named: Named, has_variables: bool) -> Iterable[Finding]:
-    if type(values) is not list:
-        return _check_value(key, values, named, has_variables)
+def _check_values(use: _Use, values: list[Any], has_variables: bool) -> tuple[Finding, ...]:
     if not values:
         return (EMPTY.at("", "The list of values is empty, so nothing matches"),)
     found: list[Finding] = []
     for index, value in enumerate(values):
-        if faults := _check_value(key, value, named, has_variables):
+        if faults := _check_value(use, value, has_variables):
             found += placed(pointer(index), faults)
-    return found
+    return tuple(found)
 
 
-def _check_value(key: str, value: Any, named: Named, has_variables: bool) -> tuple[Finding, ...]:
+def _check_value(use: _Use, value: Any, has_variables: bool) -> tuple[Finding, ...]:
     """One value: what is wrong with it first of all, since one mend is enough."""
-    kind, operator = type(value), named.operator
+    kind, operator = type(value), use.operator
     if kind is not str and kind is not bool and kind is not int and kind is not float:
         return (VALUE_TYPE.at("", f"The value is {shown(value)}"),)
     if operator is None:
         return ()
     if kind is str:
-        return _check_text(key, value, named, operator, has_variables)
+        return _check_text(use, operator, value, has_variables)
     takes = operator.takes_boolean if kind is bool else operator.takes_number
     if takes or operator.fault_of_other is None:
-        return _check_form(key, str(value), named) if kind is int else ()
+        return _check_form(use, str(value)) if kind is int else ()
     rule, why = operator.fault_of_other
     return (rule.at("", f"{shown(value)} {why}"),)
 
 
-def _check_text(key: str, value: str, named: Named, operator: Operator, has_variables: bool) -> tuple[Finding, ...]:
-    has_variable = "${" in value
-    fault = None if has_variable else operator.fault_of_text(value)
-    if not (fault and fault[0].severity is _ERROR) and named.compares_text:
-        never = text_fault(known_key(key), value)
-        if never:
+def _check_text(use: _Use, operator: Operator, value: str, has_variables: bool) -> tuple[Finding, ...]:
+    has_variable = False
+    if use.compares_text and is_usual(value):
+        if use.is_address and "@" in value and (use.takes_patterns or "*" not in value):
+            return ()
+    else:
+        has_variable = "${" in value
+        if use.compares_text and (never := text_fault(use.key, value)):
             return (never.rule.at("", f"{shown(value)} {never.why}", never.mend),)
-    if fault:
+    if has_variable:
+        if not has_variables:
+            return (VARIABLE.at("", f"{shown(value)} has a variable", 'write "Version": "2012-10-17"'),)
+    elif fault := operator.fault_of_text(value):
         return (fault[0].at("", f"{shown(value)} {fault[1]}"),)
-    if has_variable and not has_variables:
-        return (VARIABLE.at("", f"{shown(value)} has a variable", 'write "Version": "2012-10-17"'),)
-    return _check_form(key, value, named)
+    return _check_form(use, value) if use.has_form else ()
 
 
-def _check_form(key: str, value: str, named: Named) -> tuple[Finding, ...]:
-    if not named.compares_text:
-        return ()
-    never = form_fault(known_key(key), value, is_pattern=named.takes_patterns)
+def _check_form(use: _Use, value: str) -> tuple[Finding, ...]:
+    never = form_fault(use.key, value, is_pattern=use.takes_patterns) if use.compares_text and use.has_form else None
     return (never.rule.at("", f"{shown(value)} {never.why}", never.mend),) if never else ()
 
 
-def check_brought(condition: Any, brings: tuple[tuple[str, frozenset[str]], ...]) -> list[Finding]:
-    """The keys of a Condition beside the actions of its statement, of which ``brings`` has the keys of each."""
+def check_brought(condition: Any, lacking: Mapping[str, str], *, is_plain: bool) -> list[Finding]:
+    """The keys of a Condition beside its statement's actions; ``lacking`` has those that an action never brings.
+
+    ``is_plain``: nothing was found about the Condition by itself, so that its keys are as AWS writes them.
+    """
     found: list[Finding] = []
-    if type(condition) is not dict:
+    if type(condition) is not dict or (is_plain and all(map(lacking.keys().isdisjoint, condition.values()))):
         return found
     for name, keys in condition.items():
-        named = read_operator(name)
-        if type(keys) is not dict or named.if_exists or named.name in ("", "Null"):
+        if type(keys) is not dict:
             continue
         for key in keys:
             right = known_key(key)
-            start, slash, _ = right.partition("/")
-            if start + slash not in OF_ACTIONS:
-                continue
-            without = [action for action, of_one in brings if start + slash not in of_one]
-            if without:
-                message = f"{shown(without[0])} never brings the key {right}"
+            action = lacking.get(right) or ("/" in right and lacking.get(right[: right.index("/") + 1]))
+            named = read_operator(name)
+            if action and named.name not in ("", "Null") and not named.if_exists:
+                message = f"{shown(action)} never brings the key {right}"
                 found.append(KEY_ABSENT.at(pointer(name, key), message, "give such actions a statement of their own"))
     return found

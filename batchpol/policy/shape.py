@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
-from batchpol.model import ACCOUNT_ID, Finding, is_account_id
+from batchpol.model import ACCOUNT_ID, Finding, Severity, is_account_id
 from batchpol.policy.keys import TYPES, known_key
 from batchpol.policy.operators import OPERATORS
 from batchpol.policy.principal import KINDS, arn_pattern
@@ -23,30 +24,34 @@ from batchpol.policy.values import ACCOUNTS, ADDRESSES, FORMS
 # No quotation mark, so that a class never reaches beyond its string; no $, which may begin a variable.
 _ARN = arn_pattern(r"[!#%-)+-.0->@-\[\]-~]")
 
-# What a string is taken for, and what may stand in its place: nothing that policy.values takes for a placeholder or a
-# regular expression, and no blank at its edges.
-_PLAIN = r"(?![ .])(?![^\"]*(?:__|[A-Z]_))"
-_END = "(?<! )"
+# What a string is taken for, and what may stand in its place.
 _CLASSES = {
     # The ARN of the identity that the policy belongs to; the caller checks it.
     "\0own": r'(?P<own>[^"\\$*?\x00-\x1f]+)',
     # Plain text is right only where any text is.
-    "\0free": rf"{_PLAIN}[A-Za-z0-9_+ .-]*{_END}",
-    # With an @ it is an address, as the sender's and the recipients' are.
-    "\0address": rf"{_PLAIN}[A-Za-z0-9_+.-]*@[A-Za-z0-9_+.-]+",
+    "\0free": r"[A-Za-z0-9_@+ .-]*",
     # Text with an asterisk is right only where any pattern is.
-    "\0pattern": rf"{_PLAIN}(?=[^\"]*[A-Za-z0-9])[A-Za-z0-9_+ .-]*\*[A-Za-z0-9_+ .*-]*{_END}",
-    "\0addresses": rf"{_PLAIN}(?=[^\"]*\*)[A-Za-z0-9_+.*-]*@[A-Za-z0-9_+.*-]+",
+    "\0pattern": r"[A-Za-z0-9_@+ .*-]*",
     "\0account": ACCOUNT_ID,
     "\0principal": _ARN,
+    # The same in a Condition, where nothing may be a placeholder or a regular expression, or have a blank at its edges;
+    # with an @ it is an address.
+    "\0text": r"(?![ .])[A-Za-z0-9+ .-]*(?<! )",
+    "\0like": r"(?![ .])[A-Za-z0-9+ .-]*\*[A-Za-z0-9+ .*-]*(?<! )",
+    "\0address": r"(?!\.)[A-Za-z0-9+.-]*@[A-Za-z0-9+.-]+",
+    "\0addresses": r"(?!\.)[A-Za-z0-9+.*-]*@[A-Za-z0-9+.*-]+",
 }
 _AGAIN = "(?P=own)"
 
-_FREE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_+ -]|\.(?!amazonaws))*")
-_MEMBER = {name: re.compile(pattern) for name, pattern in _CLASSES.items() if name != "\0own"}
+_FREE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_@+ -]|\.(?!amazonaws))*")
+_PATTERN = re.compile(r"[A-Za-z0-9_@+ .*-]{2,}")
+_PRINCIPAL = re.compile(_ARN)
+_IN_CONDITION = [(name, re.compile(_CLASSES[name])) for name in ("\0text", "\0like", "\0address", "\0addresses")]
 _WORDS = TOP | ELEMENTS | OPERATORS.keys() | set(KINDS.values()) | {"Allow", "Deny"}
 _LITERAL = {key for key in TYPES if (key in FORMS and key not in ADDRESSES) or TYPES[key] in ("ARN", "Date", "Numeric")}
 """Condition keys whose values are looked at one by one, so that none stands for others (but accounts for accounts)."""
+_OF_KEYS = ("risk-", "condition-key-", "condition-set-", "condition-address-operator", "action-unlisted")
+"""Warnings that depend on nothing but what stands in a shape to the letter: keys, operators, actions."""
 _NOT_FREE = re.compile(r".*IfExists|true|false", re.IGNORECASE)
 
 _MAX_TEXT = 4096
@@ -61,7 +66,7 @@ Alike = tuple[str, tuple[Finding, ...]]
 
 
 class Shapes:
-    """The commonest shapes in which nothing was wrong, with what was merely risky about them."""
+    """The commonest shapes in which nothing was wrong, with what was merely doubtful about them."""
 
     def __init__(self) -> None:
         self._shapes: list[tuple[Callable[[str], re.Match[str] | None], tuple[Finding, ...]]] = []
@@ -86,7 +91,7 @@ class Shapes:
         """Hear of a document's ``findings``; remember its shape if it is common and they cannot depend on it."""
         if len(self._shapes) == _MAX_SHAPES or len(text) > _MAX_TEXT or "\\" in text or "\0" in text:
             return
-        if not own_arn or any(not it.code.startswith("risk-") for it in findings):
+        if not own_arn or not all(map(is_of_shape, findings)):
             return
         self._heard += 1
         if self._heard % self._stride:
@@ -112,37 +117,42 @@ class Shapes:
             self._stride = 1
 
 
+def is_of_shape(it: Finding) -> bool:
+    """Whether a finding is a warning that every document of the shape has."""
+    return it.severity is Severity.WARNING and it.code.startswith(_OF_KEYS)
+
+
 def _classes_of(texts: list[str]) -> list[str]:
     """What stands in a shape for the pieces between quotation marks, of which every other is a string."""
     pieces = list(texts)
-    key = ""
+    is_literal = is_account = in_condition = False
     for place in range(1, len(texts) - 1, 2):
         text = texts[place]
-        if texts[place + 1].lstrip().startswith(":"):
-            key = known_key(text) or text
-        found = _class_of(text)
-        # In a Condition an ARN is looked at more closely than in a Principal.
-        if (key not in _LITERAL and not (found == "\0principal" and ":" in key)) or (
-            key in ACCOUNTS and found == "\0account"
-        ):
+        if texts[place + 1].lstrip()[:1] == ":":
+            in_condition = ":" in text
+            right = known_key(text) if in_condition else ""
+            is_literal, is_account = right in _LITERAL, right in ACCOUNTS
+        found = _class_of(text, in_condition)
+        if not is_literal or (is_account and found == "\0account"):
             pieces[place] = found
     return pieces
 
 
-def _class_of(piece: str) -> str:
+@lru_cache(maxsize=1024)
+def _class_of(piece: str, in_condition: bool) -> str:
     """The class of a string, or the string itself where it stands for no others."""
-    if _FREE.fullmatch(piece):
-        if piece in _WORDS or _NOT_FREE.fullmatch(piece) or not _MEMBER["\0free"].fullmatch(piece):
-            return piece
-        return "\0free"
+    is_free = _FREE.fullmatch(piece) is not None
+    if is_free and (piece in _WORDS or _NOT_FREE.fullmatch(piece)):
+        return piece
     if is_account_id(piece):
         return "\0account"
-    if len(piece) < 2:
-        return piece
-    found = (
-        name for name in ("\0principal", "\0address", "\0addresses", "\0pattern") if _MEMBER[name].fullmatch(piece)
-    )
-    return next(found, piece)
+    if in_condition:
+        return next((name for name, pattern in _IN_CONDITION if len(piece) > 1 and pattern.fullmatch(piece)), piece)
+    if is_free:
+        return "\0free"
+    if _PRINCIPAL.fullmatch(piece):
+        return "\0principal"
+    return "\0pattern" if "*" in piece and _PATTERN.fullmatch(piece) else piece
 
 
 def _compiled(pieces: list[str]) -> re.Pattern[str]:

@@ -173,6 +173,7 @@ _ELEMENTS = (
 )
 ELEMENTS = frozenset(_ELEMENTS)
 _USUAL = frozenset(("Sid", "Effect", "Principal", "Action", "Resource", "Condition"))
+_EFFECTS = ("Allow", "Deny")
 _REQUIRED = frozenset(("Effect", "Principal", "Action", "Resource"))
 _OPPOSITES = {"Principal": "NotPrincipal", "Action": "NotAction", "Resource": "NotResource"}
 
@@ -231,6 +232,7 @@ def check_statement(statement: Any, own: Own, has_variables: bool) -> list[Findi
     if not statement.keys() >= _REQUIRED:
         found += _missing_elements(statement)
     actions = Judged()
+    is_plain = True
     for element, value in statement.items():
         if element == "Action" or element == "NotAction":
             judged = check_action(value, is_not=element == "NotAction")
@@ -242,12 +244,17 @@ def check_statement(statement: Any, own: Own, has_variables: bool) -> list[Findi
             faults = check_principal(value)
         elif element == "Condition":
             faults = check_condition(value, has_variables=has_variables)
+            is_plain = not faults
+        elif (element == "Sid" and type(value) is str) or (element == "Effect" and value in _EFFECTS):
+            continue
         else:
             faults = _check_plain(element, value)
         if faults:
             found += placed(pointer(element), faults)
-    if actions.brings and (condition := statement.get("Condition")):
-        found += placed("/Condition", check_brought(condition, actions.brings))
+    if "Condition" in statement and (
+        faults := check_brought(statement["Condition"], actions.lacking, is_plain=is_plain)
+    ):
+        found += placed("/Condition", faults)
     if statement.get("Effect") == "Allow":
         found += _risks(statement, actions)
     return found
@@ -255,7 +262,7 @@ def check_statement(statement: Any, own: Own, has_variables: bool) -> list[Findi
 
 def _check_plain(element: str, value: Any) -> tuple[Finding, ...]:
     """Effect and Sid."""
-    if element == "Effect" and (type(value) is not str or value not in ("Allow", "Deny")):
+    if element == "Effect" and value not in _EFFECTS:
         right = value.strip().capitalize() if isinstance(value, str) else ""
         hint = f"write {right}" if right in ("Allow", "Deny") else "write Allow or Deny"
         return (EFFECT.at("", f"Effect is {shown(value)}", hint),)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 from batchpol.mends import INVISIBLE, account_mend, stripped
@@ -73,8 +72,8 @@ class Never(NamedTuple):
 
 # Placeholders, blanks, regular expressions: of any key
 
-_ODD = re.compile(rf"[<$%{{#\\^\[(|{INVISIBLE}]|@@|\A[\s.]|\s\Z|__|[A-Z]_")
-"""What a value has at least that is worth a closer look."""
+is_usual = re.compile(r"[A-Za-z0-9*+-][A-Za-z0-9*.+:/ -]*(?:@[A-Za-z0-9*.+:/ -]+)?(?<! )").fullmatch
+"""Of nearly all values: that :func:`text_fault` finds nothing, and that one with an @ has the form of an address."""
 
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _PLACEHOLDERS = re.compile(
@@ -96,8 +95,6 @@ _REGEX_OF_ADDRESS = re.compile(r"\A(?:\^|\.[*+])|\$\Z|\\[dDwWsS]|\[[^\]]+\]|\([^
 
 def text_fault(key: str, value: str) -> Never | None:
     """Why no request has this value under any key of the kind, or None."""
-    if not _ODD.search(value):
-        return None
     without = _VARIABLE.sub(lambda it: "" if _is_variable(it[1]) else it[0], value)
     if "${" in without or _PLACEHOLDERS.search(without):
         return Never(PLACEHOLDER, "is a placeholder of a template", "fill it in")
@@ -155,7 +152,6 @@ FORMS: dict[str, Form] = {
 ACCOUNTS = frozenset(key for key, form in FORMS.items() if form is _ACCOUNT)
 
 
-@lru_cache(maxsize=4096)
 def form_fault(key: str, value: str, *, is_pattern: bool) -> Never | None:
     """Why no request has this value under just this key, and the mend; None where one may."""
     if type_of(key) == "ARN":

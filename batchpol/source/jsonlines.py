@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from batchpol.errors import InputError
-from batchpol.mends import BLANKS, account_mend, is_blank, mend_of_word
+from batchpol.mends import account_mend, is_blank, mend_of_word
 from batchpol.model import Finding, Record, is_account_id, shown
 from batchpol.source.fields import EXPORT, SPELLINGS, field_of, is_answer, missing_fields, repeated
 from batchpol.source.policyfile import PolicyFiles
@@ -131,7 +131,7 @@ class JsonLines:
             return None
         problems: tuple[Finding, ...] = ()
         identity = _string(fields[shape.identity])
-        if not identity.strip(BLANKS):
+        if not identity.strip():
             return None
         policy = str(fields[shape.policy], "utf-8")
         if policy[0] != "{":

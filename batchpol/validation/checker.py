@@ -166,7 +166,7 @@ class Checker:
 
     def _examined(self, number: int, record: Record, alike: policy.Alike | None) -> Checked:
         """The verdict on a record about which anything may be new; ``alike`` is what its document's shape says."""
-        findings = [*self._sifted(record.problems)]
+        findings = [*self._sifted(record.problems)] if record.problems else []
         if has_error(findings):
             return Checked(number, record, Verdict.REJECTED, None, capped(findings))
         named, faults = identity.read_identity(record.identity)
@@ -195,15 +195,16 @@ class Checker:
         else:
             region = place_said(record.region, named.region, "region", findings) or run.region
             account = place_said(record.account, named.account, "account", findings) or run.account
-        is_named = not self._is_faulty("identity", findings)
-        if self._is_faulty("region", findings):
+        faulty = self._faulty(findings) if findings else ()
+        is_named = "identity" not in faulty
+        if "region" in faulty:
             region = ""
         elif is_named and self._require_target and not region:
             findings.append(TARGET_UNKNOWN.at("region", "Neither the record nor the run says the Region"))
         elif is_named and self._regions and region not in self._regions:
             message = f"Region {shown(region)} is none of the run's: {', '.join(sorted(self._regions))}"
             findings.append(TARGET_OTHER.at("region", message, "add it to `regions`, or give none"))
-        if self._is_faulty("account", findings):
+        if "account" in faulty:
             account = ""
         elif is_named and self._require_account and not account:
             findings.append(TARGET_UNKNOWN.at("account", "Neither the record nor the run says the account"))
@@ -214,12 +215,12 @@ class Checker:
     ) -> tuple[str, int]:
         """The document as it will be sent, and where it belongs."""
         text = record.policy
-        owner = Owner(None if self._is_faulty("identity", findings) else named, target)
+        faulty = self._faulty(findings) if findings else ()
+        owner = Owner(None if "identity" in faulty else named, target)
         is_json = True
-        if (not text or text.isspace()) and self._is_faulty("action", findings):
-            pass  # nobody knows whether it needs one
-        elif not text or text.isspace():
-            findings.append(POLICY_MISSING.at("policy", "The policy is empty"))
+        if not text or text.isspace():
+            if "action" not in faulty:  # else nobody knows whether it needs one
+                findings.append(POLICY_MISSING.at("policy", "The policy is empty"))
         elif alike and owner.name and not owner.check(alike[0]):
             if not findings:
                 self._keep_place(record, alike[0], owner, target)
@@ -228,7 +229,8 @@ class Checker:
             found, is_json = check_document(text, owner)
             self._shapes.learn(text, owner.arn or owner.accepted, found)
             findings += found
-        text, findings[:] = fitted(text, is_json, findings)
+        if len(text) > SURELY_FITS:
+            text, findings[:] = fitted(text, is_json, findings)
         return text, _place_of(target, *owner.places)
 
     def _keep_place(self, record: Record, arn: str, owner: Owner, target: Target) -> None:
@@ -250,11 +252,9 @@ class Checker:
             findings = [Finding(_ERROR, it.code, it.where, it.message, it.hint) for it in findings]
         return findings
 
-    def _is_faulty(self, where: str, findings: list[Finding]) -> bool:
-        """Whether this column has an error that counts: nothing is concluded from what it says."""
-        if not findings:  # nearly always, and asked several times a record
-            return False
-        return any(it.where == where and it.severity is _ERROR and it.code not in self._unwanted for it in findings)
+    def _faulty(self, findings: list[Finding]) -> set[str]:
+        """The columns that have an error that counts: nothing is concluded from what they say."""
+        return {it.where for it in findings if it.severity is _ERROR and it.code not in self._unwanted}
 
     # The batch
 

@@ -247,7 +247,8 @@ def check_document(text: str, owner: Owner) -> tuple[list[Finding], bool]:
     parsed = reader.parse(text)
     found = list(parsed.findings)
     if type(parsed.value) is dict:
-        found += [it for it in policy.check_policy(parsed.value, owner.check) if it.where not in parsed.faulty]
+        faults = policy.check_policy(parsed.value, owner.check)
+        found += [it for it in faults if it.where not in parsed.faulty] if parsed.faulty else faults
     return found, parsed.is_json
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import ssl
 import threading
+import zlib
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache, partial
@@ -184,4 +185,17 @@ class _Bounded:
         except BaseException:  # as aiohttp does, also when it is cancelled
             self._answer.close()
             raise
-        return bytes(body)
+        return self._unpacked(bytes(body))
+
+    def _unpacked(self, body: bytes) -> bytes:
+        """What a gateway on the way has compressed, although nobody asked it to."""
+        if self._answer.headers.get("Content-Encoding", "").strip().lower() not in ("gzip", "x-gzip", "deflate"):
+            return body
+        packed = zlib.decompressobj(wbits=47)  # gzip or zlib, as its first bytes say
+        try:
+            body = packed.decompress(body, LONGEST_ANSWER)
+        except zlib.error as error:
+            raise ClientPayloadError(f"an answer that is not compressed as it says: {error}") from error
+        if not packed.eof:
+            raise ClientPayloadError(f"a compressed answer that was cut off, or has more than {LONGEST_ANSWER:,} bytes")
+        return body

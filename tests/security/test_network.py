@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import resource
 import socket
@@ -110,6 +111,16 @@ async def test_an_answer_without_an_end_is_none_and_fills_no_memory(
         error = await put(url)
     assert isinstance(error, NoAnswer)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kilobytes; it sends 262,144"
+
+
+async def test_a_compressed_answer_that_unpacks_to_more_than_aws_sends_is_none() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    packed = gzip.compress(bytes(256 << 20), 9)
+    for body in (packed, packed[: len(packed) // 2], b"not compressed at all"):
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        async with answering(head + body, nothing) as url:
+            assert isinstance(await put(url), NoAnswer)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000, "kilobytes; our own 256 MB among them"
 
 
 @pytest.mark.parametrize(

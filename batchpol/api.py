@@ -134,7 +134,7 @@ class Settings(Place, total=False):
     """What :func:`apply` and :func:`stream` can be told: the options of ``batchpol apply``; times are in seconds.
 
     ``journal`` None (the default) keeps none: a run cannot be resumed then. ``compare`` (the default) reads what is
-    there before it writes. ``max_failures`` is a number of records or, below 1, a share of those attempted.
+    there before it writes. ``max_failures`` is a number of records or, between 0 and 1, a share of those attempted.
     """
 
     # python -m tests.api.settings writes what follows, from batchpol.model.settings
@@ -385,7 +385,9 @@ def _value(name: str, value: Any) -> Any:
         return tuple(value)
     if kind == Path | None:
         return Path(value)
-    if name == "max_failures" and value >= 1:
+    if name == "max_failures" and not 0 < value < 1:
+        if value < 0 or value != int(value):
+            raise UsageError("`max_failures` is a number of records or, between 0 and 1, a share of those attempted")
         return int(value)
     return value
 

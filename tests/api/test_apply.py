@@ -179,6 +179,8 @@ async def test_a_client_that_would_not_do(ses_sandbox: Sandbox) -> None:
         ({"nonsense": 1}, batchpol.UsageError, "no setting nonsense"),
         ({"select": ["nonsense"]}, batchpol.UsageError, "no finding code"),
         ({"period": 0}, batchpol.UsageError, "more than 0"),
+        ({"max_failures": 2.5}, batchpol.UsageError, "a number of records or"),
+        ({"max_failures": -1}, batchpol.UsageError, "a number of records or"),
         ({"profile": "nope"}, batchpol.UsageError, "nope"),
         ({"reports": ["out.pdf"]}, batchpol.UsageError, "no report format"),
         ({"reports": ["no/where.csv"]}, batchpol.UsageError, "a folder that is not there"),
@@ -192,6 +194,15 @@ async def test_settings_that_are_unusable(
         await batchpol.apply(items(1), **settings)
     assert puts(ses_sandbox) == []
     assert os.listdir() == []
+
+
+@pytest.mark.parametrize("none", [0, 0.0])
+async def test_no_failures_at_all_is_a_number_and_no_share(ses_sandbox: Sandbox, none: float) -> None:
+    """A share says nothing of fewer than twenty records."""
+    ses_sandbox.change(faults={"invalid_identity@PutIdentityPolicy": 1})
+    result = await batchpol.apply(items(9), period=SOON, max_failures=none, compare=False)
+    assert (result.exit_code, "records failed, more than" in result.reason) == (3, True)
+    assert len(puts(ses_sandbox)) < 5
 
 
 async def test_a_region_is_needed(environment: pytest.MonkeyPatch) -> None:

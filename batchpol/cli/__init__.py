@@ -84,9 +84,7 @@ def main() -> None:
         # Typer's own ending would print its errors in another form than ours.
         ended: Any = app(prog_name="batchpol", standalone_mode=False)
     except BatchpolError as error:
-        if State.debug or "--debug" in sys.argv:
-            raise
-        complain(error)
+        complain(error, traced=State.debug or "--debug" in sys.argv)
         leave(exit_code_of(error))
     except typer.Abort:
         leave(130)

@@ -26,7 +26,8 @@ from batchpol.ses.calls import Ses, before_parse, hook
 from batchpol.ses.configuration import NOWHERE, Setup, mfa_wanted, require_role
 from batchpol.ses.credentials import Credentials
 from batchpol.ses.exchange import Exchange, user_agent
-from batchpol.ses.translation import is_bug, plain, translate, unsent
+from batchpol.ses.redaction import plain
+from batchpol.ses.translation import is_bug, translate, unsent
 
 KEEP_WARM = 75.0
 """Seconds an idle connection is kept: longer than the widest period of a gate."""

@@ -6,7 +6,6 @@ And whether the request can have taken effect: ``NoAnswer`` says that it may hav
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from botocore.parsers import ResponseParserError
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses.configuration import NOWHERE, WORDS, Setup, explained
+from batchpol.ses.redaction import plain, scrub
 
 THROTTLED = frozenset(
     {
@@ -122,15 +122,6 @@ _TLS_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 _BUGS = (AttributeError, TypeError, NameError)
 
-_LONGEST = 1000
-_SECRETS = (
-    # AWS quotes the request it saw, session token and all, where a signature does not match or is incomplete.
-    (re.compile(r"\s*The Canonical String for this request should have been.*"), ""),
-    (re.compile(r"\s*Authorization=.*"), ""),
-    (re.compile(r"(?i)(x-amz-security-token\W+)\S+"), r"\1…"),
-    (re.compile(r"\b(A[KS]IA)[A-Z0-9]{8,}\b"), r"\1…"),
-)
-
 
 def translate(error: BaseException, *, sent: bool = True, setup: Setup = NOWHERE) -> SesError:
     """The :class:`~batchpol.errors.SesError` that says what ``error`` of botocore means for a record or a run.
@@ -146,8 +137,8 @@ def translate(error: BaseException, *, sent: bool = True, setup: Setup = NOWHERE
     for it in (error, _cause(error)):
         if it is not None and is_bug(it):
             raise it
+    scrub(error)
     if isinstance(error, bx.ClientError):
-        _redact(error)
         found = _of_answer(error, "SES" if sent else "AWS")
         if found.code in EXPIRED:
             found.hint = f"{setup.login()}, {_AGAIN}"
@@ -164,14 +155,6 @@ def unsent(found: SesError) -> SesError:
     return kind(
         str(found), code=found.code, request_id=found.request_id, http_status=found.http_status, hint=found.hint
     )
-
-
-def _redact(error: bx.ClientError) -> None:
-    """Take secrets out of the answer itself: it is the cause of ours, and a traceback prints causes."""
-    told = error.response.get("Error") or {}
-    if "Message" in told:
-        told["Message"] = plain(str(told["Message"]))
-    error.args = tuple(plain(str(it)) for it in error.args)
 
 
 def is_bug(error: BaseException) -> bool:
@@ -290,11 +273,3 @@ def _refused(cause: object) -> bool:
 def _plainly(found: AccessRefused) -> AccessRefused:
     """The same, with nothing in it that a program or a file may have said of keys."""
     return AccessRefused(plain(str(found)), code=found.code, hint=plain(found.hint))
-
-
-def plain(text: str) -> str:
-    """``text`` in one line of bounded length, without access keys, session tokens and signatures."""
-    text = " ".join(text.split())
-    for pattern, kept in _SECRETS:
-        text = pattern.sub(kept, text)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

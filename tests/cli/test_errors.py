@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.errors import InputError
 from batchpol.testing import Sandbox
 from tests.cli.conftest import Command
 from tests.e2e.command import save_table, tenants
@@ -147,10 +146,11 @@ def test_a_spreadsheets_semicolons_are_understood(folder: Path, command: Command
 
 
 def test_debug_shows_the_traceback(folder: Path, command: Command) -> None:
-    with pytest.raises(InputError):
-        command("apply", "none.csv", "--sandbox", "--debug")
-    with pytest.raises(InputError):
-        command("apply", "none.csv", "--sandbox", BATCHPOL_APPLY_DEBUG="1")
+    for arguments, variables in ((["--debug"], {}), ([], {"BATCHPOL_APPLY_DEBUG": "1"})):
+        ended = command("apply", "none.csv", "--sandbox", *arguments, **variables)
+        assert ended.code == 2
+        assert ended.err.startswith("Traceback (most recent call last)")
+        assert ended.err.splitlines()[-2].startswith("error: none.csv: there is no such file")
 
 
 def test_an_error_is_an_event_too(command: Command) -> None:

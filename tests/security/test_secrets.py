@@ -206,3 +206,48 @@ async def test_a_run_that_is_killed(
     await process.wait()
     assert (tmp_path / "in.journal.jsonl").stat().st_size
     search(tmp_path, None, handed_out)
+
+
+ROLE = "arn:aws:iam::123456789012:role/Tenant"
+OF_A_PROFILE = f"[profile tenants]\nrole_arn = {ROLE}\ncredential_source = Environment\n"
+HELPER = "[profile tenants]\ncredential_process = sh -c 'cat helper.txt >&2; exit 1'\n"
+WAYS = {
+    "who am I": ("bad_signature@GetCallerIdentity", ()),
+    "our role": ("bad_signature@AssumeRole", ("--role-arn", ROLE)),
+    "a profile's role": ("bad_signature@AssumeRole", ("--profile", "tenants")),
+    "a profile's role, unreadable": ("malformed@AssumeRole", ("--profile", "tenants")),
+    "a write": ("bad_signature@PutIdentityPolicy", ()),
+}
+"""Who quotes the request that it saw, session token and all; or hands out credentials in an answer that is none."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_aws_quotes_is_in_no_message_cause_or_log(
+    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[Credentials], way: str
+) -> None:
+    (tmp_path / "config").write_text(OF_A_PROFILE)
+    fault, arguments = WAYS[way]
+    sandbox.change(faults={fault: 1})
+    env = logging_all(tmp_path, handed_out[0], AWS_CONFIG_FILE=str(tmp_path / "config"))
+    ended = await asyncio.to_thread(run_command, sandbox, tmp_path, "apply", source.name, *FAST, *arguments, env=env)
+    assert ended.returncode not in (0, 1), ended.stderr
+    assert ("The request signature we calculated" in ended.stderr) == ("bad" in fault)
+    search(tmp_path, ended, handed_out)
+
+
+async def test_what_a_helper_says_that_brings_credentials(
+    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[Credentials]
+) -> None:
+    """Its standard error is in the message, so that people see why; the credentials in it are not."""
+    given = handed_out[0]
+    (tmp_path / "config").write_text(HELPER)
+    said = f"AWS_SECRET_ACCESS_KEY={given.secret_key}", f"got {given.token}", json.dumps({"SecretAccessKey": "shh"})
+    (tmp_path / "helper.txt").write_text("\n".join(["vault is sealed", *said]))
+    keyless = {"PYTHONPATH": str(tmp_path), "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_ACCESS_KEY_ID": ""}
+    keyless |= {"AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "tenants"}
+    ended = await asyncio.to_thread(run_command, sandbox, tmp_path, "apply", source.name, *FAST, env=keyless)
+    (tmp_path / "helper.txt").unlink()
+    assert ended.returncode == 2, ended.stderr
+    assert "vault is sealed" in ended.stderr
+    assert "AKIA" not in ended.stderr
+    search(tmp_path, ended, handed_out)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -148,11 +149,19 @@ def counts_line(counts: Mapping[Status, int]) -> str:
     return ", ".join(f"{count:,} {status.words}" for status, count in counts.items()) or "none"
 
 
-def complain(error: BatchpolError) -> None:
-    """An error as one paragraph: what happened, where and why, then what to do."""
+def complain(error: BatchpolError, *, traced: bool = False) -> None:
+    """An error as one paragraph: what happened, where and why, then what to do.
+
+    Args:
+        traced: with its traceback, before that.
+    """
+    trace = "".join(format_exception(error)) if traced else ""
     if log.is_wanted():
-        log.event("error", "error", error=type(error).__name__, message=str(error), hint=error.hint)
+        known = {"error": type(error).__name__, "message": str(error), "hint": error.hint, "traceback": trace}
+        log.event("error", "error", **known)
     else:
+        if trace:
+            log.put(trace)
         hint = f"\n  -> {said(error.hint)}" if error.hint else ""
         log.put(f"error: {said(str(error))}{hint}")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled
+from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled, Unreachable
 from batchpol.model import Target
 from batchpol.model.settings import Patience
 from batchpol.sending.gate import Gate, Gates, Passage
@@ -43,6 +43,7 @@ class Contact:
     Attributes:
         halt: whether anything new is begun; called here when SES is silent for too long.
         throttled: how many attempts SES refused as too fast.
+        silent: whether SES has not been reached since it last answered: nobody knows then how long it takes.
         last_answer, last_write: loop time in seconds of the last answer to anything, and to a write.
     """
 
@@ -55,6 +56,7 @@ class Contact:
     only_reads: bool = False
     halt: Halt = field(default_factory=Halt)
     throttled: int = 0
+    silent: bool = False
     last_answer: float = 0.0
     last_write: float = 0.0
     _widened_told: bool = False
@@ -82,6 +84,18 @@ class Contact:
             self._widened_told = True
             text = "somebody else uses this quota: requests leave less often until that ends"
             self.observer.noted(self.target, text)
+        self._tell_of_silence(error)
+
+    def _tell_of_silence(self, error: SesError | None) -> None:
+        """Say at once where no connection comes about, or no answer, what is done about it; and when it is over."""
+        if isinstance(error, Unreachable) or (error is not None and error.code == "Timeout"):
+            if not self.silent:
+                left = self.patience.max_outage - (anyio.current_time() - self.last_answer)
+                self.observer.noted(self.target, f"{error}; trying again for {max(0, left):.0f} s yet")
+            self.silent = True
+        elif self.silent and (error is None or error.http_status):
+            self.silent = False
+            self.observer.noted(self.target, "SES answers again")
 
     async def renewed(self, error: AccessRefused, used: Ses) -> bool:
         """Whether there are fresh credentials instead of those of ``used``; another attempt may have got them."""

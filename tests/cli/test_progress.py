@@ -22,7 +22,7 @@ WIDTHS = (60, 80, 100, 140, 200)
 
 
 def lane(throttled: int = 0, period: float = 1.0) -> Any:
-    return SimpleNamespace(throttled=throttled, gates=Gates.at(period))
+    return SimpleNamespace(throttled=throttled, silent=False, gates=Gates.at(period))
 
 
 def standing(targets: list[Target], total: int = 12_000) -> Standing:
@@ -112,6 +112,15 @@ def test_a_plain_line_says_the_same() -> None:
     assert of.line() == (
         "1,239 of 2,000 records: 1,200 applied, 34 unchanged, 5 failed, 3 times throttled, about 12 min 41 s left"
     )
+
+
+def test_while_ses_cannot_be_reached_nobody_says_how_long_it_takes() -> None:
+    of = standing([Target("1" * 12, "us-east-1"), Target("2" * 12, "us-east-1")], 2000)
+    of.rows[Target("1" * 12, "us-east-1")].contact.silent = True
+    assert of.line().endswith(", SES does not answer")
+    shown = lines(of)
+    assert "no answer" in shown[1] and "no answer" not in shown[2]
+    assert "about" not in "".join(shown) and "SES does not answer" in shown[-1]
 
 
 def test_nothing_in_a_name_moves_the_terminal() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled
+from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses import Attempt
 
 HINT = "give the caller the permissions that `batchpol help permissions` lists, then run the same command again"
@@ -52,6 +52,8 @@ class Server:
     arrivals: list[Arrival] = field(default_factory=list)
     down: tuple[float, float] = (0.0, 0.0)
     """Loop times between which every request is answered with a 503."""
+    away: bool = False
+    """Whether no connection comes about then, instead."""
     down_for: Container[str] = (PUT, DELETE, READ, LIST, LOOK_UP, PAGE)
     """What is answered so at that time."""
     page: int = 1000
@@ -69,6 +71,8 @@ class Server:
         taken = bucket.takes(now)
         self.arrivals.append(Arrival(now, kind, name, taken))
         if self.down[0] <= now < self.down[1] and kind in self.down_for:
+            if self.away:
+                raise Unreachable("no connection: refused", code="ConnectFailed")
             raise NoAnswer("service unavailable", code="ServiceUnavailable", http_status=503)
         if not taken:
             raise Throttled("Rate exceeded", code="Throttling", http_status=400)

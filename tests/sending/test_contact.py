@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import anyio
@@ -37,6 +38,22 @@ async def test_a_server_that_comes_back_after_a_minute_loses_nothing(bench) -> N
     outcomes = await made.run([change(number) for number in range(20)])
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
     assert len(outcomes) == 20
+
+
+@pytest.mark.parametrize("conduct", [Conduct(compare=False), COMPARE, PLAN], ids=["blind", "compare", "plan"])
+async def test_the_first_connection_that_fails_is_told_with_what_is_done_and_for_how_long(bench, conduct) -> None:
+    begun = anyio.current_time()
+    made = bench(server=Server(down=(begun + 5, begun + 65), away=True), conduct=conduct)
+    told: list[tuple[float, str, bool]] = []
+    made.lane.contact.observer.noted = lambda _, text: told.append(
+        (anyio.current_time() - begun, text, made.lane.contact.silent)
+    )
+    await made.run([change(number) for number in range(20)])
+    (first, text, _), (again, over, silent) = told
+    assert 5 <= first < 8 and "no connection" in text
+    left = re.search(r"; trying again for (\d+) s yet$", text)
+    assert left is not None and 115 < int(left[1]) <= 120
+    assert again >= 65 and over == "SES answers again" and not silent
 
 
 async def test_a_server_that_is_gone_for_a_minute_costs_no_record(bench) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiobotocore.credentials import AioDeferredRefreshableCredentials, AioRefreshableCredentials
 
 from batchpol.errors import AccessRefused
+from batchpol.model.settings import Connection
+from batchpol.ses import Aws
 from batchpol.ses.configuration import Setup
 from batchpol.ses.credentials import Credentials
-from tests.ses.conftest import settle
+from batchpol.testing import Sandbox
+from tests.ses.conftest import DOCUMENT, IDENTITY, KEY, SECRET, TARGET, save, settle
+from tests.ses.test_connection import Environment
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -119,3 +125,22 @@ async def test_nothing_goes_on_once_they_are_closed() -> None:
     assert helper.asked == 2
     await helper.credentials.aclose()
     assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.parametrize("minutes", [5, 15])
+async def test_a_helper_of_short_credentials_runs_once_for_many_requests(
+    minutes: int, environment: Environment, config_file: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    ends = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+    keys = {"Version": 1, "AccessKeyId": KEY, "SecretAccessKey": SECRET, "Expiration": ends}
+    helper = tmp_path / "helper"
+    helper.write_text(f"#!/bin/sh\necho x >> '{tmp_path}/ran'\necho '{json.dumps(keys)}'\n")
+    helper.chmod(0o755)
+    save(config_file, f"[default]\ncredential_process = {helper}\n")
+    async with Aws(Connection(endpoint_url=sandbox.url)) as aws:
+        await aws.caller("us-east-1")
+        ses = await aws.ses(TARGET)
+        for _ in range(10):
+            await ses.ready()
+            await ses.put(IDENTITY, "name", DOCUMENT, None)
+    assert (tmp_path / "ran").read_text() == "x\n"

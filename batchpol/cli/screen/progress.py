@@ -69,6 +69,11 @@ class Row:
     def throttled(self) -> int:
         return self.contact.throttled if self.contact else 0
 
+    @property
+    def silent(self) -> bool:
+        """Whether SES cannot be reached, so that nobody knows how long it takes."""
+        return self.contact is not None and self.contact.silent and not (self.over or self.stopped)
+
     def seconds_left(self, period: float) -> float:
         """At the pace of the lane's gate; at ``period`` seconds a request until there is one."""
         if self.over or self.stopped:
@@ -80,6 +85,8 @@ class Row:
             return "stopped"
         if self.over or self.done >= self.total:
             return "done"
+        if self.silent:
+            return "no answer"
         return duration(self.seconds_left(period)) if self.contact else "waiting"
 
 
@@ -109,6 +116,14 @@ class Standing:
         return sum((row.counts for row in self.rows.values()), Counter())
 
     @property
+    def left(self) -> str:
+        """How long it takes yet, as far as that can be said; empty at the end."""
+        if self.done >= self.total:
+            return ""
+        silent = any(row.silent for row in self.rows.values())
+        return "SES does not answer" if silent else f"about {duration(self.seconds_left)} left"
+
+    @property
     def seconds_left(self) -> float:
         """Of the lane that takes longest."""
         return max((row.seconds_left(self.period) for row in self.rows.values()), default=0.0)
@@ -117,7 +132,7 @@ class Standing:
         """All of it in one line, for what is no terminal."""
         counts = [f"{count:,} {status.words}" for status, count in self.counts.items()]
         counts += [f"{self.throttled:,} times throttled"] if self.throttled else []
-        left = [f"about {duration(self.seconds_left)} left"] if self.done < self.total else []
+        left = [self.left] if self.left else []
         return f"{self.done:,} of {self.total:,} records: {', '.join(counts + left)}"
 
 
@@ -237,8 +252,8 @@ def _style(column: str, text: str) -> Style:
 def _bar(standing: Standing, width: int, took: float, *, ascii_only: bool) -> list[Part]:
     total, done = standing.total, standing.done
     words = f"{GAP}{done / total if total else 1:.0%}, {duration(took)} so far"
-    if done < total:
-        words += f", about {duration(standing.seconds_left)} left"
+    if standing.left:
+        words += f", {standing.left}"
     size = max(0, width - len(words))
     full = size * done // total if total else size
     heavy, light = ("#", "-") if ascii_only else ("━", "─")

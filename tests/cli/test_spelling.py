@@ -21,15 +21,18 @@ FLAGS = {name for it in GROUP.commands.values() for param in it.params for name 
 TEXTS = [path for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".html", ".js")]
 
 
+OF_OTHERS = {("ses/configuration.py", "--profile")}
+"""Options of the AWS CLI's, in commands of its own that are to be typed."""
+
+
 def test_no_flag_is_named_outside_cli() -> None:
     named = {
-        f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
+        (str(path.relative_to(PACKAGE)), flag)
         for path in TEXTS
         if module_of(path) != "cli"
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if re.search(r"(?<![\w-])--[a-z]", line)
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", path.read_text(encoding="utf-8"))
     }
-    assert not named
+    assert named == OF_OTHERS
 
 
 def strings(path: Path) -> Iterator[str]:

@@ -23,7 +23,7 @@ from batchpol.model import Target
 from batchpol.model.settings import Connection
 from batchpol.ses import internals, redaction
 from batchpol.ses.calls import Ses, before_parse, hook
-from batchpol.ses.configuration import NOWHERE, Setup, mfa_wanted, require_role
+from batchpol.ses.configuration import NOWHERE, Setup, explained, mfa_wanted, require_role
 from batchpol.ses.credentials import Credentials
 from batchpol.ses.exchange import Exchange, user_agent
 from batchpol.ses.redaction import plain
@@ -217,7 +217,7 @@ class Aws:
             if self.connection.embedded:
                 found: Any = AioCredentials(self.connection.access_key, self.connection.secret_key)
             else:
-                found = await self._session.get_credentials()
+                found = await self._found_credentials()
             if found is None:
                 raise bx.NoCredentialsError
             if found.method in _OF_NO_PROFILE:
@@ -226,6 +226,14 @@ class Aws:
                 raise mfa_wanted(self._setup)
             self._source = Credentials(found, self._setup)
         return self._source
+
+    async def _found_credentials(self) -> Any:
+        """What botocore finds in the environment, the files and behind them; less time than the whole call has."""
+        try:
+            with anyio.fail_after(self.connection.connect_timeout + self.connection.read_timeout):
+                return await self._session.get_credentials()
+        except TimeoutError as error:
+            raise explained(error, self._setup) or translate(error, sent=False) from error
 
     async def _role(self, target: Target) -> _Role | None:
         """The role in the target's account; None without ``role_arn``."""
@@ -370,7 +378,7 @@ def _check(session: AioSession, connection: Connection) -> None:
         known = ", ".join(sorted(session.available_profiles)[:10])
         hint = f"name one that there is with `profile` or AWS_PROFILE: {known}" if known else "make it: aws configure"
         raise UsageError(plain(str(error)), hint=hint) from error
-    except bx.BotoCoreError as error:
+    except (bx.BotoCoreError, OSError, UnicodeError) as error:
         raise UsageError(
             f"the AWS configuration cannot be read: {plain(str(error))}",
             hint="mend the file, or name another in AWS_CONFIG_FILE",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -45,13 +46,13 @@ class Setup:
         """The profile that has a setting, empty if none in use has it."""
         return next((name for name, said in self.chain() if said.get(setting)), "")
 
-    def holder(self, value: str) -> tuple[str, str]:
-        """The setting that begins with, or is, this file's name, and its profile; empty if there is none."""
-        for name, said in self.chain():
+    def holder(self, file: str) -> str:
+        """The setting of a profile, or the variable, that this file's name stands in; empty if there is none."""
+        for name, said in self.chain() if file else ():
             for setting, text in said.items():
-                if isinstance(text, str) and value and (text == value or text.lstrip("\"'").startswith(value)):
-                    return setting, name
-        return "", ""
+                if isinstance(text, str) and text.lstrip("\"'").startswith(file):
+                    return f"{setting} of profile {name}"
+        return next((name for name, text in os.environ.items() if file and name[:4] == "AWS_" and text == file), "")
 
     def called(self, setting: str = "") -> str:
         """The profile, or the one that has this setting, for a sentence."""
@@ -157,8 +158,13 @@ def explained(error: BaseException, setup: Setup) -> AccessRefused | None:
         return _of_file(error, setup)
     if isinstance(error, EOFError):
         return mfa_wanted(setup)
-    if setup.owner("credential_process"):
-        return _of_process(error, setup)
+    if str(error).startswith("Invalid endpoint"):
+        hint = f"correct `endpoint_url`, a variable AWS_ENDPOINT_URL…, or endpoint_url in {setup.called()}"
+        return refused(str(error).lower(), hint)
+    if setup.owner("credential_process") and (found := _of_process(error, setup)):
+        return found
+    if isinstance(error, RuntimeError | ValueError | OSError):
+        return refused(str(error) or type(error).__name__, WORDS["BotoCoreError"].hint(setup, ""))
     return None
 
 
@@ -220,12 +226,11 @@ _REASONS = {
 def _of_file(error: OSError, setup: Setup) -> AccessRefused:
     """A file that a setting names: a program or a token."""
     name = str(error.filename or "")
-    setting, profile = setup.holder(name)
+    where = setup.holder(name) or f"what {setup.called()} names"
     why = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-    where = f"{setting} of profile {profile}" if setting else f"what {setup.called()} names"
     if name.startswith("~"):
         why, hint = "~ is not replaced there", f"write the whole path in {where}"
-    elif error.errno == errno.EACCES and setting == "credential_process":
+    elif error.errno == errno.EACCES and where.startswith("credential_process"):
         hint = f"make it executable (chmod +x {shlex.quote(name)}), or mend {where}"
     else:
         hint = f"mend {where}"
@@ -238,6 +243,14 @@ def _of_process(error: BaseException, setup: Setup) -> AccessRefused | None:
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | AttributeError | TypeError):
         hint = f"let the program of {where} print nothing but the credentials, as JSON; other words to standard error"
         return refused(f"{where} prints something else than one JSON object", hint, _NO_CREDENTIALS)
-    if isinstance(error, ValueError):
+    if isinstance(error, RuntimeError):
+        return refused(f"{where} gives keys that have ended", "mend the program, or set the clock", _NO_CREDENTIALS)
+    if isinstance(error, TimeoutError):
+        hint = f"see whether the program of {where} works by itself, and asks nothing"
+        return refused(f"{where} gave no credentials within the time allowed", hint, _NO_CREDENTIALS)
+    if isinstance(error, ValueError) and str(error) in ("No closing quotation", "No escaped character"):
         return refused(f"{where}: {str(error).lower()}", f"mend the command line of {where}", _NO_CREDENTIALS)
+    if isinstance(error, ValueError):
+        hint = f"let the program of {where} print a time like 2026-01-31T23:59:59Z as Expiration"
+        return refused(f"{where} gives keys that end at no time that there is", hint, _NO_CREDENTIALS)
     return None

@@ -242,11 +242,8 @@ def _of_failure(error: BaseException, sent: bool, setup: Setup) -> SesError:
         return NoAnswer("the connection was reset before an answer came", code="ConnectionClosed")
     if isinstance(error, (*_BROKEN_OFF, ConnectionError)):
         return NoAnswer(f"the connection ended before the answer did: {text}", code="ConnectionClosed")
-    if not isinstance(error, _UNREADABLE) and not sent:
-        if (found := explained(error, setup)) is not None:
-            return _plainly(found)
-        if isinstance(error, RuntimeError | ValueError | OSError):
-            return AccessRefused(f"no request can be made: {text or type(error).__name__}", code="Configuration")
+    if not isinstance(error, _UNREADABLE) and not sent and (found := explained(error, setup)) is not None:
+        return _plainly(found)
     # Never the text: botocore quotes the whole answer, and the answer of STS holds credentials.
     return NoAnswer(f"the answer cannot be read as AWS's ({type(error).__name__})", code="UnreadableAnswer")
 

@@ -40,6 +40,9 @@ WRONG = {
     "a banner before the keys": ("credential_process = {folder}/banner\n", "credential_process", "as JSON"),
     "a list of keys": ("credential_process = {folder}/list\n", "credential_process", "as JSON"),
     "another form of keys": ("credential_process = {folder}/old\n", "credential_process", "version"),
+    "keys that have ended": ("credential_process = {folder}/ended\n", "credential_process", "have ended"),
+    "keys that end at no time": ("credential_process = {folder}/never\n", "credential_process", "as Expiration"),
+    "a program that never ends": ("credential_process = sleep 60\n", "credential_process", "works by itself"),
     "a quote without its end": ("credential_process = 'x\n", "credential_process", "no closing quotation"),
     "a source that is not there": (f"{ROLE}source_profile = gone\n", "source_profile", "gone"),
     "a source without keys": (f"{ROLE}source_profile = empty\n[profile empty]\n", "profile", "empty"),
@@ -70,6 +73,8 @@ def programs(folder: Path) -> None:
         ("banner", "Welcome!\n" + json.dumps(keys)),
         ("list", json.dumps([keys])),
         ("old", json.dumps(keys | {"Version": 2})),
+        ("ended", json.dumps(keys | {"Expiration": "2020-01-01T00:00:00Z"})),
+        ("never", json.dumps(keys | {"Expiration": "soon"})),
     ):
         (folder / name).write_text(f"#!/bin/sh\necho {shlex.quote(printed)}\n")
         (folder / name).chmod(0o755)
@@ -87,7 +92,8 @@ async def test_the_profile_and_the_setting_are_named_and_never_the_network(
     save(config_file, "[profile prod]\n" + text.format(folder=tmp_path))
     environment.setenv("HOME", str(tmp_path))
     environment.setattr(batchpol.ses.aws, "_has_terminal", lambda: False)
-    async with Aws(Connection(profile="prod", endpoint_url=sandbox.url)) as aws:
+    quick = {"connect_timeout": 0.2, "read_timeout": 0.3} if wrong == "a program that never ends" else {}
+    async with Aws(Connection(profile="prod", endpoint_url=sandbox.url, **quick)) as aws:
         with pytest.raises(AccessRefused) as caught:
             await aws.caller("us-east-1")
     said = caught.value.in_full
@@ -107,6 +113,29 @@ async def test_a_fault_of_the_profile_behind_is_laid_at_its_door(
             AccessRefused, match="credential_process of profile base, /not/there: there is no such file"
         ):
             await aws.caller("us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token", "AWS_ROLE_ARN": "a"}, "AWS_WEB_IDENTITY_TOKEN_FILE, /no/token"),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/"}, "AWS_"),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/",
+          "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/no/token"}, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, /no/token"),
+        ({"AWS_ACCESS_KEY_ID": KEY}, "the environment"),
+        ({"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL_STS": "sts"}, "AWS_ENDPOINT"),
+    ],
+)  # fmt: skip
+async def test_a_variable_that_is_wrong_is_named_too(
+    variables: dict[str, str], words: str, environment: Environment
+) -> None:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    async with Aws(Connection()) as aws:
+        with pytest.raises(AccessRefused) as caught:
+            await aws.caller("us-east-1")
+    assert words in caught.value.in_full
+    assert caught.value.hint
 
 
 async def test_an_mfa_code_without_a_terminal_is_not_read_from_the_records(

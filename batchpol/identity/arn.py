@@ -10,6 +10,7 @@ from typing import NamedTuple
 from batchpol.identity.address import check_address
 from batchpol.identity.domain import check_domain, host_hint, is_plain_domain, is_usual_domain
 from batchpol.identity.place import ARN_FORM, OWN, check_account, check_place
+from batchpol.mends import stripped
 from batchpol.model import ACCOUNT_ID, Finding, Rule, Severity, excerpt, placed, rules_in, shown
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -125,7 +126,7 @@ def read_identity(text: str) -> tuple[Identity, tuple[Finding, ...]]:
     """An identity in any of its three spellings, and everything wrong with it (``where`` is ``identity``)."""
     if is_usual_domain(text) or is_plain_domain(text):
         return Identity(text, text), ()
-    trimmed = text.strip()
+    trimmed = stripped(text)
     if not trimmed:
         return Identity("", ""), (MISSING.at("identity", "The identity is empty"),)
     if trimmed[:4].lower() == "arn:":

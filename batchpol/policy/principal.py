@@ -203,7 +203,8 @@ def _check_aws(value: Any) -> Findings:
         return (NUMBER.at("", f"The account id {value} is a number", f'write "{value}"'),)
     if type(value) is not str:
         rule = ACCOUNT if isinstance(value, int | float) and not isinstance(value, bool) else TYPE
-        return (rule.at("", f"The principal {shown(value)} is no string of an account id or ARN"),)
+        mend = account_mend(str(value)) if rule is ACCOUNT else ""
+        return (rule.at("", f"The principal {shown(value)} is no string of an account id or ARN", mend),)
     return (_fault_of_aws(value),)
 
 

@@ -126,7 +126,8 @@ def meant_as(known: str, others: Iterable[str]) -> str | None:
     return next((names[it] for it in (*close, *_HOMEMADE.get(known, ())) if it in names), None)
 
 
-_ANSWER: Final = re.compile(rb'\s*\{\s*"(?:Policies|PolicyNames)"\s*:')
+_ANSWER: Final = re.compile(rb'\s*\{\s*"(?:Policies|PolicyNames|IdentityType|Identities|EmailIdentities)"\s*:')
+_OF_ANSWERS: Final = frozenset(("policies", "policynames", "identities", "emailidentities"))
 EXPORT: Final = "batchpol export `identities='NAME'` writes whole records"
 
 
@@ -139,7 +140,7 @@ def missing_fields(found: Iterable[str], others: Iterable[str], needed: Iterable
     """A finding for each field that a record needs and has not, with the name that was probably meant as it."""
     others = list(others)
     missing = [known for known in needed if known not in found]
-    if "identity" in missing and {name.casefold() for name in others} & {"policies", "policynames"}:
+    if "identity" in missing and {name.casefold() for name in others} & _OF_ANSWERS:
         message = "the field identity is missing: this is an answer of SES, which names none"
         return [FIELD.at("identity", message, EXPORT)]
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,8 +222,10 @@ def _as_utf8(name: str, format: str, encoding: str) -> str:
     """How text in another encoding becomes UTF-8: a spreadsheet saves it so, a program writes it so."""
     if format != "jsonl":
         return f"{_SAVE_AS}; PowerShell's Export-Csv writes it with -Encoding utf8"
-    source = " FILE" if name == "standard input" else f" {name}"
-    return f"iconv -f {encoding} -t UTF-8{source} > utf8.jsonl; PowerShell writes UTF-8 with -Encoding utf8"
+    file = "FILE" if name == "standard input" else shlex.quote(name)
+    turned = f"iconv -f {encoding} -t UTF-8"
+    command = f"gunzip -c {file} | {turned}" if name.casefold().endswith(".gz") else f"{turned} {file}"
+    return f"{command} > utf8.jsonl; PowerShell writes UTF-8 with -Encoding utf8"
 
 
 def _is_utf8(head: bytes) -> bool:

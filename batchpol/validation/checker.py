@@ -15,6 +15,7 @@ import msgspec
 
 from batchpol import identity, policy
 from batchpol.identity import Identity, Owner, is_usual_domain, is_usual_name
+from batchpol.mends import is_nothing
 from batchpol.model import MAX_POLICIES, Action, Change, Finding, Record, Rule, Severity, Target, if_match_of, shown
 from batchpol.model.settings import Checks
 from batchpol.validation.ledger import NEW, Fate, Ledger, Noted, place_of
@@ -197,14 +198,14 @@ class Checker:
             account = place_said(record.account, named.account, "account", findings) or run.account
         faulty = self._faulty(findings) if findings else ()
         is_named = "identity" not in faulty
-        if "region" in faulty:
+        if "region" in faulty or (named.region and not is_named):
             region = ""
         elif is_named and self._require_target and not region:
             findings.append(TARGET_UNKNOWN.at("region", "Neither the record nor the run says the Region"))
         elif is_named and self._regions and region not in self._regions:
             message = f"Region {shown(region)} is none of the run's: {', '.join(sorted(self._regions))}"
             findings.append(TARGET_OTHER.at("region", message, "add it to `regions`, or give none"))
-        if "account" in faulty:
+        if "account" in faulty or (named.account and not is_named):
             account = ""
         elif is_named and self._require_account and not account:
             findings.append(TARGET_UNKNOWN.at("account", "Neither the record nor the run says the account"))
@@ -221,6 +222,9 @@ class Checker:
         if not text or text.isspace():
             if "action" not in faulty:  # else nobody knows whether it needs one
                 findings.append(POLICY_MISSING.at("policy", "The policy is empty"))
+        elif text[0] != "{" and is_nothing(text):
+            message = f"The policy is {shown(text)}, as programs write an empty cell"
+            findings.append(POLICY_MISSING.at("policy", message, "give the document, or leave the cell empty"))
         elif alike and owner.name and not owner.check(alike[0]):
             if not findings:
                 self._keep_place(record, alike[0], owner, target)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from batchpol import identity, policy
 from batchpol.errors import UsageError
 from batchpol.identity import Owner
+from batchpol.mends import is_nothing
 from batchpol.model import (
     MAX_POLICIES,
     Action,
@@ -224,7 +225,7 @@ def action_of(record: Record, findings: list[Finding]) -> Action:
             findings.append(POLICY_IGNORED.at("policy", "A delete needs no document; it is not looked at"))
         return Action.DELETE
     if word not in ("put", ""):
-        hint = did_you_mean(word, ("put", "delete")) or "write put or delete"
+        hint = "leave it empty" if is_nothing(word) else did_you_mean(word, ("put", "delete")) or "write put or delete"
         findings.append(ACTION.at("action", f"{shown(record.action)} is neither put nor delete", hint))
     return Action.PUT
 

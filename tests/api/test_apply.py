@@ -176,6 +176,9 @@ async def test_a_client_that_would_not_do(ses_sandbox: Sandbox) -> None:
     ("settings", "kind", "said"),
     [
         ({"expect_account": "999999999999"}, TargetMismatch, "not to the expected 999999999999"),
+        ({"expect_account": "9999-9999-9999"}, batchpol.UsageError, "`expect_account` .* no account id"),
+        ({"region": "us-east-1a"}, batchpol.UsageError, "`region` .* no Region"),
+        ({"regions": ["us-east-1", "us-esat-1"]}, batchpol.UsageError, "`region` .* no Region"),
         ({"nonsense": 1}, batchpol.UsageError, "no setting nonsense"),
         ({"select": ["nonsense"]}, batchpol.UsageError, "no finding code"),
         ({"period": 0}, batchpol.UsageError, "more than 0"),

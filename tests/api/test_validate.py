@@ -63,3 +63,18 @@ async def test_which_findings_count() -> None:
 async def test_an_unusable_input() -> None:
     with pytest.raises(batchpol.InputError, match="no such file"):
         await batchpol.validate("none.csv")
+
+
+@pytest.mark.parametrize(
+    "settings, mend",
+    [
+        ({"account": "1234-5678-9012"}, "write 123456789012"),
+        ({"account": " 123456789012"}, "write 123456789012"),
+        ({"region": "us-east-1a"}, "did you mean us-east-1?"),
+        ({"region": "us-esat-1"}, "did you mean us-east-1?"),
+    ],
+)
+async def test_a_faulty_account_or_region_of_all_records(settings: dict[str, str], mend: str) -> None:
+    with pytest.raises(batchpol.UsageError) as refused:
+        await batchpol.validate(RECORDS, **settings)
+    assert refused.value.hint == mend

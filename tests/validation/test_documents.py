@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from batchpol.model import Finding
 from batchpol.policy import check_policy
 from batchpol.policy.action import ACTIONS, LISTED, _matches
-from batchpol.validation import Verdict
-from tests.validation.checks import GOOD, OWN_ARN, STATEMENT, TARGET, codes, document, errors, example, of_text
+from batchpol.validation import Checker, Verdict
+from tests.validation.checks import GOOD, OWN_ARN, STATEMENT, TARGET, codes, document, errors, example, of_text, put
 
 OTHER_ARN = OWN_ARN.replace("us-east-1", "eu-west-1")
 
@@ -504,3 +504,43 @@ def test_thousands_of_everything_take_bounded_time() -> None:
     assert len(checked.findings) == 101
     assert checked.findings[-1].code == "record-findings"
     assert checked.status is Verdict.REJECTED
+
+
+@pytest.mark.parametrize("word", ["nan", "None", "NULL", "#N/A", "<NA>"])
+def test_a_word_for_an_empty_cell_is_no_policy(word: str) -> None:
+    (fault,) = of_text(word).findings
+    assert (fault.code, fault.hint) == ("policy-missing", "give the document, or leave the cell empty")
+
+
+@pytest.mark.parametrize("around", [" {}", "{}\u00a0", "\u200b{}", "{}\ufeff", "\t{} "])
+def test_blanks_of_any_sort_around_an_identity(around: str) -> None:
+    checked = Checker().check(put(around.format("example.com")))
+    assert codes(checked) == {"identity-blanks"}
+    assert checked.change is not None
+    assert checked.change.identity == "example.com"
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({"action": "remove", "policy": ""}, [("record-action", "action")]),
+        ({"action": "nan"}, [("record-action", "action")]),
+        ({"region": "us-east-1a"}, [("identity-region", "region")]),
+        ({"region": "nan", "account": "nan"}, [("identity-region", "region"), ("identity-account", "account")]),
+        ({"account": "1.1E+11"}, [("identity-account", "account")]),
+        ({"identity": OWN_ARN, "region": "useast1"}, [("identity-region", "region")]),
+        ({"identity": OWN_ARN.replace("us-east-1", "useast1")}, [("identity-region", "identity")]),
+        (
+            {"identity": "example..com", "account": "1"},
+            [("identity-domain", "identity"), ("identity-account", "account")],
+        ),
+    ],
+)
+def test_nothing_follows_from_a_faulty_column(fields: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    record = put(**{"identity": "example.com", **fields})
+    found = [(it.code, it.where) for it in Checker(target=TARGET).check(record).findings]
+    assert sorted(set(found)) == sorted(expected)
+    faulty = {where for _, where in expected}
+    for options in ({"require_target": True, "require_account": True}, {"regions": frozenset({"eu-west-1"})}):
+        more = {(it.code, it.where) for it in Checker(**options).check(record).findings} - set(expected)  # type: ignore[arg-type]
+        assert not {code for code, where in more if where in faulty or "identity" in faulty}

@@ -1,7 +1,17 @@
-"""A parsed policy document against the rules of SES and of IAM's grammar.
+"""A policy document: its text, what it says against the rules of SES and of IAM's grammar, and how two compare.
 
-One module an element; each rule stands as data beside the function that applies it. Knows nothing of records, of
-the document's text or of the identity: whether a Resource is the identity's own ARN is the caller's to say.
+================================================ ===============================================================
+``reader``, ``text``                             strict JSON with places; strings where they stand
+``statement``, ``principal``, ``action``,        one element each, each rule as data beside the function that
+``resource``, ``condition``                      applies it
+``keys``, ``operators``, ``values``, ``window``  of a Condition: names of keys, operators, what never matches
+``access``                                       whom an Allow lets in
+``known``                                        actions and condition keys, as data
+``shape``                                        documents that the rules cannot tell apart
+``comparison``                                   whether two documents mean the same, and the way back
+================================================ ===============================================================
+
+Knows nothing of records or of the identity: whether a Resource is the identity's own ARN is the caller's to say.
 """
 
 from __future__ import annotations

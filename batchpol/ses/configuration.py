@@ -225,7 +225,7 @@ _REASONS = {
 
 def _of_file(error: OSError, setup: Setup) -> AccessRefused:
     """A file that a setting names: a program or a token."""
-    name = str(error.filename or "")
+    name = str(error.filename or _program(setup))  # uvloop does not say which
     where = setup.holder(name) or f"what {setup.called()} names"
     why = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
     if name.startswith("~"):
@@ -235,6 +235,12 @@ def _of_file(error: OSError, setup: Setup) -> AccessRefused:
     else:
         hint = f"mend {where}"
     return refused(f"{where}, {name}: {why}" if name else f"{where}: {why}", hint, _NO_CREDENTIALS)
+
+
+def _program(setup: Setup) -> str:
+    """The program that gives credentials, empty without one."""
+    command = next((str(said["credential_process"]) for _, said in setup.chain() if said.get("credential_process")), "")
+    return next(iter(command.split()), "").strip("\"'")
 
 
 def _of_process(error: BaseException, setup: Setup) -> AccessRefused | None:

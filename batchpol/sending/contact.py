@@ -60,6 +60,7 @@ class Contact:
     last_answer: float = 0.0
     last_write: float = 0.0
     _widened_told: bool = False
+    _revoked: Ses | None = None
 
     async def warm(self, connections: int) -> None:
         """Open so many connections before the first attempt: one that is opened by it arrives late."""
@@ -99,9 +100,22 @@ class Contact:
 
     async def renewed(self, error: AccessRefused, used: Ses) -> bool:
         """Whether there are fresh credentials instead of those of ``used``; another attempt may have got them."""
-        if error.code in EXPIRED and self.ses is used and self.renew is not None:
+        if not self._may_have_ended(error, used):
+            return False
+        if self.ses is used and self.renew is not None:
             self.ses = await self.renew(used) or self.ses
-        return error.code in EXPIRED and self.ses is not used
+        return self.ses is not used
+
+    def _may_have_ended(self, error: AccessRefused, used: Ses) -> bool:
+        """Whether other credentials may help: these expired, or are of a role whose sessions were revoked. IAM does
+        that by an explicit deny (IAM User Guide, "Revoke IAM role temporary security credentials"), which may as well
+        be meant for all sessions: it is taken so once."""
+        if error.code in EXPIRED:
+            return True
+        if used.credentials is None or error.code not in DENIED or "explicit deny" not in str(error):
+            return False
+        self._revoked = self._revoked or used
+        return self._revoked is used or self.ses is not used
 
     def check_outage(self, error: SesError, since: float) -> None:
         """Begin nothing new if SES has been silent for too long; ``since`` is in loop time."""

@@ -115,6 +115,7 @@ class SimulatedSes:
     faults: dict[str, list[SesError | None]] = field(default_factory=dict)
     read_faults: deque[SesError] = field(default_factory=deque)
     look_up_faults: deque[SesError] = field(default_factory=deque)
+    credentials: object = None
     under_way: int = 0
     most_under_way: int = 0
     warmed: int = 0

@@ -8,7 +8,7 @@ from collections import Counter
 import anyio
 import pytest
 
-from batchpol.errors import NoAnswer
+from batchpol.errors import AccessRefused, NoAnswer
 from batchpol.model import Status
 from batchpol.model.settings import Conduct, Patience
 from tests.sending.conftest import COMPARE, PLAN, change
@@ -174,3 +174,38 @@ async def test_credentials_that_expire_at_a_read_are_renewed(bench) -> None:
     outcomes = await made.run([change(number) for number in range(4)])
     assert Counter(outcome.status for outcome in outcomes.values()) == {Status.APPLIED: 4}
     assert made.lane.stopped is None
+
+
+def revoked() -> AccessRefused:
+    text = "User: arn:x is not authorized to perform: ses:PutIdentityPolicy with an explicit deny in a policy"
+    return AccessRefused(text, code="AccessDenied", http_status=403)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_role_whose_sessions_were_revoked_is_taken_up_anew_once(bench, again: bool) -> None:
+    made = bench(network={"rtt": 3.0, "faults": {f"name-{number}": [revoked()] * 9 for number in (1, 2)}})
+    made.ses.credentials = object()
+    faults = {"name-9": [revoked()] * 9} if again else {}
+    fresh = SimulatedSes(made.server, faults=faults, credentials=object())
+    asked: list[object] = []
+
+    async def renew(used: object) -> SimulatedSes:
+        asked.append(used)
+        return fresh
+
+    made.lane.contact.renew = renew
+    outcomes = await made.run([change(number) for number in range(12)])
+    assert asked == [made.ses]
+    assert [outcomes[f"name-{number}"].status for number in range(3)] == [Status.APPLIED] * 3
+    if again:
+        assert outcomes["name-9"].status is not Status.APPLIED
+        assert "explicit deny" in outcomes["name-9"].message
+    else:
+        assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+
+
+async def test_who_is_in_no_role_is_denied_at_once(bench) -> None:
+    made = bench(network={"faults": {"name-1": [revoked()]}})
+    made.lane.contact.renew = lambda used: pytest.fail("asked")
+    outcomes = await made.run([change(number) for number in range(3)])
+    assert outcomes["name-1"].status is not Status.APPLIED

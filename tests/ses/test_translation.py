@@ -285,6 +285,14 @@ def test_refused_credentials_stop_the_lane(code: str, status: int) -> None:
     assert error.hint == HINTS.get(code, renewing)
 
 
+@pytest.mark.parametrize("sent", [True, False])
+@pytest.mark.parametrize("code", ["InvalidClientTokenId", "UnrecognizedClientException", "OptInRequired"])
+def test_a_key_that_is_refused_may_be_right_in_a_region_that_is_not_enabled(code: str, sent: bool) -> None:
+    """STS's own endpoint of another Region took the same key, perhaps."""
+    hint = translate(answered(code, 403), sent=sent).hint
+    assert "check the access key" in hint and "this Region is not enabled in the account" in hint
+
+
 def test_what_can_be_mended_has_a_hint() -> None:
     assert EXPIRED <= ACCESS_REFUSED
     assert (

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import os
 import sys
+from traceback import format_exception
 from typing import Annotated, Any
 
 import typer
@@ -29,7 +30,8 @@ from batchpol.cli import apply, export, help, plan, render, report, retarget, sa
 from batchpol.cli.command import Command, Group, State, Undebugged
 from batchpol.cli.process import leave
 from batchpol.cli.screen import log
-from batchpol.cli.screen.terminal import complain, exit_code_of, open_standard_streams, say_misuse
+from batchpol.cli.screen.streams import OutputLost, open_standard_streams
+from batchpol.cli.screen.terminal import FAULT, complain, complain_of_fault, exit_code_of, say_misuse
 from batchpol.errors import BatchpolError
 from batchpol.version import __version__
 
@@ -77,23 +79,32 @@ def _batchpol(
 
 def main() -> None:
     """Run the command and exit with its code."""
-    open_standard_streams()
+    open_standard_streams(log.dropped)
     if _asks_for_json(sys.argv[1:]):
         log.begin()  # before the arguments are read: what is wrong with them is an event too
     try:
         # Typer's own ending would print its errors in another form than ours.
         ended: Any = app(prog_name="batchpol", standalone_mode=False)
-    except BatchpolError as error:
-        complain(error, traced=State.debug or "--debug" in sys.argv)
-        leave(exit_code_of(error))
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         leave(130)
+    except SystemExit as ending:
+        leave(ending.code if isinstance(ending.code, int) else 1)
     except Exception as error:
-        code = say_misuse(error)
-        if code is None:
-            raise
-        leave(code)
+        leave(_code_of(error, traced=State.debug or "--debug" in sys.argv))
     leave(ended if isinstance(ended, int) else 0)
+
+
+def _code_of(error: Exception, *, traced: bool) -> int:
+    """The exit code for what came out of a command, which is told of."""
+    if isinstance(error, BatchpolError):
+        if not (isinstance(error, OutputLost) and error.is_closed):
+            complain(error, "".join(format_exception(error)) if traced else "")
+        return exit_code_of(error)
+    code = say_misuse(error)
+    if code is None:
+        complain_of_fault(error, traced=traced)
+        return FAULT
+    return code
 
 
 def _asks_for_json(arguments: list[str]) -> bool:

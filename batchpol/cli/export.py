@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +11,6 @@ import typer
 
 from batchpol.cli.options import Lines, Part, Quiet, Rate, flattened
 from batchpol.cli.process import importing
-from batchpol.cli.screen.terminal import write_bytes
 from batchpol.model.settings import Connection, Keeping, Patience, Scope
 
 EPILOG = (
@@ -48,18 +49,17 @@ def _run(settings: dict[str, Any], *, quiet: bool) -> int:
 
         from batchpol.cli.running import attended, on_loop
         from batchpol.cli.screen.exporting import Screen
+        from batchpol.cli.screen.streams import is_output_closed
         from batchpol.export import Export, Options, Result
 
-    options, gone = Options(**settings), False
+    options = Options(**settings)
     screen = Screen(options, quiet=quiet)
 
     async def exported() -> Result:
         async def deliver(rows: list[bytes]) -> None:
-            nonlocal gone
-            if not gone and not await anyio.to_thread.run_sync(write_bytes, rows, abandon_on_cancel=True):
-                gone = True  # whoever read it has had enough, and was told nothing wrong
-                work.stop("standard output is closed", 3)
-                work.abandon()
+            """A thread waits for the reader, if somebody has to; that one has gone is seen elsewhere."""
+            with suppress(OSError):
+                await anyio.to_thread.run_sync(sys.stdout.buffer.writelines, rows, abandon_on_cancel=True)
 
         work = Export(options, observer=screen, deliver=None if options.output else deliver)
 
@@ -67,9 +67,9 @@ def _run(settings: dict[str, Any], *, quiet: bool) -> int:
             async with options.targets() as targets:
                 return await work.run(targets)
 
-        return await attended(work, run, screen.show_progress)
+        return await attended(work, run, screen.show_progress, for_rows=options.output is None)
 
     result = on_loop(exported)
-    if not gone:
+    if options.output or not is_output_closed():  # whoever read it has had enough, and was told nothing wrong
         screen.end(result)
     return result.exit_code

@@ -73,10 +73,13 @@ def _run(source: Source, settings: dict[str, Any], shown: Shown) -> int:
         from batchpol.batch.options import Options
         from batchpol.cli.running import run_batch
         from batchpol.cli.screen.planning import Comparisons
+        from batchpol.cli.screen.streams import is_output_closed
+        from batchpol.files import STANDARD_OUTPUT
 
     for note in source.notes:
         tell(f"note: {said(note)}")
     options, screen = Options(**settings), Comparisons(diff=shown.diff)
-    result = run_batch(source, options, screen)
-    screen.end(result, options.patience.period)
+    result = run_batch(source, options, screen, for_rows=options.keeping.reports in ((), (STANDARD_OUTPUT,)))
+    if not is_output_closed():  # whoever read it has had enough, and was told nothing wrong
+        screen.end(result, options.patience.period)
     return result.exit_code or (CHANGES if shown.detailed_exitcode and screen.to_do else 0)

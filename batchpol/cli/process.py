@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from batchpol.cli.screen.terminal import flush
+from batchpol.cli.screen.streams import Streams, drain_error, drain_output, output_lost
+from batchpol.cli.screen.terminal import tell
 
 GRACE = 0.2
 """Seconds that a thread is given to end before the process ends without it."""
@@ -33,10 +34,17 @@ def importing() -> Iterator[None]:
 
 def leave(code: int) -> NoReturn:
     """End the process, even while a thread waits for a terminal or a pipe that says nothing."""
-    flush()
-    others = [it for it in threading.enumerate() if it is not threading.main_thread() and not it.daemon]
-    for thread in others:
-        thread.join(GRACE)
-    if any(thread.is_alive() for thread in others):
+    try:
+        done = drain_output(code)
+        lost = output_lost()
+        if lost is not None and not lost.is_closed and not Streams.rows:  # of rows it was told
+            tell(str(lost))
+        done = drain_error() and done
+        others = [it for it in threading.enumerate() if it is not threading.main_thread() and not it.daemon]
+        for thread in others:
+            thread.join(GRACE)
+    except KeyboardInterrupt:
+        os._exit(130)
+    if not done or any(thread.is_alive() for thread in others):
         os._exit(code)
     sys.exit(code)

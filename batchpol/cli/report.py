@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from batchpol.cli.options import JournalFile, flattened
-from batchpol.cli.screen.terminal import counts_line, reserve_output, said, tell, write
+from batchpol.cli.screen.terminal import counts_line, offer, reserve_output, said, tell
 from batchpol.errors import UsageError
 from batchpol.model import Status, did_you_mean, visible
 from batchpol.model.settings import setting
@@ -71,6 +71,6 @@ def report(journal: JournalFile, written: Written) -> None:
             sends=sends(journal),
         )
     counts = {status: count for status, count in section.counts().items() if not chosen or status in chosen}
-    write(f"{sum(counts.values()):,} of {len(section):,} records: {counts_line(counts)}")
+    offer(f"{sum(counts.values()):,} of {len(section):,} records: {counts_line(counts)}")
     for path in paths:
         tell(f"report: {visible(str(path))}")

@@ -17,6 +17,7 @@ from batchpol import sandbox
 from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Observer, Result
 from batchpol.batch.options import Options
+from batchpol.cli.screen.streams import Streams, hurry, output_lost, settle, write_output_aside
 from batchpol.cli.screen.terminal import tell
 from batchpol.errors import BatchpolError
 from batchpol.source import Source
@@ -26,6 +27,9 @@ Ended = TypeVar("Ended")
 
 OPEN_FILES = 8192
 """Files that a process may want to have open: two connections of each of thousands of lanes."""
+
+WATCHED = 0.1
+"""Seconds between two looks whether somebody reads standard output."""
 
 _ENDINGS = {
     signal.SIGINT: ("interrupted", 130),
@@ -40,26 +44,36 @@ def run_batch(
     observer: Observer,
     *,
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    for_rows: bool = False,
 ) -> Result:
     """Run one batch on an event loop of its own, stopped by signals.
 
     Args:
         beside: runs as long as the batch does (progress, say).
+        for_rows: it is run for the rows on standard output alone, and ends where nobody takes them.
 
     Raises:
         BatchpolError: as :meth:`batchpol.batch.batch.Batch.run` does.
     """
-    return on_loop(partial(_run, source, options, observer, beside))
+    return on_loop(partial(_run, source, options, observer, beside, for_rows))
 
 
 def on_loop(run: Callable[[], Coroutine[Any, Any, Ended]]) -> Ended:
     """Run this on an event loop of its own, uvloop's where it is installed."""
     _allow_open_files()
-    return anyio.run(run, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    write_output_aside()
+    try:
+        return anyio.run(run, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    finally:
+        settle()
 
 
 async def _run(
-    source: Source, options: Options, observer: Observer, beside: Callable[[], Coroutine[Any, Any, None]] | None
+    source: Source,
+    options: Options,
+    observer: Observer,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None,
+    for_rows: bool,
 ) -> Result:
     async with AsyncExitStack() as stack:
         if options.sandbox:
@@ -77,17 +91,21 @@ async def _run(
             async with options.targets() as targets:
                 return await batch.run(targets)
 
-        return await attended(batch, run, beside)
+        return await attended(batch, run, beside, for_rows=for_rows)
 
 
 async def attended(
     work: Stoppable,
     run: Callable[[], Coroutine[Any, Any, Ended]],
     beside: Callable[[], Coroutine[Any, Any, None]] | None,
+    *,
+    for_rows: bool = False,
 ) -> Ended:
-    """Await ``run()`` while signals stop ``work`` and ``beside()`` shows what happens."""
+    """Await ``run()`` while signals stop ``work`` and ``beside()`` shows what happens; for ``for_rows`` see above."""
     async with task_group(BatchpolError) as tasks:
         tasks.start_soon(_heed_signals, work)
+        if for_rows:
+            tasks.start_soon(_heed_output, work)
         if beside is not None:
             tasks.start_soon(_beside, beside)
         outcome = await run()
@@ -116,17 +134,28 @@ async def _embedded(options: Options, stack: AsyncExitStack) -> Options:
 
 
 async def _heed_signals(work: Stoppable) -> None:
-    """First signal: finish what is under way. Second: end now."""
-    with anyio.open_signal_receiver(*_ENDINGS) as signals:
+    """First signal: finish what is under way. Second: end now. One that was ignored before us (``nohup``) stays so."""
+    heeded = [number for number in _ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    with anyio.open_signal_receiver(*heeded) as signals:
         first = True
         async for number in signals:
             reason, code = _ENDINGS[signal.Signals(number)]
             if first:
                 tell(f"{reason}: finishing what is under way; once more to end at once")
                 work.stop(reason, code)
+                hurry()
             else:
                 work.abandon()
             first = False
+
+
+async def _heed_output(work: Stoppable) -> None:
+    """End where standard output gets nowhere."""
+    Streams.rows = True
+    while (error := output_lost()) is None:
+        await anyio.sleep(WATCHED)
+    work.stop(str(error), 3)
+    work.abandon()
 
 
 def _allow_open_files() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from batchpol.cli.options import Form, Part, Quiet, Rows, flattened
-from batchpol.cli.screen.terminal import finding_line, reserve_output, said, tell, write
+from batchpol.cli.screen.terminal import finding_line, offer, reserve_output, said, tell, write
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
 from batchpol.model import Finding, Record, Rule, Target, did_you_mean
@@ -60,7 +60,8 @@ def validate(
     if input is None:
         raise UsageError("there is no INPUT", hint="name a file, or - for standard input")
     reserve_output(rows.reports)
-    show = tell if form.is_json else write  # beside a JSON summary on standard error
+    print_ = offer if rows.report else write  # a report is complete, whoever reads the findings here
+    show = tell if form.is_json else print_  # beside a JSON summary on standard error
 
     def found(record: Record, finding: Finding) -> None:
         show(finding_line(record, finding))
@@ -77,9 +78,9 @@ def validate(
     )
     counts = {verdict.value: tally.verdicts[verdict] for verdict in tally.verdicts} | {"with_warnings": tally.warned}
     if form.is_json:
-        write(json.dumps(counts))
+        print_(json.dumps(counts))
     else:
-        write(", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()))
+        print_(", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()))
     raise typer.Exit(1 if counts["rejected"] else 0)
 
 

@@ -44,7 +44,7 @@ def command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
     # What follows would end this process, or change what it has open.
     monkeypatch.setattr(batchpol.cli, "leave", leave)
-    monkeypatch.setattr(batchpol.cli, "open_standard_streams", lambda: None)
+    monkeypatch.setattr(batchpol.cli, "open_standard_streams", lambda dropped: None)
 
     def run(*arguments: str | Path, **variables: str) -> Ended:
         capsys.readouterr()

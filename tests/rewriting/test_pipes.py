@@ -73,7 +73,7 @@ def test_what_cannot_be_written_is_not_said_to_be(place: Place) -> None:
     place.save("in.jsonl", [record("a.example")])
     with open("/dev/full", "wb") as full:
         ended = finish(start("retarget", "in.jsonl", "--to-region", "eu-west-1", cwd=place.folder, stdout=full))
-    assert ended.code == 2 and "records written" not in ended.err
+    assert ended.code == 3 and "records written" not in ended.err
     assert "error: standard output cannot be written: No space left on device" in ended.err
 
 

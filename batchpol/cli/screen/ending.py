@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from batchpol.batch.observer import Result
 from batchpol.cli.screen import commands, log
+from batchpol.cli.screen.streams import settle
 from batchpol.cli.screen.terminal import said, tell, write
 from batchpol.cli.spelling import opposite, spelled
 from batchpol.journal import FINISHED, Run
@@ -29,6 +30,7 @@ def print_result(result: Result, run: Run | None, *, as_json: bool) -> None:
     """
     summary = summary_json(result.summary) | _ending(result)
     write(spelled(json.dumps(summary) if as_json else summary_text(result.summary)))
+    settle()
     steps = next_steps(result, run)
     if log.is_wanted():
         level = "info" if result.exit_code == 0 else "error" if result.exit_code > 1 else "warning"

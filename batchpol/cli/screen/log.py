@@ -7,8 +7,8 @@ standard error can parse all of it. Nothing secret is in any: events have the fi
 from __future__ import annotations
 
 import json
-import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from batchpol.cli.spelling import spelled
@@ -58,19 +58,25 @@ def event(name: str, level: str = "info", **fields: object) -> None:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         fields: plain values.
     """
-    if _State.quiet and level in ("debug", "info"):
-        return
+    if not (_State.quiet and level in ("debug", "info")):
+        put(_line(name, level, fields))
+
+
+def dropped(count: int) -> str:
+    """The line that stands where others were left out, as nobody took them."""
+    text = f"{count:,} lines are not here: whoever reads this was too slow"
+    return (_line("dropped", "warning", {"lines": count, "message": text}) if _State.wanted else text) + "\n"
+
+
+def _line(name: str, level: str, fields: Mapping[str, object]) -> str:
     known = {key: value for key, value in fields.items() if value is not None and value != ""}
     known |= {key: spelled(value) for key, value in known.items() if key in _TEXTS and isinstance(value, str)}
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     head = {"time": at, "run_id": _State.run_id or None, "event": name, "level": level}
-    put(json.dumps(head | known))
+    return json.dumps(head | known)
 
 
 def put(line: str) -> None:
-    """One line on standard error; nobody who reads it is no reason to stop."""
-    try:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the process
+    """One line on standard error, in one write."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

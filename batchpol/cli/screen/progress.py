@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 
+from batchpol.cli.screen.streams import is_behind
 from batchpol.cli.screen.terminal import duration
 from batchpol.model import Status, Target, visible
 from batchpol.sending.contact import Contact
@@ -150,7 +151,7 @@ async def show(standing: Standing, console: Console, clock: Callable[[], float] 
         while True:
             before = time.thread_time()
             second = int(clock() - standing.began)
-            if standing.changed or second != shown_at:
+            if (standing.changed or second != shown_at) and not is_behind():
                 standing.changed, shown_at = False, second
                 live.refresh()
             await anyio.sleep(max(REDRAWN, (time.thread_time() - before) / SHARE))

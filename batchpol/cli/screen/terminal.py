@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from traceback import format_exception
@@ -15,12 +16,17 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from batchpol.cli.screen import log
+from batchpol.cli.screen.streams import OutputLost, Streams, lost
 from batchpol.cli.spelling import spelled
 from batchpol.errors import BatchpolError, JournalUnwritable, SesError, UsageError
 from batchpol.model import visible
+from batchpol.version import __version__
 
 if TYPE_CHECKING:
     from batchpol.model import Finding, Record, Status
+
+FAULT = 70
+"""Exit code of an exception that nobody foresaw (``EX_SOFTWARE``): it says nothing of any record."""
 
 _CLICK = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -40,7 +46,7 @@ def said(text: str) -> str:
 
 
 def tell(text: str) -> None:
-    """One line on standard error, an event where that has JSON; a closed terminal is no reason to stop."""
+    """One line on standard error, an event where that has JSON."""
     if log.is_wanted():
         log.event("message", message=text)
     else:
@@ -55,76 +61,41 @@ class _Output:
 
 def reserve_output(reports: Iterable[Path]) -> None:
     """Leave standard output to the report that goes there (``-``), if one does; our own lines go beside it."""
-    _Output.is_reserved = Path("-") in reports
+    _Output.is_reserved = Streams.rows = Path("-") in reports
 
 
 def write(text: str) -> None:
-    """Lines on standard output; a reader that went away changes nothing about what is done."""
+    """Lines on standard output.
+
+    Raises:
+        OutputLost: nobody takes them, or they cannot be written; never while they are written aside.
+    """
     if _Output.is_reserved:
         tell(text)
-        return
-    try:
+    else:
         typer.echo(text)
-    except OSError as error:
-        _give_up_output(error)
 
 
-def write_bytes(lines: Iterable[bytes]) -> bool:
-    """Lines on standard output, as they are; False if nobody takes them any more."""
+def offer(text: str) -> None:
+    """Lines on standard output that are not what the command is for: that nobody takes them changes nothing."""
     try:
-        sys.stdout.buffer.writelines(lines)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        _give_up_output(error)
-        return False
-    return True
+        write(text)
+    except OutputLost as error:
+        if not error.is_closed:
+            tell(str(error))
 
 
 def print_lines(lines: Iterable[bytes]) -> None:
-    """All lines on standard output, as they are; a reader that goes away has what it wanted.
+    """All lines on standard output, as they are.
 
     Raises:
-        BatchpolError: they cannot be written, and nobody should believe that they were.
+        OutputLost: nobody takes them, or they cannot be written, and nobody should believe that they were.
     """
     try:
         sys.stdout.buffer.writelines(lines)
         sys.stdout.buffer.flush()
     except OSError as error:
-        _close_output()
-        if not isinstance(error, BrokenPipeError):
-            raise BatchpolError(
-                f"standard output cannot be written: {error.strerror}", hint="mend that, and run the command again"
-            ) from error
-
-
-def flush() -> None:
-    """Hand over what is still in the buffers, so that nothing fails when the process ends."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        _give_up_output(error)
-
-
-def open_standard_streams() -> None:
-    """Open what is closed of the first three file descriptors, lest a file of ours gets such a number."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
-
-
-def _give_up_output(error: OSError) -> None:
-    if not isinstance(error, BrokenPipeError):
-        tell(f"standard output cannot be written: {error.strerror}")
-    _close_output()
-
-
-def _close_output() -> None:
-    # The buffer keeps what it could not write and would fail again at the end of the process.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise lost(error) from error
 
 
 def finding_line(record: Record, finding: Finding) -> str:
@@ -149,13 +120,8 @@ def counts_line(counts: Mapping[Status, int]) -> str:
     return ", ".join(f"{count:,} {status.words}" for status, count in counts.items()) or "none"
 
 
-def complain(error: BatchpolError, *, traced: bool = False) -> None:
-    """An error as one paragraph: what happened, where and why, then what to do.
-
-    Args:
-        traced: with its traceback, before that.
-    """
-    trace = "".join(format_exception(error)) if traced else ""
+def complain(error: BatchpolError, trace: str = "") -> None:
+    """An error as one paragraph: what happened, where and why, then what to do; a traceback stands before it."""
     if log.is_wanted():
         known = {"error": type(error).__name__, "message": str(error), "hint": error.hint, "traceback": trace}
         log.event("error", "error", **known)
@@ -164,6 +130,31 @@ def complain(error: BatchpolError, *, traced: bool = False) -> None:
             log.put(trace)
         hint = f"\n  -> {said(error.hint)}" if error.hint else ""
         log.put(f"error: {said(str(error))}{hint}")
+
+
+def complain_of_fault(error: Exception, *, traced: bool) -> None:
+    """An exception that nobody foresaw, as one paragraph; its traceback is kept in a file, unless it is shown."""
+    if redaction := sys.modules.get("batchpol.ses.redaction"):  # or else nothing of AWS's can be in it
+        redaction.scrub(error)
+    trace = "".join(format_exception(error))
+    kept = None if traced else _kept(trace)
+    details = f"the details are in {kept}" if kept else "the details stand above"
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    text = f"batchpol itself failed, in a way that nobody foresaw: {type(error).__name__}: {error}"
+    hint = f"{details}, please report them as a bug; what was done until then is in the journal, if there is one"
+    complain(BatchpolError(text, hint=hint), "" if kept else trace)
+
+
+def _kept(trace: str) -> str | None:
+    """The file that a traceback was written to; None if there was no room for it."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="batchpol-fault-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.write(f"batchpol {__version__}, Python {sys.version}\n{trace}")
+    except OSError:
+        return None
+    return name
 
 
 def say_misuse(error: Exception) -> int | None:
@@ -186,4 +177,4 @@ def say_misuse(error: Exception) -> int | None:
 
 def exit_code_of(error: BatchpolError) -> int:
     """2 for what was unusable from the start, 3 for what ended a run under way."""
-    return 3 if isinstance(error, SesError | JournalUnwritable) else 2
+    return 3 if isinstance(error, SesError | JournalUnwritable | OutputLost) else 2

@@ -24,8 +24,8 @@ from tests.e2e.command import ACCOUNT, REGION, Ended, lines, nothing_left_runnin
 PUT, DELETE, READ = "PutIdentityPolicy", "DeleteIdentityPolicy", "GetIdentityPolicies"
 LIST, LOOK_UP, PAGE = "ListIdentityPolicies", "GetIdentityVerificationAttributes", "ListIdentities"
 FASTER = ("--rate", "500", "--i-have-a-higher-quota")
-PACED = {"apply": (*FASTER, "--yes"), "plan": FASTER, "export": FASTER}
-"""Options of the commands against a sandbox that has no limit."""
+PACED = {"apply": (*FASTER, "--yes", "--staleness", "0"), "plan": FASTER, "export": FASTER}
+"""Options of the commands against a sandbox that has no limit, and whose reads are never stale."""
 
 COMMAND = typer.main.get_command(app)
 """Built once: that costs more than most of what it then runs."""

@@ -31,7 +31,8 @@ from batchpol.source import open_source
 ACCOUNT, REGION = "123456789012", "us-east-1"
 PERIOD = 0.03
 """Seconds between two requests in these tests; short, so that they are."""
-BLIND, COMPARE = Conduct(compare=False), Conduct()
+BLIND, COMPARE = Conduct(compare=False, staleness=0), Conduct(staleness=0)
+"""Reads of the embedded SES are never stale, unless a test says so."""
 WRITES = ("PutIdentityPolicy", "DeleteIdentityPolicy")
 
 AWS = partial(Aws, session=AioSession())
@@ -159,7 +160,8 @@ def environment(sandbox: Sandbox, home: Path, **more: str) -> dict[str, str]:
     """Of the real command: nothing of this machine's AWS configuration, everything of the sandbox."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "BATCHPOL_"))}
     nowhere = {"AWS_CONFIG_FILE": str(home / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(home / "none")}
-    return kept | {"HOME": str(home), "COLUMNS": "200"} | nowhere | sandbox.environment(REGION) | more
+    fresh = {"BATCHPOL_APPLY_STALENESS": "0"}
+    return kept | {"HOME": str(home), "COLUMNS": "200"} | fresh | nowhere | sandbox.environment(REGION) | more
 
 
 def run_command(

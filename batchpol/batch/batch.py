@@ -20,7 +20,7 @@ from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.batch.preflight import check_places, look_up, prune
-from batchpol.batch.resuming import begin, open_journal
+from batchpol.batch.resuming import begin, open_journal, remember
 from batchpol.errors import JournalError
 from batchpol.journal import Journal
 from batchpol.model import Target
@@ -78,6 +78,7 @@ class Batch(Stoppable):
             run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
             self._observer.begun(run)
             targets.heed(journal.history.last_sent, self._wall())
+            remember(journal, targets)
             intake = Intake(options, check, journal)
             with self._stoppable(0):
                 await intake.take_all(self._records, lambda: self.stopped is None)

@@ -63,10 +63,11 @@ def end(
 def _why(section: Section | None, early: Why | None, limit: int | None) -> Why:
     counts = section.counts() if section is not None else {}
     reason, code = early or (FINISHED, 0)
-    if code == 0 and counts.keys() & BAD:
+    if early is None and counts.keys() & BAD:
         code = 1
     if reason == FINISHED and limit is not None and Status.NOT_ATTEMPTED in counts:
         reason = f"`limit={limit}` was reached"
+        code = max(code, 3)
     return reason, code
 
 

@@ -23,6 +23,7 @@ import anyio.to_thread
 
 from batchpol.batch.options import Options
 from batchpol.journal import (
+    UNANSWERED,
     Earlier,
     Journal,
     OutcomeEntry,
@@ -32,6 +33,7 @@ from batchpol.journal import (
 )
 from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Action, Change, Record, Severity, Status, Target, if_match_of
+from batchpol.sending.prunes import WITHHELD
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.validation import Amendment, Checked, Checker, Verdict
 
@@ -138,6 +140,7 @@ class Intake:
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
+        self._unfit: set[tuple[Target, str]] = set()
         self._backlogs: dict[Target, Backlog] = {}
         self.names: dict[Target, dict[str, set[str]]] = {}
         """Where there is something to prune: the policy names that the input has, by target and identity."""
@@ -207,12 +210,30 @@ class Intake:
             change.action.value,
             change.sha256,
         )
-        if fate is not None and not self._is_due(fate, conditional=conditional):
-            carried = self._journal.read_outcome(fate.offset)
-            carried.n, carried.carried = change.number, True
-            self._journal.append(carried)
-            return
+        if fate is not None:
+            self._carry(change.number, fate)  # until a newer one replaces it
+            if not self._is_due(fate, conditional=conditional):
+                if fate.status not in DONE:
+                    self._unfit.add((change.target, change.key_identity))
+                return
         self._enqueue(change, offset)
+
+    def _carry(self, number: int, fate: Earlier) -> None:
+        """Write an earlier run's fate down as that of a record of this one."""
+        if fate.offset:
+            carried = self._journal.read_outcome(fate.offset)
+            carried.n, carried.carried = number, True
+        else:
+            carried = OutcomeEntry(
+                n=number,
+                status=Status.UNKNOWN,
+                error_code=UNANSWERED,
+                message="sent by an earlier run that ended before an answer was written down; it can be sent again",
+                attempts=1,
+                retryable=True,
+                carried=True,
+            )
+        self._journal.append(carried)
 
     def _enqueue(self, change: Change, offset: int, *, first: bool = False) -> None:
         self.to_send += 1
@@ -221,21 +242,36 @@ class Intake:
         key = key_of(target.account, target.region, change.key_identity)
         backlog.add(offset, self._identities.setdefault(key, change.number), first=first)
 
-    def prune(self, target: Target, identity: str, policy_name: str, *, first: bool = False) -> None:
+    def prune(self, target: Target, identity: str, policy_name: str, *, makes_room: bool = False) -> None:
         """Have a policy deleted that the input does not have; that gets a number behind all records.
 
-        It goes last of its identity's changes, so that what takes its place is there before, or ``first``. Beyond
-        the limit it is only written down, as records are.
+        It goes last of its identity's changes, so that what takes its place is there before, or makes room for it.
+        Beyond the limit, and where something that the input has was refused by an earlier run, it is only written
+        down, as records are.
         """
         change = Change(
-            self.records, 0, target, identity, identity, policy_name, Action.DELETE, "", sha256(b"").hexdigest()
+            number=self.records,
+            line=0,
+            target=target,
+            identity=identity,
+            key_identity=identity,
+            policy_name=policy_name,
+            action=Action.DELETE,
+            document="",
+            sha256=sha256(b"").hexdigest(),
+            prune=True,
+            makes_room=makes_room,
         )
         self.records += 1
         self._states.append(_STATES.index(Verdict.VALID))
         offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
-        if self._limit is None or self.to_send < self._limit:
+        if (target, identity) in self._unfit:
+            withheld = OutcomeEntry(n=change.number, status=Status.NOT_ATTEMPTED)
+            withheld.error_code, withheld.message = WITHHELD.code, str(WITHHELD)
+            self._journal.append(withheld)
+        elif self._limit is None or self.to_send < self._limit:
             self.pruned += 1
-            self._enqueue(change, offset, first=first)
+            self._enqueue(change, offset, first=makes_room)
 
     def _is_due(self, fate: Earlier, *, conditional: bool) -> bool:
         """Whether a change that was asked for before is to be sent again.

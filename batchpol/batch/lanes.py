@@ -99,7 +99,8 @@ class Lanes:
                 return None
             contact = await self._targets.contact(target, self._options.patience, self._observer)
         ownership, observer = self._targets.ownership(target), LaneObservers(self._observer, self._tally)
-        return Lane(contact, self._commit, observer, self._options.conduct, ownership, self._wall)
+        lately = self._targets.lately(target)
+        return Lane(contact, self._commit, observer, self._options.conduct, ownership, lately, self._wall)
 
     async def _stopped(self, target: Target, error: SesError) -> None:
         """Write down and tell that no more leaves for a target, and why."""
@@ -125,10 +126,21 @@ class _Tally(LaneObserver):
     def __init__(self, run: Stoppable, patience: Patience) -> None:
         self._run, self._patience = run, patience
         self._counts: Counter[Status] = Counter()
+        self._deferred: set[int] = set()
+
+    def deferred(self, target: Target, change: Change, seconds: float) -> None:
+        """A first refusal counts until it is known better: whoever stops at failures does not wait for minutes."""
+        self._deferred.add(change.number)
+        self._judge()
 
     def settled(self, outcome: Outcome) -> None:
+        self._deferred.discard(outcome.number)
         self._counts[outcome.status] += 1
-        failed, total = self._counts[Status.FAILED] + self._counts[Status.UNKNOWN], self._counts.total()
+        self._judge()
+
+    def _judge(self) -> None:
+        failed = self._counts[Status.FAILED] + self._counts[Status.UNKNOWN] + len(self._deferred)
+        total = self._counts.total() + len(self._deferred)
         if self._patience.is_over(failed, total):
             self._run.stop(f"{failed} of {total} records failed, more than `max_failures` allows", 3)
 

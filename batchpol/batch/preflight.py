@@ -54,10 +54,10 @@ async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int
         except SesError as error:
             raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
         for identity, kept in identities.items():
-            first = len(there[identity] | kept) > MAX_POLICIES  # the identity could not hold both
-            for name in sorted(there[identity] - kept):
-                if name.startswith(prefix):
-                    intake.prune(target, identity, name, first=first)
+            wanting = len(there[identity] | kept) - MAX_POLICIES  # as many too many as the identity can hold
+            gone = [name for name in sorted(there[identity] - kept) if name.startswith(prefix)]
+            for place, name in enumerate(gone):
+                intake.prune(target, identity, name, makes_room=place < wanting)
 
 
 async def look_up(

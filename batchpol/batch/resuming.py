@@ -6,12 +6,14 @@ import os
 import socket
 import uuid
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 from batchpol.batch.options import Options
 from batchpol.errors import JournalMismatch
 from batchpol.journal import FORMAT, Journal, Run, set_aside
 from batchpol.sending.caller import Here
+from batchpol.sending.targets import Targets
 from batchpol.version import __version__
 
 
@@ -63,13 +65,21 @@ def _place(here: Here) -> dict[str, str]:
     return {"account": here.caller.account, "region": here.region}
 
 
+def remember(journal: Journal, targets: Targets) -> None:
+    """Tell the targets what earlier runs of this journal wrote lately, which outweighs what is read."""
+    for wrote in journal.history.lately():
+        change = journal.read_record(wrote.offset).change()
+        targets.lately(change.target).add(change, datetime.fromisoformat(wrote.at).timestamp(), sure=wrote.sure)
+
+
 def begin(
     journal: Journal, options: Options, here: Here, period: float, name: str, columns: tuple[str, ...], *, at: str
 ) -> Run:
     """Write the header of a run down.
 
-    After a run that left nothing to go on with, all is compared with what is there by now. Without comparing nothing
-    is: what was done would only be sent once more.
+    After a run that came to its end, whatever its records came to, all is looked at anew: what is there may have
+    changed since. Only a run that was cut off is gone on with; and one that looks at nothing goes on, too, since what
+    was done would only be sent once more.
 
     Args:
         period: seconds between two requests.
@@ -80,7 +90,7 @@ def begin(
     anew = journal.history.is_over and options.conduct.compare
     if anew:
         journal.history.forget()
-        journal.notes.append("the last run is over, everything done: this one compares anew with what is there")
+        journal.notes.append("the last run came to its end: this one looks at every record anew")
     run = Run(
         format=FORMAT,
         run_id=uuid.uuid4().hex,

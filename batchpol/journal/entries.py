@@ -50,7 +50,9 @@ class RecordEntry(_Line, tag="record"):
     """One record of the section's input, whatever its verdict; numbers run 0, 1, 2 … without a gap.
 
     ``verdict`` is empty for a valid record, else the status it ends with unless an outcome says otherwise later
-    (``rejected`` or ``duplicate``). For a valid record ``identity`` and ``policy`` are as they will be sent.
+    (``rejected`` or ``duplicate``). What the run itself added, to prune what the input does not have, has the line 0;
+    ``room`` says that its identity would have too many policies without it.
+    For a valid record ``identity`` and ``policy`` are as they will be sent.
     """
 
     n: Number
@@ -66,6 +68,7 @@ class RecordEntry(_Line, tag="record"):
     verdict: str = ""
     extra: Mapping[str, str] = {}
     findings: tuple[Finding, ...] = ()
+    room: bool = False
 
     @classmethod
     def of(cls, change: Change, *, extra: Mapping[str, str], findings: tuple[Finding, ...]) -> RecordEntry:
@@ -83,6 +86,7 @@ class RecordEntry(_Line, tag="record"):
             sha256=change.sha256,
             extra=extra,
             findings=findings,
+            room=change.makes_room,
         )
 
     def change(self) -> Change:
@@ -98,6 +102,8 @@ class RecordEntry(_Line, tag="record"):
             document=self.policy,
             sha256=self.sha256,
             if_match=if_match_of(self.extra),
+            prune=self.line == 0,
+            makes_room=self.room,
         )
 
 

@@ -7,6 +7,8 @@ memory; the outcomes themselves stay in the file.
 from __future__ import annotations
 
 from array import array
+from collections import OrderedDict
+from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
 import msgspec
@@ -30,11 +32,26 @@ class Earlier(NamedTuple):
     offset: int
 
 
+class Written(NamedTuple):
+    """A write of an earlier run: where its record stands, for :meth:`Journal.read_record`, when it was sent, in ISO
+    8601, and whether SES took it for certain; without an answer it may have. ``before`` is the one before it."""
+
+    offset: int
+    at: str
+    sure: bool
+    before: Written | None
+
+
 _RECORDS_ALONE = frozenset({RecordChange})
 _SENT_SIZE = 275
 """Bytes that the intent and the outcome of one record take, about."""
 
-_NOT_ATTEMPTED = CODE_OF[Status.NOT_ATTEMPTED.value]
+_LATELY = timedelta(minutes=10)
+"""For how long a write is remembered after which others were made: longer than any read is stale."""
+
+_NOT_ATTEMPTED, _APPLIED, _FAILED = (
+    CODE_OF[status.value] for status in (Status.NOT_ATTEMPTED, Status.APPLIED, Status.FAILED)
+)
 _RETRYABLE = 0x80
 _UNANSWERED = CODE_OF[Status.UNKNOWN.value] | _RETRYABLE
 _SENT = {
@@ -64,6 +81,9 @@ class History:
         # By record number in the section under way:
         self._slots = array("I")
         self._asks = array("Q")
+        self._records = array("Q")
+        # By slot, the last write that SES took or may have taken; of the last minutes only.
+        self._written: OrderedDict[int, Written] = OrderedDict()
         self._targets: dict[tuple[str, str], int] = {}
         self._last_sent: list[str] = []
 
@@ -101,8 +121,12 @@ class History:
 
     @property
     def is_over(self) -> bool:
-        """Whether the last run came to its end with everything done: there is nothing to go on with."""
-        return self.end is not None and self.end.reason == FINISHED and self.end.exit_code == 0
+        """Whether the last run came to its end, whatever its records came to: there is nothing to go on with."""
+        return self.end is not None and self.end.reason == FINISHED
+
+    def lately(self) -> list[Written]:
+        """The last write to each policy that was written in the journal's last minutes, oldest first."""
+        return list(self._written.values())
 
     def forget(self) -> None:
         """Take no change for done any more; when each target was last written to stays known."""
@@ -116,10 +140,13 @@ class History:
                 if offset == 0:
                     self._index = KeyIndex(chain.ahead // (len(block) // len(entries) + _SENT_SIZE))
                 if _RECORDS_ALONE.issuperset(map(type, entries)):
+                    at, end_of = offset, block.find
                     for entry in cast(list[RecordChange], entries):
-                        self._take_record(entry)
+                        self._take_record(entry, at)
+                        at = offset + end_of(b"\n", at - offset) + 1
                 else:
                     self._take(entries, offset, block, chain)
+                    self._let_go_of_old_writes()
             except (msgspec.DecodeError, LookupError, ValueError) as error:
                 raise chain.undecodable(repr(error)) from error
         self._close_section()
@@ -132,8 +159,10 @@ class History:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
             if type(entry) is OutcomePeek:  # quicker than isinstance()
                 code = _SENT.get(entry.status)
-                if code is not None:
+                if code is not None and (code != _FAILED or entry.attempts):  # what was never sent is always due
                     slot = slots[entry.n]
+                    if not entry.carried and slot in self._written:
+                        self._answered(slot, code)
                     ask_of[slot] = asks[entry.n]
                     state[slot] = code | _RETRYABLE if entry.retryable else code
                     fate_at[slot] = at
@@ -143,8 +172,12 @@ class History:
                 state[slot] = _UNANSWERED
                 fate_at[slot] = 0
                 self._last_sent[self._target[slot]] = entry.at
+                before = self._written.pop(slot, None)
+                if before is not None and before.offset == self._records[entry.n]:
+                    before = before.before  # the same record, tried again
+                self._written[slot] = Written(self._records[entry.n], entry.at, False, before)
             elif type(entry) is RecordChange:
-                self._take_record(entry)
+                self._take_record(entry, at)
             elif isinstance(entry, Run):
                 chain.check_format(entry.format)
                 self._close_section()
@@ -156,10 +189,28 @@ class History:
             elif isinstance(entry, End):
                 self.end = entry
 
-    def _take_record(self, entry: RecordChange) -> None:
+    def _answered(self, slot: int, code: int) -> None:
+        """What was written last has its outcome: it is certain, or it never took effect, or nobody knows."""
+        wrote = self._written[slot]
+        if code == _APPLIED:
+            self._written[slot] = wrote._replace(sure=True, before=None)
+        elif code == _FAILED and wrote.before is None:
+            del self._written[slot]
+        elif code == _FAILED and wrote.before is not None:
+            self._written[slot] = wrote.before
+
+    def _let_go_of_old_writes(self) -> None:
+        if not self._written:
+            return
+        newest = datetime.fromisoformat(next(reversed(self._written.values())).at)
+        while newest - datetime.fromisoformat(next(iter(self._written.values())).at) > _LATELY:
+            self._written.popitem(last=False)
+
+    def _take_record(self, entry: RecordChange, offset: int) -> None:
         """Number a record of the section under way and find the slot of its (account, Region, identity, name)."""
         if entry.n != len(self._slots):
             raise ValueError(f"record {entry.n} stands where {len(self._slots)} was due")
+        self._records.append(offset)
         if entry.verdict:
             self._slots.append(_NO_SLOT)
             self._asks.append(0)
@@ -191,4 +242,4 @@ class History:
                     self._ask[slot] = ask
                     self._state[slot] = _NOT_ATTEMPTED
                     self._fate_at[slot] = 0
-        del self._slots[:], self._asks[:]
+        del self._slots[:], self._asks[:], self._records[:]

@@ -45,6 +45,8 @@ class OutcomePeek(_Peek, tag="outcome"):
     n: Number
     status: str
     retryable: bool = False
+    attempts: int = 0
+    carried: bool = False
 
 
 class BeforePeek(_Peek, tag="before"):

@@ -50,8 +50,9 @@ class Section:
 
     ``record_at`` and ``fate_at`` hold, by record number, the byte offsets of the record's line and of its last
     outcome, or of its last intent where no outcome followed; 0 where there is neither. ``state`` holds the
-    status as its place in :data:`STATUSES`. ``withheld`` counts the valid records that the run never meant to send
-    (beyond a limit). ``stopped`` says of targets that stopped alone why they did, as error code and text.
+    status as its place in :data:`STATUSES`. ``brought`` counts those that this run brought to an outcome, and
+    ``under_way`` has the numbers of those that it sent and that have none.
+    ``stopped`` says of targets that stopped alone why they did, as error code and text.
     ``notes`` are sentences for people.
     """
 
@@ -61,7 +62,8 @@ class Section:
     record_at: array[int] = field(default_factory=lambda: array("Q"))
     fate_at: array[int] = field(default_factory=lambda: array("Q"))
     state: bytearray = field(default_factory=bytearray)
-    withheld: int = 0
+    brought: int = 0
+    under_way: set[int] = field(default_factory=set)
     stopped: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _columns: dict[str, None] = field(init=False)
     notes: list[str] = field(default_factory=list)
@@ -91,7 +93,8 @@ class Section:
     @property
     def left(self) -> int:
         """How many records the run still means to send, or meant to when it ended."""
-        return max(0, self.state.count(_NOT_ATTEMPTED) - self.withheld) if self.planned else 0
+        planned = sum(target.changes for target in self.planned.targets) if self.planned else 0
+        return max(0, planned - self.brought - len(self.under_way))
 
     def about(self) -> dict[str, str]:
         """Facts about the run as text, for the top of a report; what is not known is left out."""
@@ -207,9 +210,13 @@ class _Sections:
             elif type(entry) is OutcomePeek:  # quicker than isinstance()
                 section.fate_at[entry.n] = at
                 section.state[entry.n] = CODE_OF[entry.status]
+                if section.planned is not None:
+                    section.brought += 1
+                    section.under_way.discard(entry.n)
             elif type(entry) is Intent:
                 section.fate_at[entry.n] = at
                 section.state[entry.n] = _UNKNOWN
+                section.under_way.add(entry.n)
             elif type(entry) is RecordColumns:
                 if entry.n != len(section.state):
                     raise ValueError(f"record {entry.n} stands where {len(section.state)} was due")
@@ -222,7 +229,6 @@ class _Sections:
                 section = self._begin(entry)
             elif isinstance(entry, Planned):
                 section.planned = entry
-                section.withheld = section.state.count(_NOT_ATTEMPTED) - sum(to.changes for to in entry.targets)
             elif isinstance(entry, NotePeek):
                 if entry.kind == LANE_STOPPED:
                     data = entry.data

@@ -150,7 +150,8 @@ class Change:
     ``number`` is the record's 0-based place in the input. ``identity`` is as it is sent; ``key_identity`` is
     its canonical name for comparing (domain in lower case, an ARN's last part). ``document`` is the policy text
     to send, as written or losslessly minified; empty for a delete. ``if_match`` is what must be there for it to be
-    sent: the meaning digest of a document, ``absent``, or empty for anything.
+    sent: the meaning digest of a document, ``absent``, or empty for anything. ``prune`` marks the deletion of what the
+    input does not have, ``makes_room`` one without which its identity would have too many policies.
     """
 
     number: int
@@ -163,6 +164,8 @@ class Change:
     document: str
     sha256: str
     if_match: str = ""
+    prune: bool = False
+    makes_room: bool = False
 
 
 _is_account_id = re.compile(ACCOUNT_ID).fullmatch

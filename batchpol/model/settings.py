@@ -137,8 +137,8 @@ class Connection:
 class Conduct:
     """What a run does besides writing, and what it leaves.
 
-    ``compare`` reads what is there and writes only what differs. ``verify`` reads back what was written, for up to
-    ``stale`` seconds. ``plan`` writes nothing.
+    ``compare`` reads what is there and writes only what differs. ``verify`` reads back what was written. ``staleness``
+    is for how many seconds after a write reads may show what was before it. ``plan`` writes nothing.
     """
 
     HEADING: ClassVar[str] = "What is written"
@@ -151,8 +151,8 @@ class Conduct:
     prune: bool = setting(False, "Delete policies of INPUT's identities that INPUT does not have.")
     prune_prefix: str = setting("", "Prune only names that begin so.", metavar="PREFIX")
     verify: bool = setting(False, "Read back what was written before calling it applied.")
+    staleness: float = setting(120, "How long SES's reads may show the past.", metavar="SECONDS", min=0)
     plan: bool = False
-    stale: float = 120.0
 
     @property
     def reads(self) -> bool:
@@ -168,6 +168,9 @@ class Conduct:
     def ownership(self) -> bool:
         """Whether identities are looked up, 100 a call, to tell which are not verified."""
         return self.compare or self.require_verified or self.plan
+
+
+DEFERRALS = (15.0, 60.0, 180.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,13 +191,14 @@ class Patience:
     max_attempts: int = setting(8, "Attempts for one record.", min=1)
     max_outage: float = setting(120, "Stop when SES is silent so long.", metavar="SECONDS", min=0)
     max_duration: float | None = setting(None, "Stop after this time.", metavar="TIME")
-    defer: bool = setting(True, "Try a principal that SES does not see again at the end.")
+    defer: bool = setting(True, "Try a principal that SES does not see yet again later.")
     in_flight: int = 8
 
     @property
-    def max_deferrals(self) -> int:
-        """How often a record whose principal SES does not see yet goes to the end of the queue."""
-        return 2 if self.defer else 0
+    def deferrals(self) -> tuple[float, ...]:
+        """Seconds after which a record is tried again whose principal SES does not see yet: it appears seconds to
+        minutes after it was made."""
+        return DEFERRALS if self.defer else ()
 
     def is_over(self, failed: int, attempted: int) -> bool:
         """Whether so many failures stop the run."""

@@ -32,7 +32,7 @@ _SENT = (Status.APPLIED, Status.UNKNOWN)
 class _Written:
     """By policy: where its first before-image and its last record sent stand, and whether that took effect.
 
-    ``turn`` counts what took effect, up to the policy's last write. ``earlier`` has, only where it did not for certain,
+    ``turn`` counts what was sent, up to the policy's last write. ``earlier`` has, only where it did not for certain,
     the records before it whose document may still be there.
     """
 
@@ -47,7 +47,7 @@ class _Written:
     slots: array[int] = field(default_factory=lambda: array("L"))
     records: array[int] = field(default_factory=lambda: array("Q"))
     images: dict[int, int] = field(default_factory=dict)
-    unanswered: set[int] = field(default_factory=set)
+    unanswered: dict[int, int] = field(default_factory=dict)
 
     @property
     def anything(self) -> bool:
@@ -65,18 +65,19 @@ class _Written:
             case Before():
                 self.images[entry.n] = offset
             case Intent():
-                self.unanswered.add(entry.n)
+                self.effects += 1
+                self.unanswered[entry.n] = self.effects
             case OutcomeEntry() if entry.n in self.unanswered:
-                self.unanswered.remove(entry.n)
+                turn = self.unanswered.pop(entry.n)
                 image = self.images.pop(entry.n, _NOTHING)
                 if entry.status in _SENT:
-                    self._took_effect(entry.n, image, unknown=entry.status is Status.UNKNOWN)
+                    self._took_effect(entry.n, image, turn, unknown=entry.status is Status.UNKNOWN)
 
     def close_section(self) -> None:
         """What was sent and has no outcome may have taken effect."""
-        for number in self.unanswered:
-            self._took_effect(number, self.images.get(number, _NOTHING), unknown=True)
-        self.slots, self.records, self.images, self.unanswered = array("L"), array("Q"), {}, set()
+        for number, turn in self.unanswered.items():
+            self._took_effect(number, self.images.get(number, _NOTHING), turn, unknown=True)
+        self.slots, self.records, self.images, self.unanswered = array("L"), array("Q"), {}, {}
 
     def _slot(self, entry: RecordEntry) -> int:
         key = key_of(entry.account, entry.region, entry.key, entry.policy_name)
@@ -88,7 +89,7 @@ class _Written:
             self.turn.append(0)
         return slot
 
-    def _took_effect(self, number: int, image: int, *, unknown: bool) -> None:
+    def _took_effect(self, number: int, image: int, turn: int, *, unknown: bool) -> None:
         slot = self.slots[number]
         # Only the first image is from before this journal's runs; a later one may be their own write.
         if not self.record[slot]:
@@ -99,8 +100,7 @@ class _Written:
             self.earlier.pop(slot, None)
         self.record[slot] = self.records[number]
         self.unknown[slot] = unknown
-        self.effects += 1
-        self.turn[slot] = self.effects
+        self.turn[slot] = turn
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ what is read is ready when its turn to be written comes. What needs no write, or
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
@@ -15,6 +15,7 @@ from batchpol.model.settings import Conduct
 from batchpol.policy.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.sending.contact import needing
 from batchpol.sending.halt import Halt
+from batchpol.sending.lately import Lately
 from batchpol.sending.outcomes import Outcomes
 from batchpol.sending.ownership import Ownership, owners
 from batchpol.sending.queue import Job, Queue
@@ -24,6 +25,9 @@ from batchpol.ses import IDENTITIES_AT_ONCE
 READ_AHEAD = 4
 """Changes that wait for their turn when the next identity is read: enough to hide a round trip and one that fails,
 few enough that what was read is a few seconds old when it is replaced."""
+
+AGAIN, LONGEST_PAUSE = 5.0, 30.0
+"""Seconds after which what a read left in doubt is read again: at first, and at most."""
 
 CHANGED = PolicyRefused("somebody changed this policy since; it was left as it is", code="Changed")
 BAD_IF_MATCH = PolicyRefused(
@@ -66,6 +70,8 @@ class Feeder:
         queue: fed with what is to be written.
         outcomes: of what is not.
         ownership: what is known already of the identities.
+        lately: what was written by ourselves, and outweighs what is read.
+        wall: the time in seconds since 1970.
     """
 
     reads: Reads
@@ -73,12 +79,16 @@ class Feeder:
     outcomes: Outcomes
     conduct: Conduct
     ownership: Ownership
+    lately: Lately
+    wall: Callable[[], float]
     _halt: Halt = field(init=False)
+    _begun: float = field(init=False)
+    _doubtful: list[Job] = field(init=False, default_factory=list)
     _not_to_look_up: bool = field(init=False, default=False)
     _occupied: _Occupied | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._halt = self.reads.contact.halt
+        self._halt, self._begun = self.reads.contact.halt, self.wall()
 
     async def run(self, changes: AsyncIterator[Change]) -> None:
         """Feed the queue, in the order of the changes, until there are no more or nothing new is begun."""
@@ -89,7 +99,10 @@ class Feeder:
         for group in unread:
             if not await self._line_up(group, None):
                 return
-        self.queue.fed()
+        for job in self.outcomes.prunes.left_over():
+            await self.queue.put(job)
+        if await self._read_doubtful_again():
+            self.queue.fed()
 
     async def _line_up(self, group: list[Job], unread: list[list[Job]] | None) -> bool:
         """Put the changes of one identity into the queue, unless they need no write; False once it is closed.
@@ -107,9 +120,25 @@ class Feeder:
                     self._halt.call(error)
                 elif not self._halt.called:
                     await self._unreadable(group, error, unread)
-        for job in jobs:
+        for job in self.outcomes.prunes.lined_up(jobs):
             if not await self.queue.put(job):
                 return False
+        return not self._halt.called
+
+    async def _read_doubtful_again(self) -> bool:
+        """Read again what a read left in doubt, until none is left; False once nothing new is begun."""
+        if self._doubtful and not self.conduct.plan:
+            text = f"{len(self._doubtful):,} to be read again: SES does not show yet what was written lately"
+            self.reads.contact.observer.noted(self.reads.contact.target, text)
+        pause = AGAIN
+        while self._doubtful:
+            if not await self._halt.sleep(pause):
+                return False
+            pause = min(2 * pause, LONGEST_PAUSE)
+            doubtful, self._doubtful = self._doubtful, []
+            async for group in _by_identity(_each(doubtful), MAX_POLICIES):
+                if not await self._line_up(group, None):
+                    return False
         return not self._halt.called
 
     async def _unreadable(self, group: list[Job], error: SesError, unread: list[list[Job]] | None) -> None:
@@ -126,15 +155,17 @@ class Feeder:
         window: list[Job] = []
         names: set[str] = set()
         async for change in changes:
+            job = Job(change)
+            self.outcomes.prunes.expect(job)
             if not self.conduct.ownership:
-                yield Job(change)
+                yield job
                 continue
             wanted = owners(change.key_identity)
             if len(names | wanted) > IDENTITIES_AT_ONCE:
                 for allowed in await self._allowed(window, names):
                     yield allowed
                 window, names = [], set()
-            window.append(Job(change))
+            window.append(job)
             names |= wanted
         for allowed in await self._allowed(window, names):
             yield allowed
@@ -175,7 +206,8 @@ class Feeder:
     async def _compared(self, jobs: list[Job]) -> list[Job]:
         """The jobs that still need a write, each with its before-image; the others get their outcomes here.
 
-        Raises SesError where what is there cannot be read.
+        What the read leaves in doubt is kept, to be read again later. Raises SesError where what is there cannot be
+        read.
         """
         await self._compare(jobs)
         if self.conduct.plan:
@@ -183,16 +215,33 @@ class Feeder:
             return []
         remaining = []
         for job in jobs:
-            if (kept := _kept(job, self.conduct)) is None:
+            if self._is_doubtful(job):
+                self._doubtful.append(job)
+            elif (kept := _kept(job, self.conduct)) is None:
                 remaining.append(job)
             else:
                 await self.outcomes.settle(job, *kept)
         return remaining
 
+    def _is_doubtful(self, job: Job) -> bool:
+        """Whether what was read may be the past.
+
+        What we wrote ourselves lately outweighs it, and so does what a record says must be there: until reads cannot
+        be stale any more, nothing is concluded from a read that disagrees with either.
+        """
+        change, now = job.change, self.wall()
+        wrote = self.lately.of(change, now - self.conduct.staleness)
+        if wrote is not None:
+            sent_again = not wrote.sure and wrote.is_shown(change.document if change.action is Action.PUT else None)
+            return not wrote.is_shown(job.present) and not sent_again
+        if not change.if_match or matches(change.if_match, job.present) or not well_formed(change.if_match):
+            return False
+        return now - self._begun < self.conduct.staleness
+
     async def compared_again(self, job: Job) -> bool:
         """Whether a job that waited for long is to be written still, to what is there by now.
 
-        Only for one of which no attempt can have taken effect: else its own write would be taken for somebody's.
+        One of which an attempt may have taken effect is done if what it asks for is there.
 
         Raises:
             Unreachable: what is there cannot be read; the write was certainly not sent.
@@ -205,11 +254,20 @@ class Feeder:
                 self.queue.again(job)
                 return False
             raise Unreachable(str(error), code=error.code, request_id=error.request_id) from error
+        if self._is_doubtful(job):
+            self.queue.defer(job, AGAIN)
+            return False
         kept = _kept(job, self.conduct)
-        if kept is not None:
+        if kept is None:
+            return True
+        if not job.unsure:
             await self.outcomes.settle(job, *kept)
-            self.queue.settled(job)
-        return kept is None
+        elif job.effect is Effect.UNCHANGED:
+            await self.outcomes.applied(job, "")
+        else:
+            await self.outcomes.given_up(job)
+        self.queue.settled(job)
+        return False
 
     async def _compare(self, jobs: Sequence[Job]) -> None:
         """Read what is there and what each of the jobs, all of one identity, would do to it. Raises SesError."""
@@ -217,13 +275,18 @@ class Feeder:
         without = ", or run with `compare=False`" if self.conduct.only_compares else ""
         with needing(f"ses:GetIdentityPolicies{without}"):
             present = await self._halt.unless(self.reads.policies(identity, names))
+        at = self.wall()
         for job in jobs:
-            job.compare(present.get(job.change.policy_name))
+            job.compare(present.get(job.change.policy_name), at)
 
     # -- where nothing is written ------------------------------------------------------------------------------
 
     async def _settle_planned(self, jobs: list[Job]) -> None:
         """What the changes of one identity would do, and which of them would come to nothing, and why."""
+        for job in jobs:
+            wrote = self.lately.of(job.change, self.wall() - self.conduct.staleness)
+            if wrote is not None and wrote.sure:
+                job.compare(wrote.document, wrote.at)
         crowded = await self._crowded(jobs)
         for job in jobs:
             kept = _kept(job, self.conduct) or ((Status.FAILED, TOO_MANY) if job in crowded else None)
@@ -268,3 +331,8 @@ async def _by_identity(jobs: AsyncIterator[Job], most: int) -> AsyncIterator[lis
         group.append(job)
     if group:
         yield group
+
+
+async def _each(jobs: Iterable[Job]) -> AsyncIterator[Job]:
+    for job in jobs:
+        yield job

@@ -36,6 +36,18 @@ class Halt:
         """Have ``callback`` told, at once, whenever this is called."""
         self._told.add(callback)
 
+    async def sleep(self, seconds: float) -> bool:
+        """Wait, no longer than until this is called; False if it was."""
+        with anyio.CancelScope() as scope:
+            if self.called:
+                return False
+            self._told.add(scope.cancel)
+            try:
+                await anyio.sleep(seconds)
+            finally:
+                self._told.discard(scope.cancel)
+        return not self.called
+
     async def unless(self, reading: Awaitable[Answer]) -> Answer:
         """What is read; it is not waited for any more once this is called.
 

@@ -19,15 +19,17 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Unreachable
 from batchpol.journal import Before, Entry, Intent
-from batchpol.model import Action, Change
+from batchpol.model import Action, Change, Status
 from batchpol.model.settings import Conduct
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.contact import Contact
 from batchpol.sending.feeder import Feeder
 from batchpol.sending.gate import Passage
+from batchpol.sending.lately import Lately
 from batchpol.sending.observer import Attempted, LaneObserver
 from batchpol.sending.outcomes import Outcomes
 from batchpol.sending.ownership import Ownership
+from batchpol.sending.prunes import PAUSE, PUT_BACK, WITHHELD, Turn, taking_back
 from batchpol.sending.queue import Job, Queue
 from batchpol.sending.readback import ReadBack
 from batchpol.sending.reads import Reads
@@ -36,6 +38,11 @@ from batchpol.ses import Attempt, Ses
 LEAD = 0.05
 """Seconds before its turn at which a change's intent is written down: longer than an fsync, short enough that a
 kill in between leaves next to nothing unknown that was not sent."""
+
+
+FRESH = 30.0
+"""Seconds of wall time for which what was read is believed: a quota that others took, or a machine that slept, may
+have kept a change waiting for much longer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +68,7 @@ class Lane:
         commit: makes journal entries durable.
         observer: told of every attempt at a write and of every outcome once it is durable.
         ownership: what is known already of the identities.
+        lately: what was written by ourselves to this target, which outweighs what is read.
         wall: the wall clock.
     """
 
@@ -69,6 +77,7 @@ class Lane:
     observer: LaneObserver = field(default_factory=LaneObserver)
     conduct: Conduct = field(default_factory=Conduct)
     ownership: Ownership = field(default_factory=Ownership)
+    lately: Lately = field(default_factory=Lately)
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)
     _queue: Queue = field(init=False)
     _outcomes: Outcomes = field(init=False)
@@ -80,9 +89,17 @@ class Lane:
         contact, reads = self.contact, Reads(self.contact)
         self._queue = Queue(contact.halt, ahead=64, at_once=contact.patience.in_flight)
         self._outcomes = Outcomes(self.commit, self.observer)
-        self._feeder = Feeder(reads, self._queue, self._outcomes, self.conduct, self.ownership)
+        self._feeder = Feeder(
+            reads,
+            self._queue,
+            self._outcomes,
+            self.conduct,
+            self.ownership,
+            self.lately,
+            lambda: self.wall().timestamp(),
+        )
         settle = 1.5 * contact.gates.writes.period  # so that the identity's next write is looked for with this one
-        self._read_back = ReadBack(reads, self._outcomes, self.conduct.stale, settle)
+        self._read_back = ReadBack(reads, self._outcomes, self.conduct.staleness, settle)
 
     @property
     def stopped(self) -> SesError | None:
@@ -101,7 +118,7 @@ class Lane:
             while await self._queue.ready():
                 await self._tasks.start(self._attempt)
         for job in self._queue.left_over():
-            await self._outcomes.given_up(job)
+            await self._end_unanswered(job)
 
     # -- one attempt -------------------------------------------------------------------------------------------
 
@@ -132,9 +149,18 @@ class Lane:
         return _Turn(job, passage, self.contact.ses, asked)
 
     async def _still_due(self, turn: _Turn) -> bool:
-        """Whether the job is to be sent: one that was read and then deferred is compared once more."""
+        """Whether the job is to be sent: what was read too long ago is compared once more, and a deletion of what the
+        input does not have waits for what it has."""
         job = turn.job
-        if not (job.deferrals and job.was_read and not job.unsure):
+        match self._outcomes.prunes.turn(job.change):
+            case Turn.WITHHELD:
+                await self._outcomes.withheld(job, WITHHELD)
+                self._queue.settled(job)
+                return False
+            case Turn.WAIT:
+                self._queue.defer(job, PAUSE)
+                return False
+        if job.read_at is None or (not job.deferrals and self.wall().timestamp() - job.read_at <= FRESH):
             return True
         turn.passage.ended()  # where reads and writes share one quota, the read needs this turn
         if not await self._feeder.compared_again(job):
@@ -152,7 +178,7 @@ class Lane:
         job.attempts += 1
         number = job.change.number
         entries: list[Entry] = [Intent(n=number, attempt=job.attempts, at=self._now())]
-        if job.was_read and not job.has_image:
+        if job.read_at is not None and not job.has_image:
             entries.insert(0, Before(n=number, policy=job.present))
             job.has_image = True
         await self.commit.add(*entries)
@@ -192,24 +218,38 @@ class Lane:
 
     async def _journal_outcome(self, turn: _Turn, request_id: str) -> None:
         """Write down, durably, that SES took it; where writes are read back, as soon as it was."""
-        if not self.conduct.verify:
-            await self._outcomes.applied(turn.job, request_id)
-        elif self._read_back.add(turn.job, request_id):
+        job = turn.job
+        self.lately.add(job.change, self.wall().timestamp(), sure=True)
+        if job.takes_back is not None:
+            await self._outcomes.withheld(job.takes_back, PUT_BACK)
+        elif job.change.makes_room:
+            pass  # it has its outcome with the put that it makes room for
+        elif self.conduct.verify:
+            self._look_for(job, request_id)
+        else:
+            await self._outcomes.applied(job, request_id)
+        await self._end_room(job, taken=True)
+        self._queue.settled(job)
+
+    def _look_for(self, job: Job, request_id: str) -> None:
+        """Have a write looked for; its outcome comes with that."""
+        if self._read_back.add(job, request_id):
             self._tasks.start_soon(self._read_back.run)
-        self._queue.settled(turn.job)
 
     # -- what did not succeed ----------------------------------------------------------------------------------
 
     async def _not_applied(self, turn: _Turn, error: SesError) -> None:
         job = turn.job
         job.last_error = error
-        job.unsure = job.unsure or (isinstance(error, NoAnswer) and not isinstance(error, Unreachable))
+        if isinstance(error, NoAnswer) and not isinstance(error, Unreachable):
+            job.unsure = True
+            self.lately.add(job.change, self.wall().timestamp(), sure=False)
         if isinstance(error, AccessRefused):
             await self._access_refused(turn, error)
         elif isinstance(error, PolicyRefused):
             await self._refused(job, error)
         elif self._hopeless(job, error):
-            await self._outcomes.given_up(job)
+            await self._end_unanswered(job)
             self._queue.settled(job)
         else:
             self._queue.again(job, give_way=isinstance(error, NoAnswer) and job.attempts % 3 == 0)
@@ -217,12 +257,42 @@ class Lane:
 
     async def _refused(self, job: Job, error: PolicyRefused) -> None:
         """SES's no is final, but for a principal that IAM may not show yet (it appears seconds to minutes later)."""
-        if _names_unseen_principal(error) and job.deferrals < self.contact.patience.max_deferrals:
+        deferrals = self.contact.patience.deferrals
+        if _names_unseen_principal(error) and job.deferrals < len(deferrals) and job.room is None:
+            self.observer.deferred(self.contact.target, job.change, deferrals[job.deferrals])
+            self._queue.defer(job, deferrals[job.deferrals])
             job.deferrals += 1
-            self._queue.defer(job)
+            return
+        if job.takes_back is not None:
+            await self._outcomes.applied(job.takes_back, "")
+        elif job.unsure:
+            await self._end_unanswered(job)
         else:
             await self._outcomes.refused(job, error)
+        if not await self._end_room(job, taken=False):
             self._queue.settled(job)
+
+    async def _end_unanswered(self, job: Job) -> None:
+        """End a job that was neither taken nor refused for certain; it is looked for where that can tell."""
+        if job.takes_back is not None or job.change.makes_room:
+            await self._outcomes.settle(job.takes_back or job, Status.UNKNOWN, job.last_error, retryable=True)
+        elif job.unsure and (self.conduct.reads or self.conduct.verify) and not self.contact.halt.called:
+            self._look_for(job, "")
+        else:
+            await self._outcomes.given_up(job)
+        if not self.contact.halt.called:
+            await self._end_room(job, taken=True)
+
+    async def _end_room(self, job: Job, *, taken: bool) -> bool:
+        """End the deletion that made room for this job; true if it is being taken back, in the job's place."""
+        deletion, job.room = job.room, None
+        if deletion is None or deletion.attempts == 0:
+            return False
+        if taken or deletion.present is None:
+            await self._outcomes.applied(deletion, "")
+            return False
+        self._queue.instead(job, taking_back(deletion))
+        return True
 
     async def _access_refused(self, turn: _Turn, error: AccessRefused) -> None:
         """Not this record's fault: go on with fresh credentials if there are any, else stop the lane."""

@@ -39,6 +39,9 @@ class LaneObserver(ContactObserver):
     def attempted(self, target: Target, attempt: Attempted) -> None:
         """An attempt at a write leaves, or is over."""
 
+    def deferred(self, target: Target, change: Change, seconds: float) -> None:
+        """SES does not see the principal of a change yet; it is tried again in so many seconds."""
+
     def compared(self, change: Change, effect: Effect, present: str | None) -> None:
         """In a plan: what a change would do to the document that is there (None: nothing is)."""
 
@@ -59,6 +62,10 @@ class LaneObservers(LaneObserver):
     def attempted(self, target: Target, attempt: Attempted) -> None:
         for observer in self._observers:
             observer.attempted(target, attempt)
+
+    def deferred(self, target: Target, change: Change, seconds: float) -> None:
+        for observer in self._observers:
+            observer.deferred(target, change, seconds)
 
     def compared(self, change: Change, effect: Effect, present: str | None) -> None:
         for observer in self._observers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchpol.errors import PolicyRefused, SesError
 from batchpol.identity import UNVERIFIED
@@ -10,6 +10,7 @@ from batchpol.journal import Entry, OutcomeEntry
 from batchpol.model import Outcome, Status
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.observer import LaneObserver
+from batchpol.sending.prunes import Prunes
 from batchpol.sending.queue import Job
 
 _UNVERIFIED = UNVERIFIED.at("identity", "the identity is not verified in this account and Region")
@@ -22,6 +23,8 @@ class Outcomes:
 
     commit: GroupCommit[Entry]
     observer: LaneObserver
+    prunes: Prunes = field(default_factory=Prunes)
+    """Told of every outcome: what it withholds hangs on them."""
 
     async def applied(self, job: Job, request_id: str) -> None:
         """SES took it, and it was read back if that was asked for."""
@@ -47,6 +50,10 @@ class Outcomes:
         """What is there could not be read, so that nothing was sent."""
         await self.settle(job, Status.FAILED, error, retryable=not isinstance(error, PolicyRefused))
 
+    async def withheld(self, job: Job, why: PolicyRefused) -> None:
+        """It was to be pruned, and may still be needed."""
+        await self.settle(job, Status.NOT_ATTEMPTED, why)
+
     async def unverified(self, job: Job) -> None:
         """Its identity is not verified, and must be."""
         await self.settle(job, Status.REJECTED, _UNVERIFIED_REFUSED)
@@ -63,6 +70,7 @@ class Outcomes:
         """Write an outcome down, then tell of it. Raises what the journal raises."""
         outcome = _outcome(job, status, error, request_id=request_id, retryable=retryable)
         await self.commit.add(OutcomeEntry.of(outcome))
+        self.prunes.settled(job.change, status)
         self.observer.settled(outcome)
 
 

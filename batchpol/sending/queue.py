@@ -1,14 +1,16 @@
 """The queue of a lane, between what reads and compares its changes and what sends them: which goes next.
 
-Three rules: what must be tried again goes before what was not tried yet; records of one identity keep their order
-(the next one waits until the one before is settled); no more than a bounded number is unsettled at once, so that
-a server that is down does not use up the whole input.
+Four rules: what must be tried again goes before what was not tried yet; what is deferred goes as soon as its time has
+come, also when nothing else is left to do; records of one identity keep their order (the next one waits until the one
+before is settled or deferred); no more than a bounded number is unsettled at once, so that a server that is down does
+not use up the whole input.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 
 import anyio
 
@@ -31,7 +33,8 @@ class Job:
     duration_ms: float | None = None
     present: str | None = None
     """The document that is there now, as read before the write; None when there is none or it was not read."""
-    was_read: bool = False
+    read_at: float | None = None
+    """When that was read, in seconds since 1970; None when it was not."""
     effect: Effect | None = None
     """What the write does to it; None when it was not read."""
     has_image: bool = False
@@ -42,10 +45,16 @@ class Job:
     unsure: bool = False
     """Whether an attempt got no answer, so that the write may have taken effect whatever came back later."""
 
-    def compare(self, present: str | None) -> None:
-        """Take in what is there, which may differ from what was there when it was read before."""
+    room: Job | None = None
+    """The deletion that made room for this one, and is taken back if this one is refused."""
+    takes_back: Job | None = None
+    """The deletion that this one takes back."""
+
+    def compare(self, present: str | None, at: float) -> None:
+        """Take in what is there, read at ``at`` in seconds since 1970: something else, perhaps, than when it was read
+        before."""
         self.has_image = self.has_image and self.present == present
-        self.was_read, self.present = True, present
+        self.read_at, self.present = at, present
         self.effect = effect(self.change.action, self.change.document, present)
 
 
@@ -62,7 +71,7 @@ class Queue:
         self._halt, self._ahead, self._at_once = halt, ahead, at_once
         self._fresh: deque[Job] = deque()
         self._again: deque[Job] = deque()
-        self._deferred: deque[Job] = deque()
+        self._deferred: dict[Job, float] = {}
         self._busy: dict[str, Job] = {}
         self._fed = False
         self._give_way = False
@@ -92,7 +101,8 @@ class Queue:
         while not self._halt.called and self._candidate() is None:
             if self._fed and not (self._busy or self._fresh or self._deferred):
                 return False
-            await self._news.wait()
+            with anyio.CancelScope(deadline=self._next_time()):
+                await self._news.wait()
         return not self._halt.called
 
     def take(self) -> Job | None:
@@ -100,7 +110,10 @@ class Queue:
         if self._halt.called or (found := self._candidate()) is None:
             return None
         waiting, job = found
-        waiting.remove(job)
+        if waiting is None:
+            del self._deferred[job]
+        else:
+            waiting.remove(job)
         self._give_way = False
         self._busy[job.change.key_identity] = job
         self._tell()
@@ -112,10 +125,15 @@ class Queue:
         self._give_way = give_way
         self._tell()
 
-    def defer(self, job: Job) -> None:
-        """Try a taken job again after everything else."""
+    def instead(self, job: Job, other: Job) -> None:
+        """Send another job of the same identity in the place of a taken one, before anything else of it."""
+        self._busy[job.change.key_identity] = other
+        self.again(other)
+
+    def defer(self, job: Job, seconds: float) -> None:
+        """Try a taken job again in so many seconds; the next of its identity may go meanwhile."""
+        self._deferred[job] = anyio.current_time() + seconds
         self.settled(job)
-        self._deferred.append(job)
 
     def settled(self, job: Job) -> None:
         """A taken job is over: the next of its identity may go."""
@@ -132,15 +150,21 @@ class Queue:
         """True when no job is left that was not tried yet."""
         return self._fed and not self._fresh
 
-    def _candidate(self) -> tuple[deque[Job], Job] | None:
+    def _candidate(self) -> tuple[deque[Job] | None, Job] | None:
         fresh = self._next_fresh()
         if self._again and not (self._give_way and fresh):
             return self._again, self._again[0]
-        if fresh is not None:
-            return self._fresh, fresh
-        if self._fed and not self._fresh and self._deferred and not self._busy:
-            return self._deferred, self._deferred[0]
-        return None
+        if self._deferred and len(self._busy) < self._at_once:
+            now = anyio.current_time()
+            for job, at in self._deferred.items():
+                if at <= now and job.change.key_identity not in self._busy:
+                    return None, job
+        return None if fresh is None else (self._fresh, fresh)
+
+    def _next_time(self) -> float:
+        """When the next deferred job may go, in loop time; those that are due wait for another of their identity."""
+        now = anyio.current_time()
+        return min((at for at in self._deferred.values() if at > now), default=inf)
 
     def _next_fresh(self) -> Job | None:
         if len(self._busy) >= self._at_once:

@@ -106,7 +106,9 @@ class ReadBack:
             await self.outcomes.applied(it.job, it.request_id)
         elif isinstance(error, AccessRefused | PolicyRefused) or now >= it.deadline:
             asked = change.document if change.action is Action.PUT else None
-            await self.outcomes.not_seen(it.job, it.request_id, error or _not_as_asked(asked, there))
+            await self.outcomes.not_seen(
+                it.job, it.request_id, error or it.job.last_error or _not_as_asked(asked, there)
+            )
             if isinstance(error, AccessRefused):
                 self.reads.contact.halt.call(error)
         else:

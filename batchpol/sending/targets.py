@@ -17,6 +17,7 @@ from batchpol.sending.caller import Here, find_out
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gates
 from batchpol.sending.lane import LEAD
+from batchpol.sending.lately import Lately
 from batchpol.sending.observer import ContactObserver
 from batchpol.sending.ownership import Ownership
 from batchpol.sending.reads import Reads
@@ -55,6 +56,7 @@ class Targets:
         self._gates: dict[Target, Gates] = {}
         self._regions: dict[str, Gates] = {}
         self._ownership: dict[Target, Ownership] = {}
+        self._lately: dict[Target, Lately] = {}
 
     async def __aenter__(self) -> Self:
         await self._aws.__aenter__()
@@ -132,6 +134,10 @@ class Targets:
     def ownership(self, target: Target) -> Ownership:
         """What is known of the identities of a target."""
         return self._ownership.setdefault(target, Ownership())
+
+    def lately(self, target: Target) -> Lately:
+        """What was written to a target by us, whoever of us it was."""
+        return self._lately.setdefault(target, Lately())
 
     async def contact(
         self, target: Target, patience: Patience, observer: ContactObserver, *, only_reads: bool = False

@@ -129,7 +129,7 @@ def test_what_was_applied_before_and_is_not_sent_again_is_kept(place: Place) -> 
 def test_a_limit_holds_for_what_is_pruned_too(place: Place) -> None:
     fill(place, "a.example", "b.example")
     place.save("a.jsonl", [record("a.example", "new"), *kept("a.example", "b.example")])
-    place.run("apply", "a.jsonl", "--prune", "--limit", "1", "--report", "report.jsonl")
+    place.run("apply", "a.jsonl", "--prune", "--limit", "1", "--report", "report.jsonl", code=3)
     assert names(place, "a.example") == {*NAMES, "new"}
     assert names(place, "b.example") == set(NAMES)
     assert len(place.writes) == 1

@@ -17,7 +17,7 @@ from tests.runs import run
 def test_reads_that_lag_behind_are_waited_for(place: Place) -> None:
     place.sandbox.change(stale_seconds=0.4)
     place.save("a.jsonl", [record("a.example", f"name-{number}") for number in range(5)])
-    place.run("apply", "a.jsonl", "--verify", "--report", "report.jsonl")
+    place.run("apply", "a.jsonl", "--verify", "--staleness", "60", "--report", "report.jsonl")
     assert place.statuses("report.jsonl") == {"applied": 5}
     assert place.calls[PUT] == 5
     written = max(it.at for it in place.arrivals(PUT))
@@ -62,7 +62,7 @@ def batch(sandbox: Sandbox, count: int, conduct: Conduct, period: float) -> Batc
 
 async def test_what_is_never_shown_is_unknown_with_both_digests(ses_sandbox: Sandbox) -> None:
     ses_sandbox.change(stale_seconds=60.0)
-    result = await run(batch(ses_sandbox, 1, Conduct(verify=True, stale=0.3), 0.002))
+    result = await run(batch(ses_sandbox, 1, Conduct(verify=True, staleness=0.3), 0.002))
     assert result.exit_code == 1
     (cause,) = result.summary.causes
     assert (cause.status, cause.error_code) == (Status.UNKNOWN, "NotAsAsked")
@@ -73,7 +73,7 @@ async def test_what_is_never_shown_is_unknown_with_both_digests(ses_sandbox: San
 async def test_one_quota_for_all_operations_is_found_out() -> None:
     """Reads, lookups and writes take turns after a few refusals; nothing is lost."""
     with running_sandbox(SandboxOptions(rate=25, shared_quota=True, latency_ms=4)) as sandbox:
-        result = await run(batch(sandbox, 25, Conduct(), 0.04))
+        result = await run(batch(sandbox, 25, Conduct(staleness=0), 0.04))
         arrivals = [it for it in sandbox.arrivals if it.operation in (PUT, READ, LIST, LOOK_UP)]
     assert result.summary.counts == {Status.APPLIED: 25}
     assert sum(not it.accepted for it in arrivals) <= 5

@@ -58,7 +58,8 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
         if not name.upper().startswith(("AWS_", "BATCHPOL_")) and not name.upper().endswith("_PROXY")
     }
     path = f"{COMMAND.parent}{os.pathsep}{kept.get('PATH', '')}"
-    return kept | {"HOME": str(home), "PATH": path, "AWS_EC2_METADATA_DISABLED": "true"} | variables
+    fresh = {"BATCHPOL_APPLY_STALENESS": "0"}  # reads of the embedded SES are never stale, unless a test says so
+    return kept | {"HOME": str(home), "PATH": path, "AWS_EC2_METADATA_DISABLED": "true"} | fresh | variables
 
 
 def start(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 
@@ -91,6 +93,7 @@ def bench() -> Callable[..., Bench]:
             Contact(TARGET, ses, gates or Gates.at(), patience or Patience(), seen),
             commit or GroupCommit(write),
             seen,
+            wall=lambda: datetime.fromtimestamp(asyncio.get_running_loop().wall_time(), UTC),
             **{"conduct": BLIND, **lane},
         )
         return Bench(server, ses, built, entries, seen.outcomes, seen.notes)

@@ -299,7 +299,7 @@ async def test_its_own_write_is_never_taken_for_what_was_there(bench) -> None:
 )
 async def test_what_is_there_must_be_what_was_expected(bench, conduct, if_match, status, code) -> None:
     server = Server(policies={("tenant-0.example", "name-0"): OLD})
-    made = bench(server=server, conduct=conduct)
+    made = bench(server=server, conduct=replace(conduct, staleness=0.0))
     outcomes = await made.run([replace(change(0), if_match=if_match), change(1)])
     assert (outcomes["name-0"].status, outcomes["name-0"].error_code) == (status, code)
     assert (server.policies["tenant-0.example", "name-0"] == OLD) is (status == "failed")
@@ -394,3 +394,45 @@ async def test_a_quota_of_its_own_speeds_reads_up_as_well(bench) -> None:
     await made.run([change(number) for number in range(100)])
     assert anyio.current_time() - begun <= 12
     assert min(b - a for a, b in itertools.pairwise(sorted(a.at for a in made.server.arrivals if a.kind == READ))) > 0.1
+
+
+async def test_what_a_record_expects_outweighs_a_stale_read(bench) -> None:
+    """Taken back at once, while reads still show what was before: nothing is called unchanged by such a read alone."""
+    server = Server(stale=20.0)
+    server.write(("tenant-0.example", "name-0"), OLD)
+    made = bench(server=server, conduct=COMPARE)
+    taken_back = replace(change(0, action=Action.DELETE), if_match=meaning_digest(OLD))
+    outcomes = await made.run([taken_back])
+    assert outcomes["name-0"].status is Status.APPLIED
+    assert not server.policies
+
+
+async def test_our_own_write_outweighs_a_stale_read(bench) -> None:
+    """An edit taken back within seconds: what is read looks as asked, and is not what is there."""
+    server = Server(stale=20.0, policies={("tenant-0.example", "name-0"): OLD})
+    first = bench(server=server, conduct=COMPARE)
+    assert (await first.run([change(0)]))["name-0"].effect == "update"
+    second = bench(server=server, conduct=COMPARE, lately=first.lane.lately)
+    outcomes = await second.run([change(0, document=OLD)])
+    assert outcomes["name-0"].status is Status.APPLIED
+    assert server.policies["tenant-0.example", "name-0"] == OLD
+    [image] = [entry.policy for entry in second.entries if isinstance(entry, Before)]
+    assert image == change(0).document, "what is replaced is what we wrote, not what was before it"
+
+
+async def test_what_was_read_half_a_minute_before_its_write_is_read_again(bench) -> None:
+    """Somebody floods the quota of writes: what is there changes while a change waits for its turn."""
+    server = Server(policies={(f"tenant-{n}.example", f"name-{n}"): OLD for n in range(3)})
+    server.down, server.down_for = (1000.0, 1060.0), (PUT,)
+    made = bench(server=server, conduct=COMPARE)
+    expecting = [replace(change(n), if_match=meaning_digest(OLD)) for n in range(3)]
+
+    async def somebody() -> None:
+        await anyio.sleep(40)
+        server.write(("tenant-2.example", "name-2"), '{"theirs":1}')
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(somebody)
+        outcomes = await made.run(expecting)
+    assert server.policies["tenant-2.example", "name-2"] == '{"theirs":1}'
+    assert outcomes["name-2"].status in (Status.FAILED, Status.UNKNOWN)

@@ -23,6 +23,9 @@ class Diary(LaneObserver):
     def attempted(self, *what: Any) -> None:
         self.told.append(("attempted", *what))
 
+    def deferred(self, *what: Any) -> None:
+        self.told.append(("deferred", *what))
+
     def compared(self, *what: Any) -> None:
         self.told.append(("compared", *what))
 
@@ -36,6 +39,7 @@ def test_each_is_told_everything_that_there_is_to_tell() -> None:
         "noted": (TARGET, "somebody else uses this quota"),
         "attempted": (TARGET, Attempted(change(0), 1, 0.5)),
         "compared": (change(0), Effect.UPDATE, "{}"),
+        "deferred": (TARGET, change(0), 15.0),
         "settled": (outcome,),
     }
     assert to_tell.keys() == {name for name, _ in inspect.getmembers(LaneObserver, inspect.isfunction)}

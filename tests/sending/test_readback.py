@@ -27,7 +27,7 @@ async def test_writes_of_one_identity_are_read_back_together(bench) -> None:
 async def test_reading_back_does_not_hold_up_what_is_read_before(bench) -> None:
     """Two reads a record at one a second: twice the time, and no more, however stale the reads are."""
     server = Server(stale=60.0)
-    made, begun = bench(server=server, conduct=replace(COMPARE, verify=True, stale=120.0)), anyio.current_time()
+    made, begun = bench(server=server, conduct=replace(COMPARE, verify=True, staleness=120.0)), anyio.current_time()
     outcomes = await made.run([change(number) for number in range(60)])
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
     assert all(outcome.request_id for outcome in outcomes.values())
@@ -37,7 +37,7 @@ async def test_reading_back_does_not_hold_up_what_is_read_before(bench) -> None:
 
 
 async def test_what_is_not_there_in_the_end_is_unknown_with_both_digests(bench) -> None:
-    made = bench(server=Server(stale=500.0), conduct=Conduct(compare=False, verify=True, stale=90.0))
+    made = bench(server=Server(stale=500.0), conduct=Conduct(compare=False, verify=True, staleness=90.0))
     begun = anyio.current_time()
     deleted = change(1, action=Action.DELETE, document="")
     made.server.policies[deleted.identity, "name-1"] = OLD
@@ -76,13 +76,15 @@ async def test_reading_back_that_is_not_allowed_stops_the_lane_at_once(bench) ->
 
 async def test_reading_back_outlives_an_outage_within_its_bound(bench) -> None:
     begun = anyio.current_time()
-    made = bench(server=Server(down=(begun + 2, begun + 40)), conduct=Conduct(compare=False, verify=True, stale=120.0))
+    made = bench(
+        server=Server(down=(begun + 2, begun + 40)), conduct=Conduct(compare=False, verify=True, staleness=120.0)
+    )
     outcomes = await made.run([change(0)])
     assert outcomes["name-0"].status is Status.APPLIED
 
 
 async def test_somebody_elses_write_in_between_is_not_called_applied(bench) -> None:
-    made = bench(conduct=Conduct(compare=False, verify=True, stale=20.0))
+    made = bench(conduct=Conduct(compare=False, verify=True, staleness=20.0))
 
     async def somebody() -> None:
         while ("tenant-0.example", "name-0") not in made.server.policies:

@@ -1,0 +1,48 @@
+"""What we wrote ourselves lately: it outweighs a read, which may show the past for over a minute (seen)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from batchpol.model import Action, Change
+from batchpol.policy.comparison import Effect, effect
+
+LONGEST = 600.0
+"""Seconds for which a write is remembered: as long as anybody may say that reads are stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """A write of ours: what it leaves (None: nothing), when it was sent, in seconds since 1970, and whether SES took
+    it for certain; without an answer it may have."""
+
+    document: str | None
+    at: float
+    sure: bool
+
+    def is_shown(self, present: str | None) -> bool:
+        """Whether what was read is what this write leaves."""
+        if self.document is None or present is None:
+            return self.document is present
+        return effect(Action.PUT, self.document, present) is Effect.UNCHANGED
+
+
+class Lately:
+    """The last write of ours to each policy of one target, for as long as a read may not show it."""
+
+    def __init__(self) -> None:
+        self._wrote: OrderedDict[tuple[str, str], Wrote] = OrderedDict()
+
+    def add(self, change: Change, at: float, *, sure: bool) -> None:
+        """Take in a write that was taken, or may have been; ``at`` is in seconds since 1970."""
+        key = change.key_identity, change.policy_name
+        self._wrote[key] = Wrote(change.document if change.action is Action.PUT else None, at, sure)
+        self._wrote.move_to_end(key)
+        while next(iter(self._wrote.values())).at < at - LONGEST:
+            self._wrote.popitem(last=False)
+
+    def of(self, change: Change, since: float) -> Wrote | None:
+        """The last write to what a change is about, unless it was before ``since``, in seconds since 1970."""
+        wrote = self._wrote.get((change.key_identity, change.policy_name))
+        return wrote if wrote is not None and wrote.at >= since else None

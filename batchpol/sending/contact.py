@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import anyio
 
-from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled, Unreachable
+from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model import Target
 from batchpol.model.settings import Patience
 from batchpol.sending.gate import Gate, Gates, Passage
@@ -26,6 +27,17 @@ there, and whoever uses the quota will be done some time."""
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
 """The caller is known, and may not do this."""
+
+DENIED_FOR_ALL = 3
+"""Identities that must have been denied, and none allowed, before that is believed to be so for all."""
+
+
+class Whose(Enum):
+    """Whose failure it is that the caller may not do something."""
+
+    RUN = auto()
+    RECORD = auto()
+    NOT_KNOWN = auto()
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +71,8 @@ class Contact:
     silent: bool = False
     last_answer: float = 0.0
     last_write: float = 0.0
+    _allowed: set[int] = field(default_factory=set)
+    _denied: dict[int, set[str]] = field(default_factory=dict)
     _widened_told: bool = False
     _revoked: Ses | None = None
 
@@ -71,6 +85,8 @@ class Contact:
 
     def answered(self, gate: Gate, passage: Passage, error: SesError | None, left: float) -> None:
         """Take in how an attempt ended that left at ``left``, in loop time; the gate is told, and people if need be."""
+        if error is None or isinstance(error, PolicyRefused):
+            self._allowed.add(id(gate))
         refused = isinstance(error, Throttled)
         passage.ended(answered=error is None or error.http_status > 0, refused=refused)
         self.throttled += refused
@@ -97,6 +113,20 @@ class Contact:
         elif self.silent and (error is None or error.http_status):
             self.silent = False
             self.observer.noted(self.target, "SES answers again")
+
+    def whose(self, error: AccessRefused, gate: Gate, identity: str) -> Whose:
+        """Whose failure an answer of this gate is: conditions of IAM on single identities are common.
+
+        What was allowed for one is denied for another by itself. The first answers decide: denied for some and allowed
+        for none is the run's.
+        """
+        if error.code not in DENIED:
+            return Whose.RUN
+        if id(gate) in self._allowed:
+            return Whose.RECORD
+        denied = self._denied.setdefault(id(gate), set())
+        denied.add(identity)
+        return Whose.RUN if len(denied) >= DENIED_FOR_ALL else Whose.NOT_KNOWN
 
     async def renewed(self, error: AccessRefused, used: Ses) -> bool:
         """Whether there are fresh credentials instead of those of ``used``; another attempt may have got them."""

@@ -13,7 +13,7 @@ from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Th
 from batchpol.model import MAX_POLICIES, Action, Change, Status
 from batchpol.model.settings import Conduct
 from batchpol.policy.comparison import Effect, changed_paths, matches, well_formed
-from batchpol.sending.contact import needing
+from batchpol.sending.contact import Whose, needing
 from batchpol.sending.halt import Halt
 from batchpol.sending.lately import Lately
 from batchpol.sending.outcomes import Outcomes
@@ -116,7 +116,7 @@ class Feeder:
                 jobs = await self._compared(group)
             except SesError as error:
                 jobs = []
-                if isinstance(error, AccessRefused):
+                if isinstance(error, AccessRefused) and not self._is_its_own(error, group, unread):
                     self._halt.call(error)
                 elif not self._halt.called:
                     await self._unreadable(group, error, unread)
@@ -140,6 +140,12 @@ class Feeder:
                 if not await self._line_up(group, None):
                     return False
         return not self._halt.called
+
+    def _is_its_own(self, error: AccessRefused, group: list[Job], unread: list[list[Job]] | None) -> bool:
+        """Whether what the caller may not read is this identity's alone, or may be: then others are read first."""
+        contact = self.reads.contact
+        whose = contact.whose(error, contact.gates.reads, group[0].change.key_identity)
+        return whose is Whose.RECORD or (whose is Whose.NOT_KNOWN and unread is not None)
 
     async def _unreadable(self, group: list[Job], error: SesError, unread: list[list[Job]] | None) -> None:
         if unread is not None and not isinstance(error, PolicyRefused):

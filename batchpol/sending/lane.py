@@ -22,7 +22,7 @@ from batchpol.journal import Before, Entry, Intent
 from batchpol.model import Action, Change, Status
 from batchpol.model.settings import Conduct
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.contact import Contact
+from batchpol.sending.contact import DENIED_FOR_ALL, Contact, Whose
 from batchpol.sending.feeder import Feeder
 from batchpol.sending.gate import Passage
 from batchpol.sending.lately import Lately
@@ -57,6 +57,13 @@ class _Turn:
     ses: Ses
     asked: float
     left: float = 0.0
+
+    def over(self, contact: Contact, request_id: str, error: SesError | None) -> Attempted:
+        """Note how long the attempt took and what came of it; returns what there is to tell of it."""
+        job, waited = self.job, self.left - self.asked
+        job.duration_ms = round((anyio.current_time() - self.left) * 1000, 3)
+        contact.answered(contact.gates.writes, self.passage, error, self.left)
+        return Attempted(job.change, job.attempts, waited, True, job.duration_ms, request_id, error)
 
 
 @dataclass(slots=True, eq=False)
@@ -202,19 +209,10 @@ class Lane:
             else:
                 request_id = await turn.ses.delete(change.identity, change.policy_name, attempt)
         except SesError as error:
-            self._over(turn, error.request_id, error)
+            self.observer.attempted(self.contact.target, turn.over(self.contact, error.request_id, error))
             raise
-        self._over(turn, request_id, None)
+        self.observer.attempted(self.contact.target, turn.over(self.contact, request_id, None))
         return request_id
-
-    def _over(self, turn: _Turn, request_id: str, error: SesError | None) -> None:
-        """Note how long an attempt took and what came of it, and tell of it."""
-        job, contact = turn.job, self.contact
-        job.duration_ms = round((anyio.current_time() - turn.left) * 1000, 3)
-        contact.answered(contact.gates.writes, turn.passage, error, turn.left)
-        waited = turn.left - turn.asked
-        attempted = Attempted(job.change, job.attempts, waited, True, job.duration_ms, request_id, error)
-        self.observer.attempted(contact.target, attempted)
 
     async def _journal_outcome(self, turn: _Turn, request_id: str) -> None:
         """Write down, durably, that SES took it; where writes are read back, as soon as it was."""
@@ -225,16 +223,11 @@ class Lane:
         elif job.change.makes_room:
             pass  # it has its outcome with the put that it makes room for
         elif self.conduct.verify:
-            self._look_for(job, request_id)
+            self._read_back.add(job, request_id, self._tasks)
         else:
             await self._outcomes.applied(job, request_id)
         await self._end_room(job, taken=True)
         self._queue.settled(job)
-
-    def _look_for(self, job: Job, request_id: str) -> None:
-        """Have a write looked for; its outcome comes with that."""
-        if self._read_back.add(job, request_id):
-            self._tasks.start_soon(self._read_back.run)
 
     # -- what did not succeed ----------------------------------------------------------------------------------
 
@@ -277,7 +270,7 @@ class Lane:
         if job.takes_back is not None or job.change.makes_room:
             await self._outcomes.settle(job.takes_back or job, Status.UNKNOWN, job.last_error, retryable=True)
         elif job.unsure and (self.conduct.reads or self.conduct.verify) and not self.contact.halt.called:
-            self._look_for(job, "")
+            self._read_back.add(job, "", self._tasks)
         else:
             await self._outcomes.given_up(job)
         if not self.contact.halt.called:
@@ -295,12 +288,20 @@ class Lane:
         return True
 
     async def _access_refused(self, turn: _Turn, error: AccessRefused) -> None:
-        """Not this record's fault: go on with fresh credentials if there are any, else stop the lane."""
-        if await self.contact.renewed(error, turn.ses):
-            self._queue.again(turn.job)
+        """Go on with fresh credentials if there are any. Denied for all stops the lane, denied for some is theirs."""
+        job, contact = turn.job, self.contact
+        if await contact.renewed(error, turn.ses):
+            self._queue.again(job)
+            return
+        whose = contact.whose(error, contact.gates.writes, job.change.key_identity)
+        if whose is Whose.NOT_KNOWN and not self._queue.nothing_else:
+            self._queue.defer(job, 2 * DENIED_FOR_ALL * contact.gates.writes.period)  # others answer first
+        elif whose is Whose.RECORD:
+            await self._outcomes.denied(job, error)
+            self._queue.settled(job)
         else:
-            self.contact.halt.call(error)  # first: while the outcome is written down the next one could leave
-            await self._outcomes.not_its_fault(turn.job, error)
+            contact.halt.call(error)  # first: while the outcome is written down the next one could leave
+            await self._outcomes.not_its_fault(job, error)
 
     def _hopeless(self, job: Job, error: SesError) -> bool:
         """True when trying again makes no sense for this record: tried often, while SES took others since.

@@ -42,6 +42,10 @@ class Outcomes:
         """The lane stops at it for a reason that is not the record's."""
         await self.settle(job, Status.UNKNOWN if job.unsure else Status.NOT_ATTEMPTED, error, retryable=True)
 
+    async def denied(self, job: Job, error: SesError) -> None:
+        """The caller may not do this to the identity, though to others; that may be allowed some time."""
+        await self.settle(job, Status.FAILED, error, retryable=True)
+
     async def not_seen(self, job: Job, request_id: str, error: SesError) -> None:
         """SES took it, and it was not read back."""
         await self.settle(job, Status.UNKNOWN, error, request_id=request_id, retryable=True)

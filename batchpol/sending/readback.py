@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 import anyio
+from anyio.abc import TaskGroup
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError
 from batchpol.model import MAX_POLICIES, Action
@@ -57,13 +58,14 @@ class ReadBack:
     settle: float
     _waiting: dict[str, _Identity] = field(default_factory=dict)
 
-    def add(self, job: Job, request_id: str) -> bool:
-        """Look for this write; True if nobody does so yet, so that :meth:`run` is to be started."""
+    def add(self, job: Job, request_id: str, tasks: TaskGroup) -> None:
+        """Look for this write, beside what else there is to do; its outcome comes with that."""
         begins, now, key = not self._waiting, anyio.current_time(), job.change.key_identity
         identity = self._waiting.setdefault(key, _Identity(0.0, self.settle))
         identity.due = max(identity.due, now + self.settle)
         identity.written.append(_Written(job, request_id, now + self.stale))
-        return begins
+        if begins:
+            tasks.start_soon(self.run)
 
     async def run(self) -> None:
         """Look until nothing is left to look for."""

@@ -154,7 +154,7 @@ async def test_a_read_that_is_refused_for_good_fails_in_ses_words(bench) -> None
 )
 async def test_reads_that_are_not_allowed_name_the_way_out_that_there_is(bench, conduct, blind) -> None:
     made = bench(conduct=conduct)
-    made.ses.read_faults.append(denied("read"))
+    made.ses.read_faults.extend([denied("read")] * 3)
     outcomes = await made.run([change(number) for number in range(50)])
     assert outcomes == {}
     assert made.lane.stopped is not None
@@ -188,11 +188,11 @@ async def test_reads_and_writes_and_look_ups_of_one_quota_are_joined(bench) -> N
 
 async def test_reads_that_are_not_allowed_stop_the_lane_and_name_the_way_out(bench) -> None:
     made = bench(conduct=Conduct())
-    made.ses.read_faults.append(AccessRefused("not allowed", code="AccessDenied", http_status=403))
+    made.ses.read_faults.extend([AccessRefused("not allowed", code="AccessDenied", http_status=403)] * 3)
     await made.run([change(number) for number in range(5)])
     assert made.lane.stopped is not None
     assert "`compare=False`" in made.lane.stopped.hint
-    assert [arrival.kind for arrival in made.server.arrivals] == ["look up", "read"]
+    assert [arrival.kind for arrival in made.server.arrivals] == ["look up", "read", "read", "read"]
 
 
 # -- ownership -------------------------------------------------------------------------------------------------
@@ -436,3 +436,11 @@ async def test_what_was_read_half_a_minute_before_its_write_is_read_again(bench)
         outcomes = await made.run(expecting)
     assert server.policies["tenant-2.example", "name-2"] == '{"theirs":1}'
     assert outcomes["name-2"].status in (Status.FAILED, Status.UNKNOWN)
+
+
+async def test_what_the_caller_may_not_read_of_one_identity_is_that_ones_failure(bench) -> None:
+    made = bench(conduct=COMPARE)
+    made.ses.read_faults.extend([denied("read")])
+    outcomes = await made.run([change(number) for number in range(5)])
+    assert made.lane.stopped is None
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}, "read again behind the others"

@@ -14,7 +14,7 @@ from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.gate import Gates
 from tests.sending.conftest import COMPARE, change
-from tests.sending.simulated import Server, server_error, unseen_principal
+from tests.sending.simulated import Server, denied, server_error, unseen_principal
 
 pytestmark = pytest.mark.virtual_clock
 
@@ -92,6 +92,28 @@ async def test_a_deferred_record_is_read_again_where_reads_and_writes_share_one_
         outcomes = await made.run([change(number) for number in range(3)])
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
     assert server.refused == 0
+
+
+async def test_denied_for_some_is_theirs(bench) -> None:
+    """Conditions of IAM on single identities are common: the others go on, also behind one that is denied first."""
+    faults = {"name-0": [denied("ses:PutIdentityPolicy")] * 9, "name-3": [denied("ses:PutIdentityPolicy")] * 9}
+    made = bench(network={"faults": faults})
+    outcomes = await made.run([change(number) for number in range(6)])
+    assert made.lane.stopped is None
+    for number in range(6):
+        outcome = outcomes[f"name-{number}"]
+        if number in (0, 3):
+            assert (outcome.status, outcome.error_code, outcome.retryable) == (Status.FAILED, "AccessDenied", True)
+            assert outcome.attempts >= 1
+        else:
+            assert outcome.status is Status.APPLIED
+
+
+async def test_denied_for_all_is_the_runs(bench) -> None:
+    made = bench(network={"faults": {f"name-{number}": [denied("ses:PutIdentityPolicy")] * 9 for number in range(30)}})
+    await made.run([change(number) for number in range(30)])
+    assert made.lane.stopped is not None
+    assert len(made.server.arrivals) <= 4, "it burns through no records"
 
 
 async def test_deferring_can_be_switched_off(bench) -> None:

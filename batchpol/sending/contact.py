@@ -28,8 +28,9 @@ there, and whoever uses the quota will be done some time."""
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
 """The caller is known, and may not do this."""
 
-DENIED_FOR_ALL = 3
-"""Identities that must have been denied, and none allowed, before that is believed to be so for all."""
+DENIED_FOR_ALL, DENIED_FROM_NOW_ON = 3, 10
+"""Identities in a row that must have been denied before that is believed to be so for all: where none was allowed, and
+where some were, so that a permission that is taken away in the middle of a run does not burn through the others."""
 
 
 class Whose(Enum):
@@ -87,6 +88,7 @@ class Contact:
         """Take in how an attempt ended that left at ``left``, in loop time; the gate is told, and people if need be."""
         if error is None or isinstance(error, PolicyRefused):
             self._allowed.add(id(gate))
+            self._denied.pop(id(gate), None)
         refused = isinstance(error, Throttled)
         passage.ended(answered=error is None or error.http_status > 0, refused=refused)
         self.throttled += refused
@@ -117,16 +119,15 @@ class Contact:
     def whose(self, error: AccessRefused, gate: Gate, identity: str) -> Whose:
         """Whose failure an answer of this gate is: conditions of IAM on single identities are common.
 
-        What was allowed for one is denied for another by itself. The first answers decide: denied for some and allowed
-        for none is the run's.
+        The first answers decide: where some are allowed, what is denied is so for itself; where none is, for all.
         """
         if error.code not in DENIED:
             return Whose.RUN
-        if id(gate) in self._allowed:
-            return Whose.RECORD
-        denied = self._denied.setdefault(id(gate), set())
+        denied, allowed = self._denied.setdefault(id(gate), set()), id(gate) in self._allowed
         denied.add(identity)
-        return Whose.RUN if len(denied) >= DENIED_FOR_ALL else Whose.NOT_KNOWN
+        if len(denied) >= (DENIED_FROM_NOW_ON if allowed else DENIED_FOR_ALL):
+            return Whose.RUN
+        return Whose.RECORD if allowed else Whose.NOT_KNOWN
 
     async def renewed(self, error: AccessRefused, used: Ses) -> bool:
         """Whether there are fresh credentials instead of those of ``used``; another attempt may have got them."""

@@ -46,7 +46,7 @@ def test_reads_that_are_not_allowed_stop_before_anything_is_sent(place: Place) -
     ended = place.run("apply", "a.jsonl", "--report", "report.jsonl", code=3)
     assert "not authorized to perform: ses:GetIdentityPolicies" in ended.err
     assert "give the caller ses:GetIdentityPolicies, or run with --blind" in ended.err
-    assert place.calls == {LOOK_UP: 1, READ: 1}
+    assert place.calls == {LOOK_UP: 1, READ: 3}
     assert place.statuses("report.jsonl") == {"not_attempted": 30}
     place.run("apply", "a.jsonl", "--blind", "--report", "report.jsonl")
     assert place.statuses("report.jsonl") == {"applied": 30}

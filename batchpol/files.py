@@ -172,15 +172,25 @@ def check_place(path: Path, setting: str = "reports") -> None:
         ) from error
 
 
-def _check_kind(path: Path, setting: str) -> None:
+def check_folder(path: Path, name: str = "") -> None:
+    """Refuse a place in no folder; ``name`` is what it is called, if not by its path.
+
+    Raises:
+        UsageError: it is not there.
+        BatchpolError: it may not be entered.
+    """
     try:
         if not stat.S_ISDIR(path.parent.stat().st_mode):
             raise NotADirectoryError
     except (FileNotFoundError, NotADirectoryError) as error:
-        text = f"{path} would be in a folder that is not there"
+        text = f"{name or path} would be in a folder that is not there"
         raise UsageError(text, hint=f"make {path.parent} first") from error
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _check_kind(path: Path, setting: str) -> None:
+    check_folder(path)
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

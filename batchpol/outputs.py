@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batchpol.errors import UsageError
-from batchpol.files import STANDARD_OUTPUT, NotPlain, check_place, is_held, open_plain
+from batchpol.files import STANDARD_OUTPUT, NotPlain, check_folder, check_place, is_held, open_plain
 from batchpol.journal.chain import MAGIC
+from batchpol.report import check_report
 from batchpol.source.fields import field_of
 from batchpol.source.stream import GZIP_MAGIC
 
@@ -26,11 +27,25 @@ _HEAD = 1 << 21
 """Bytes that are looked at: more than a record has."""
 
 _KEY = re.compile(r'"([A-Za-z_ ]+)"\s*:')
-_REPORT = {"line", "status"}
+_REPORT, _ARRIVALS = {"line", "status"}, {"operation", "wall"}
 
 
-Inputs = Mapping[str, str | Path | None]
-"""What a command reads and keeps, by what it is called (``the input``); None and standard input are no files."""
+Inputs = Mapping[str, object]
+"""What a command reads, by what it is called (``the input``): paths, standard input (``-``), or what is no file."""
+
+
+def check_run(inputs: Inputs, journal: Path | None, reports: Sequence[Path]) -> None:
+    """Refuse files of a run that are not different ones, or cannot be written.
+
+    Raises:
+        UsageError: as :func:`check_outputs` does; or a report has no known format.
+    """
+    if journal is not None:
+        check_different([journal], inputs, setting="journal")
+        check_folder(journal, f"the journal {journal}")
+    for path in reports:
+        check_report(path)
+    check_outputs(reports, {"the journal": journal, **inputs})
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Inputs, *, setting: str = "reports") -> None:
@@ -46,9 +61,15 @@ def check_outputs(outputs: Sequence[Path], inputs: Inputs, *, setting: str = "re
     check_different(outputs, inputs, setting=setting)
     for path in outputs:
         check_place(path, setting)
-        if path != STANDARD_OUTPUT and (kind := begins_as(path)):
-            hint = f"name another file with `{setting}`, or move that one away first"
-            raise UsageError(f"{path} is {kind}, which no output replaces", hint=hint)
+        if path != STANDARD_OUTPUT:
+            check_no_input(path, setting)
+
+
+def check_no_input(path: Path, setting: str) -> None:
+    """Refuse an output where somebody's input stands. Raises UsageError."""
+    if kind := begins_as(path):
+        hint = f"name another file with `{setting}`, or move that one away first"
+        raise UsageError(f"{path} is {kind}, which no output replaces", hint=hint)
 
 
 def check_different(outputs: Sequence[Path], inputs: Inputs, *, setting: str) -> None:
@@ -57,7 +78,7 @@ def check_different(outputs: Sequence[Path], inputs: Inputs, *, setting: str) ->
     Raises:
         UsageError: names both.
     """
-    taken = {_file(Path(path)): what for what, path in inputs.items() if path is not None and str(path) != "-"}
+    taken = {_file(Path(it)): what for what, it in inputs.items() if isinstance(it, str | Path) and str(it) != "-"}
     for path in outputs:
         file = _file(path)
         if file in taken:
@@ -100,7 +121,7 @@ def _by_names(names: set[str]) -> str:
         return "a policy" if "Statement" in names else ""
     if "effect" in names:
         return "a plan"
-    return "" if names >= _REPORT and "policy" not in names else "an input"
+    return "" if "policy" not in names and (names >= _REPORT or names >= _ARRIVALS) else "an input"
 
 
 def _names(text: str) -> set[str]:

@@ -32,6 +32,7 @@ BEGINS = {
     b'{"batchpol_export":1,"begun":"2026-01-01"}\n': "what an export has read so far",
     b'{"line":1,"identity":"a.example","policy_name":"p","effect":"create","changes":[],"status":null}\n': "a plan",
     ROW: "",
+    b'{"at":1.5,"wall":1.7,"operation":"PutIdentityPolicy","identity":"a.example","policy_name":"p"}\n': "",
     ROW.replace(b'"findings"', b'"policy":{"Statement":[]},"findings"'): "an input",
     b"line,identity,policy_name,region,account,action,status\n": "",
     b"line,identity,policy_name,region,account,action,status,policy\n": "an input",

@@ -19,11 +19,12 @@ from batchpol.batch.intake import Backlog, Intake, Records, checking
 from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
-from batchpol.batch.preflight import check_places, look_up, prune
+from batchpol.batch.preflight import look_up, prune
 from batchpol.batch.resuming import begin, open_journal, remember
 from batchpol.errors import JournalError
 from batchpol.journal import Journal
 from batchpol.model import Target
+from batchpol.outputs import check_run
 from batchpol.sending.targets import Targets
 from batchpol.stopping import Stoppable
 
@@ -65,7 +66,8 @@ class Batch(Stoppable):
             JournalError: the journal cannot be used.
         """
         options = self.options
-        check_places(self._name, options.keeping.journal, options.keeping.reports)
+        inputs = {"the input": self._name, "the template": options.reading.policy_template}
+        check_run(inputs, options.keeping.journal, options.keeping.reports)
         here = failure = None
         with self._stoppable(0):
             here = await targets.here()

@@ -1,38 +1,19 @@
-"""What is found out before anything is sent: files that cannot be, identities not verified, names to prune."""
+"""What is found out before anything is sent: identities that are not verified, names to prune."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from batchpol.batch.intake import Backlog, Intake
 from batchpol.batch.observer import Preview
 from batchpol.errors import SesError, UsageError
 from batchpol.journal import Journal
 from batchpol.model import MAX_POLICIES, Target
-from batchpol.outputs import check_different, check_outputs
-from batchpol.report import check_report
 from batchpol.sending.ownership import owners
 from batchpol.sending.targets import Targets
 
 MOST_LOOKED_UP = 1000
 """Identities of one target that are looked up before the question: ten calls. The lanes look up the rest."""
-
-
-def check_places(name: str, journal: Path | None, reports: tuple[Path, ...]) -> None:
-    """Find out before anything happens that the files of a run are different ones and can be written.
-
-    Raises:
-        UsageError: one would overwrite another, or a report has no known format or no place.
-    """
-    if journal is not None:
-        check_different([journal], {"the input": name}, setting="journal")
-        if not journal.parent.is_dir():
-            text = f"the journal {journal} would be in a folder that is not there"
-            raise UsageError(text, hint=f"make {journal.parent} first")
-    for path in reports:
-        check_report(path)
-    check_outputs(reports, {"the input": name, "the journal": journal})
 
 
 async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int) -> None:

@@ -67,6 +67,7 @@ def apply(
     quiet: Quiet,
 ) -> None:
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
+    from batchpol.outputs import check_run
     from batchpol.rewriting.template import Template, open_input
 
     asks = not (question.yes or embedded.sandbox or conduct.dry_run)
@@ -75,6 +76,7 @@ def apply(
     if asks:
         _check_can_ask(input)
     patience, keeping = rate.paced(patience), _placed(keeping, input, reported=not conduct.dry_run)
+    check_run({"the input": input, "the template": reading.policy_template}, keeping.journal, keeping.reports)
     reserve_output(keeping.reports)
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = Template.of(reading.policy_template, reading.policy_name)

@@ -34,7 +34,7 @@ def export(
     """Write every identity policy that is there as JSON Lines, which apply takes back. Never changes anything."""
     from batchpol.cli.output import check_output
 
-    check_output(lines.output)
+    check_output(lines.output, {})
     settings = {
         "connection": connection, "scope": scope, "patience": rate.paced(patience), "fresh": keeping.fresh,
         "output": None if lines.output == "-" else Path(lines.output),

@@ -8,18 +8,18 @@ from pathlib import Path
 from batchpol.cli.screen.terminal import print_lines
 from batchpol.errors import UsageError
 from batchpol.files import Replacement
-from batchpol.outputs import check_outputs
+from batchpol.outputs import Inputs, check_outputs
 
 
-def check_output(output: str, read: Path | None = None, what: str = "") -> None:
-    """Find out before anything is read that the output can be told for JSON Lines and does not overwrite it.
+def check_output(output: str, inputs: Inputs) -> None:
+    """Find out before anything is read that the output can be told for JSON Lines and destroys nothing.
 
     Raises:
         UsageError: names the mend.
     """
     if output != "-" and not output.lower().endswith((".jsonl", ".ndjson")):
         raise UsageError(f"what is written is JSON Lines: {output}", hint="let its name end in .jsonl")
-    check_outputs([Path(output)], {what: read}, setting="output")
+    check_outputs([Path(output)], inputs, setting="output")
 
 
 def write_lines(lines: Iterable[bytes], output: str) -> None:

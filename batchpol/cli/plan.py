@@ -49,11 +49,13 @@ def plan(
     patience: Annotated[Patience, Part("shared_quota")],
 ) -> None:
     """Show what apply would do to what is there: create, update, unchanged, delete. Never writes."""
+    from batchpol.outputs import check_outputs
     from batchpol.report import is_json_lines
     from batchpol.rewriting.template import Template, open_input
 
     if rows.report is not None and not is_json_lines(rows.report):
         raise UsageError(f"a plan's report is JSON Lines: {rows.report}", hint="let its name end in .jsonl")
+    check_outputs(rows.reports, {"the input": input, "the template": reading.policy_template})
     reserve_output(rows.reports)
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = Template.of(reading.policy_template, reading.policy_name)

@@ -28,11 +28,13 @@ def render(
     quiet: Annotated[Quiet, Part(quiet="Errors and the summary only.")],
 ) -> None:
     """Write the records that apply would send, as JSON Lines, for review; nothing is sent."""
+    from batchpol.cli.output import check_output
     from batchpol.cli.rewriting import rewrite_input
     from batchpol.rewriting.template import Template
     from batchpol.source import RULES
     from batchpol.validation import Checker
 
+    check_output(lines.output, {"the input": input, "the template": reading.policy_template})
     template = Template.of(reading.policy_template, reading.policy_name)
     target = Target(assumed.account or "", assumed.region or "")
     checker = Checker(checks, target=target, also=RULES)

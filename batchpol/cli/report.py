@@ -48,15 +48,13 @@ def report(journal: JournalFile, written: Written) -> None:
     """Write the report of a journal again, or that of some of its records."""
     from batchpol.cli.screen.status import section_of
     from batchpol.journal import outcomes, sends
-    from batchpol.report import check_report, write_report
+    from batchpol.outputs import check_run
+    from batchpol.report import write_report
 
     chosen, paths = written.statuses, written.reports
     if not paths:
         raise UsageError("there is no place for the report", hint="name one with --report, say --report report.csv")
-    for path in paths:
-        if path.resolve() == journal.resolve():
-            raise UsageError(f"{path} is the journal itself", hint="name another file with --report")
-        check_report(path)
+    check_run({"the journal": journal}, None, paths)
     reserve_output(paths)
     section = section_of(journal)
     for note in section.notes:

@@ -44,10 +44,12 @@ def retarget(
     quiet: Annotated[Quiet, Part(quiet="Errors and the summary only.")],
 ) -> None:
     """Move records to another account or Region: Resource becomes the identity's ARN there, all else stays as it is."""
+    from batchpol.cli.output import check_output
     from batchpol.cli.rewriting import rewrite_input
     from batchpol.rewriting.retarget import Move
     from batchpol.validation import Checker
 
+    check_output(lines.output, {"the input": input})
     move = Move.of(
         moving.to_account,
         moving.to_region,

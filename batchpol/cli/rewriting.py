@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
-from batchpol.cli.output import check_output, write_lines
+from batchpol.cli.output import write_lines
 from batchpol.cli.screen.terminal import finding_line, said, tell
 from batchpol.model import Finding, Record, Severity
 from batchpol.rewriting.rewrite import rewrite
@@ -32,8 +31,6 @@ def rewrite_input(
     Raises:
         UsageError, InputError, BatchpolError: the input is unusable, or the output cannot be written.
     """
-    if input != "-":
-        check_output(output, Path(input), "the input")
     counts: Counter[Verdict] = Counter()
     with open_input(input, format=format, template=template, digest=False) as source:
         for note in source.notes:

@@ -60,6 +60,7 @@ class Server:
 @flattened
 def sandbox(limits: Limits, server: Server) -> None:
     """Run the embedded SES on loopback: the real protocol and limits, no account, nothing kept."""
+    from batchpol.outputs import check_no_input
     from batchpol.sandbox import DOUBTS, FAULTS, Facts, SandboxOptions
 
     if server.faults:
@@ -70,6 +71,8 @@ def sandbox(limits: Limits, server: Server) -> None:
         for name, doubt in DOUBTS.items():
             typer.echo(f"{'refused' if doubt.refused else 'accepted':10} {name:24} {doubt.title}")
         raise typer.Exit
+    if server.log is not None:
+        check_no_input(server.log, "log")
     lags = _numbers("--stale", server.stale)
     with _usage(server.port):
         options = SandboxOptions(

@@ -38,7 +38,7 @@ def undo(
     from batchpol.cli.screen import commands
     from batchpol.rewriting.undo import Undone, undo_records
 
-    check_output(lines.output, journal, "the journal")
+    check_output(lines.output, {"the journal": journal})
     tally = Undone()
     records = undo_records(journal, tally, last=section.last)
     write_lines((json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records), lines.output)

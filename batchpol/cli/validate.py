@@ -47,6 +47,7 @@ def validate(
 ) -> None:
     """Check every record of INPUT offline; nothing is sent and no AWS configuration is needed."""
     from batchpol.batch.check import RULES, check_input
+    from batchpol.outputs import check_outputs
     from batchpol.rewriting.template import Template
     from batchpol.source import RULES as SOURCE_RULES
     from batchpol.validation import Checker
@@ -59,6 +60,7 @@ def validate(
         raise typer.Exit
     if input is None:
         raise UsageError("there is no INPUT", hint="name a file, or - for standard input")
+    check_outputs(rows.reports, {"the input": input, "the template": reading.policy_template})
     reserve_output(rows.reports)
     print_ = offer if rows.report else write  # a report is complete, whoever reads the findings here
     show = tell if form.is_json else print_  # beside a JSON summary on standard error

@@ -62,6 +62,71 @@ def test_every_file_is_its_owner_s_alone(job: Place, open_to_all: None) -> None:
     assert {name: oct(mode) for name, mode in found.items() if mode != 0o600} == {}
 
 
+PRECIOUS = {
+    "its own input": "in.jsonl",
+    "the journal of a run": JOURNAL,
+    "somebody's list": "list.jsonl",
+    "somebody's plan": "plan.jsonl",
+    "what an export keeps": "half.jsonl.partial",
+    "a policy": "policy.jsonl",
+}
+"""What no output takes the place of, whatever command writes it."""
+
+OUTPUTS = WRITTEN | {
+    "export": ("export", "--output", "{}.jsonl"),
+    "render": ("render", "in.jsonl", "--output", "{}.jsonl"),
+    "retarget": ("retarget", "in.jsonl", "--to-region", "eu-west-1", "--output", "{}.jsonl"),
+    "arrivals": ("sandbox", "--log", "{}.jsonl"),
+}
+
+
+@pytest.fixture
+def kept(job: Place) -> Place:
+    """The same, with whatever could be an input."""
+    job.save("list.jsonl", [row(7)])
+    job.run("plan", "in.jsonl", "--report", "plan.jsonl")
+    (job.folder / "half.jsonl.partial").write_text('{"batchpol_export":1,"begun":"2026-01-01"}\n')
+    (job.folder / "policy.jsonl").write_text(row(0)["policy"])
+    return job
+
+
+@pytest.mark.parametrize("what", [name for name in OUTPUTS if name != "journal"])
+def test_no_output_takes_the_place_of_what_could_be_an_input(kept: Place, what: str) -> None:
+    """Told before anything is read: there need be no input, no journal and no SES."""
+    kept.forget_arrivals()
+    for number, name in enumerate(PRECIOUS.values()):
+        place, arguments = put(OUTPUTS[what], f"w{number}")
+        (kept.folder / place).write_bytes((kept.folder / name).read_bytes())
+        ended = kept.run(*(f"no-{it}" if it in ("in.jsonl", JOURNAL) else it for it in arguments), code=2)
+        assert f"{place} is " in ended.err and "which no output replaces" in ended.err
+        assert (kept.folder / place).read_bytes() == (kept.folder / name).read_bytes()
+    assert not kept.sandbox.arrivals
+
+
+@pytest.mark.parametrize("what", [name for name, line in OUTPUTS.items() if {"in.jsonl", JOURNAL} & set(line)])
+def test_no_output_is_the_input_itself_under_whatever_name(kept: Place, what: str) -> None:
+    place, arguments = put(OUTPUTS[what], "w")
+    read = next(it for it in arguments if it in ("in.jsonl", JOURNAL))
+    before = (kept.folder / read).read_bytes()
+    os.link(kept.folder / read, kept.folder / place)
+    ended = kept.run(*arguments, code=2)
+    assert f"{place} is the {'input' if read == 'in.jsonl' else 'journal'} itself" in ended.err
+    assert (kept.folder / read).read_bytes() == before
+
+
+def test_no_output_is_another_output(kept: Place) -> None:
+    for command in (
+        "apply in.jsonl --report r.csv --report ./r.csv",
+        f"report {JOURNAL} --report r.csv --report r.csv",
+    ):
+        assert "r.csv is another output itself" in kept.run(*command.split(), code=2).err
+    for line in ("apply in.jsonl --journal j.jsonl --report j.jsonl", "apply in.jsonl --journal in.jsonl"):
+        assert "itself" in kept.run(*line.split(), code=2).err
+    assert "is the template itself" in kept.run(
+        "render", "in.jsonl", "--policy-template", "policy.jsonl", "-o", "policy.jsonl", code=2
+    ).err  # fmt: skip
+
+
 def in_the_way(path: Path) -> Iterator[Callable[[], None]]:
     """What may stand in a file's place and is none."""
     victim = path.with_name("victim")

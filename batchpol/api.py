@@ -146,6 +146,7 @@ class Settings(Place, total=False):
     only_existing: bool
     require_verified: bool
     verify: bool
+    staleness: float
     max_failures: float | None
     max_duration: float | None
     defer: bool
@@ -209,7 +210,9 @@ class _Relay(Observer):
         self.taken = asyncio.Event()
 
     async def planned(self, preview: Preview, journal: Journal) -> bool:
-        await self._hand(outcome for outcome in journal.outcomes() if outcome.status is not Status.NOT_ATTEMPTED)
+        # An earlier run's fate that is to be replaced by this one comes at the end, if it was not.
+        due = {Status.NOT_ATTEMPTED, Status.UNKNOWN, Status.FAILED}
+        await self._hand(outcome for outcome in journal.outcomes() if outcome.status not in due)
         return True
 
     def settled(self, outcome: Outcome) -> None:

@@ -120,7 +120,7 @@ def test_every_example_runs(folder: Path, command: Command, sandbox_elsewhere: S
             if line.startswith("batchpol sandbox --port"):
                 continue
             ended = command(*shlex.split(line)[1:], **settings)
-            assert ended.code == 0, (line, ended.err)
+            assert ended.code == (3 if "samples/tenants.csv" in line else 0), (line, ended.err)  # 3: the limit of 1
             ran += 1
     assert ran >= 10
     assert {"findings.jsonl", "plan.jsonl", "undo.jsonl", "failed.csv"} <= {it.name for it in folder.iterdir()}

@@ -67,7 +67,7 @@ def long_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Lo
     before = "batchpol apply samples/tenants.csv --sandbox --quiet --limit 1"
     commands = {
         "first": main_command(),
-        "again": f"{before} && {main_command()}",
+        "again": f"{before} ; {main_command()}",
         "mistakes": "batchpol apply samples/tenants-with-mistakes.csv --sandbox",
     }
     runs = {}

@@ -46,7 +46,7 @@ def test_a_limit_sends_the_first_valid_ones_and_the_next_run_the_next(
     command = ("apply", "six.csv", *FAST, "--limit", "2", "--region", "eu-central-1")
     for count in (2, 4):
         ended = run(*command, cwd=tmp_path, env=aws | {"AWS_REGION": "eu-west-1"})
-        assert ended.code == 1, ended.err
+        assert ended.code == 3, ended.err
         assert writes(ses_sandbox) == [("eu-central-1", name) for name in names[:count]], "--region comes first"
         report = rows(tmp_path / "six.report.csv")
         expected = ["rejected"] + ["applied"] * count + ["not_attempted"] * (5 - count)

@@ -66,7 +66,8 @@ def intent(n: int, second: int = 0, attempt: int = 1) -> Intent:
 
 
 def outcome(n: int, status: Status = Status.APPLIED, **more: object) -> OutcomeEntry:
-    return OutcomeEntry(n=n, status=status, **more)  # type: ignore[arg-type]
+    """Of a record that was sent, unless ``attempts`` say otherwise."""
+    return OutcomeEntry(n=n, status=status, **{"attempts": 1, **more})  # type: ignore[arg-type]
 
 
 def end(reason: str = "finished") -> End:

@@ -138,7 +138,8 @@ async def test_a_run_goes_on_from_it_as_the_run_of_its_day_did(sandbox: Sandbox,
             book.append(entry)
     await apply(sandbox, Path(shutil.copy(LIVED / "tenants.csv", tmp_path)), conduct=COMPARE)
     lines = [entry for _, entry in journal.read(tmp_path / "run.journal.jsonl")]
-    assert carried(lines) == carried(of_its_day)
+    # What that day left unanswered is carried until a newer fate replaces it.
+    assert [line for line in carried(lines) if line.status is not Status.UNKNOWN] == carried(of_its_day)
     sent = {arrival.identity for arrival in writes(sandbox)}
     assert sent == {"update.example", "more.example", "matched.example", "twice.example"}
     assert {row["identity"] for row in report(tmp_path) if row["status"] == "failed"} == {

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from batchpol.identity.address import check_address
 from batchpol.identity.domain import check_domain, host_hint, is_plain_domain, is_usual_domain
 from batchpol.identity.place import ARN_FORM, OWN, check_account, check_place
-from batchpol.mends import stripped
 from batchpol.model import ACCOUNT_ID, Finding, Rule, Severity, excerpt, placed, rules_in, shown
+from batchpol.model.mends import stripped
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _API = "SES API Reference, PutIdentityPolicy"

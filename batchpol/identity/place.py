@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from batchpol.errors import UsageError
 from batchpol.identity import known
-from batchpol.mends import account_mend, is_nothing, slip_of, stripped
 from batchpol.model import Finding, Rule, Severity, did_you_mean, is_account_id, rules_in, shown
+from batchpol.model.mends import account_mend, is_nothing, slip_of, stripped
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 ARN_FORM = "Service Authorization Reference, Amazon SES: arn:{partition}:ses:{region}:{account}:identity/{name}"

@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from batchpol.mends import slip_of
 from batchpol.model import Finding, Rule, Severity, did_you_mean, placed, pointer, rules_in, shown
+from batchpol.model.mends import slip_of
 from batchpol.policy import known
 from batchpol.policy.example import example
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from batchpol.mends import slip_of
 from batchpol.model import Finding, Rule, Severity, rules_in, shown
+from batchpol.model.mends import slip_of
 from batchpol.policy import known
 from batchpol.policy.example import example
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from batchpol.mends import account_mend, stripped
 from batchpol.model import ACCOUNT_ID, Finding, Rule, Severity, is_account_id, placed, pointer, rules_in, shown
+from batchpol.model.mends import account_mend, stripped
 from batchpol.policy.example import example
 
 Findings = tuple[Finding, ...] | list[Finding]

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
-from batchpol.mends import mend_of_word
 from batchpol.model import Finding, Rule, Severity, excerpt, pointer, rules_in, shown
+from batchpol.model.mends import mend_of_word
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _RFC = "RFC 8259 (JSON)"

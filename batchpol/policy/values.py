@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from batchpol.mends import INVISIBLE, account_mend, stripped
 from batchpol.model import Rule, Severity, is_account_id, rules_in, shown
+from batchpol.model.mends import INVISIBLE, account_mend, stripped
 from batchpol.policy import operators
 from batchpol.policy.example import example
 from batchpol.policy.keys import known_key, type_of

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from batchpol.errors import InputError
-from batchpol.mends import is_blank
+from batchpol.model.mends import is_blank
 from batchpol.source.fields import Layout, check_repeated
 from batchpol.source.stream import BrokenText
 

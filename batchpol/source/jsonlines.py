@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Raw
 
 from batchpol.errors import InputError
-from batchpol.mends import account_mend, is_blank, mend_of_word
 from batchpol.model import Finding, Record, is_account_id, shown
+from batchpol.model.mends import account_mend, is_blank, mend_of_word
 from batchpol.source.fields import EXPORT, SPELLINGS, field_of, is_answer, missing_fields, repeated
 from batchpol.source.policyfile import PolicyFiles
 from batchpol.source.rules import ENCODING, FIELD, JSON, REPEATED

@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from batchpol.mends import account_mend
 from batchpol.model import Finding, Record, is_account_id, shown
+from batchpol.model.mends import account_mend
 from batchpol.source.fields import field_of, missing_fields, repeated
 from batchpol.source.policyfile import PREFIX, named_file
 from batchpol.source.rules import FIELD, POLICY_FILE, REPEATED

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import Final
 
-from batchpol.mends import BLANKS, is_blank
 from batchpol.model import Finding, Record
+from batchpol.model.mends import BLANKS, is_blank
 from batchpol.source.fields import Layout
 from batchpol.source.header import DELIMITERS, read_header
 from batchpol.source.policyfile import PolicyFiles

@@ -15,8 +15,8 @@ import msgspec
 
 from batchpol import identity, policy
 from batchpol.identity import Identity, Owner, is_usual_domain, is_usual_name
-from batchpol.mends import is_nothing
 from batchpol.model import MAX_POLICIES, Action, Change, Finding, Record, Rule, Severity, Target, if_match_of, shown
+from batchpol.model.mends import is_nothing
 from batchpol.model.settings import Checks
 from batchpol.validation.ledger import NEW, Fate, Ledger, Noted, place_of
 from batchpol.validation.rules import (

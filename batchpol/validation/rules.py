@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from batchpol import identity, policy
 from batchpol.errors import UsageError
 from batchpol.identity import Owner
-from batchpol.mends import is_nothing
 from batchpol.model import (
     MAX_POLICIES,
     Action,
@@ -24,6 +23,7 @@ from batchpol.model import (
     rules_in,
     shown,
 )
+from batchpol.model.mends import is_nothing
 from batchpol.policy import reader
 from batchpol.policy.comparison import ABSENT, well_formed
 from batchpol.policy.example import OWN_ARN, example

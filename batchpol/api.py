@@ -121,7 +121,7 @@ class Place(Own, total=False):
     endpoint_url: str | None
     role_arn: str | None
     external_id: str | None
-    expect_account: str | None
+    expect_account: Iterable[str]
     prune: bool
     prune_prefix: str
     period: float
@@ -385,7 +385,7 @@ def _value(name: str, value: Any) -> Any:
     if kind == tuple[Path, ...]:
         return tuple(map(Path, value))
     if kind == tuple[str, ...]:
-        return tuple(value)
+        return (value,) if isinstance(value, str) else tuple(value)
     if kind == Path | None:
         return Path(value)
     if name == "max_failures" and not 0 < value < 1:

@@ -19,7 +19,7 @@ from batchpol.batch.intake import Backlog, Intake, Records, checking
 from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
-from batchpol.batch.preflight import look_up, prune
+from batchpol.batch.preflight import check_accounts, look_up, prune
 from batchpol.batch.resuming import begin, open_journal, remember
 from batchpol.errors import JournalError
 from batchpol.journal import Journal
@@ -89,6 +89,7 @@ class Batch(Stoppable):
                     await prune(intake, targets, options.conduct.prune_prefix, options.patience.max_attempts)
             if self.stopped is None:  # an input that was read half says nothing of what is to be sent
                 backlogs = intake.close(self._digest())
+                check_accounts(targets, backlogs, journal, at=self._now())
                 preview = Preview.of(intake, backlogs, here, targets.period, [*here.notes, *journal.notes])
                 if await self._agreed(preview, backlogs, journal, targets):
                     failure = await self._send(backlogs, journal, targets)

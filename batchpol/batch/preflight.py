@@ -1,19 +1,33 @@
-"""What is found out before anything is sent: identities that are not verified, names to prune."""
+"""What is found out before anything is sent: accounts not expected, identities not verified, names to prune."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from batchpol.batch.intake import Backlog, Intake
 from batchpol.batch.observer import Preview
-from batchpol.errors import SesError, UsageError
-from batchpol.journal import Journal
+from batchpol.errors import SesError, TargetMismatch, UsageError
+from batchpol.journal import End, Journal
 from batchpol.model import MAX_POLICIES, Target
 from batchpol.sending.ownership import owners
 from batchpol.sending.targets import Targets
 
 MOST_LOOKED_UP = 1000
 """Identities of one target that are looked up before the question: ten calls. The lanes look up the rest."""
+
+
+def check_accounts(targets: Targets, wanted: Iterable[Target], journal: Journal, *, at: str) -> None:
+    """Refuse a run that would send to an account that is not expected, and write down that it ended so.
+
+    Raises:
+        TargetMismatch: names the accounts.
+    """
+    try:
+        targets.check_expected(wanted)
+    except TargetMismatch as error:
+        journal.append(End(at=at, reason=str(error), exit_code=2))
+        journal.sync()
+        raise
 
 
 async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int) -> None:

@@ -57,6 +57,7 @@ class Export(Stoppable):
             reason, code = self.stopped or ("stopped", 3)
             return Result(reason=reason, exit_code=code, seconds=time.monotonic() - begun)
         wanted = {target: named_in(target, self._named) for target in options.wanted(here.target, self._named)}
+        targets.check_expected(wanted)
         with self._open_partial(list(wanted), here.endpoint) as partial:
             self._observer.begun(here, list(wanted), partial)
             reading = Reading(self, targets, wanted, partial, options, self._observer)

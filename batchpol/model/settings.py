@@ -92,9 +92,10 @@ class Connection:
     """Where SES is and as whom it is asked: what botocore would otherwise take from its environment.
 
     The first of ``regions`` is that of records that name none; with several, every record must name one of them.
-    ``accounts`` are those of an export. ``endpoint_url`` goes to SES, and to STS too unless it is one of AWS's own
-    hosts (a VPC endpoint of SES does not speak STS). ``access_key``/``secret_key`` are for an embedded SES only: with
-    them no configuration file, profile or environment variable of AWS is read.
+    ``accounts`` are those of an export. The account of every target is held against ``expect_account``; the caller's
+    too, where no role is assumed. ``endpoint_url`` goes to SES, and to STS too unless it is one of AWS's own hosts (a
+    VPC endpoint of SES does not speak STS). ``access_key``/``secret_key`` are for an embedded SES only: with them no
+    configuration file, profile or environment variable of AWS is read.
     """
 
     HEADING: ClassVar[str] = "Where"
@@ -105,7 +106,7 @@ class Connection:
     endpoint_url: str | None = setting(None, "Another SES than AWS's.", metavar="URL")
     role_arn: str | None = setting(None, "Role to assume for each account; {account} is filled in.", metavar="ARN")
     external_id: str | None = setting(None, "External id for `role_arn`.", metavar="ID")
-    expect_account: str | None = setting(None, "Refuse any other account.", metavar="ACCOUNT")
+    expect_account: tuple[str, ...] = setting((), "Refuse any other account; may be repeated.", metavar="ACCOUNT")
     access_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     connect_timeout: float = 5.0
@@ -113,9 +114,10 @@ class Connection:
 
     def __post_init__(self) -> None:
         """What is empty is not set, as with an empty variable."""
-        for name in ("profile", "endpoint_url", "role_arn", "external_id", "expect_account"):
+        for name in ("profile", "endpoint_url", "role_arn", "external_id"):
             object.__setattr__(self, name, getattr(self, name) or None)
-        object.__setattr__(self, "regions", tuple(it for it in self.regions if it))
+        for name in ("regions", "expect_account"):
+            object.__setattr__(self, name, tuple(it for it in getattr(self, name) if it))
 
     @property
     def region(self) -> str | None:

@@ -41,7 +41,8 @@ async def find_out(aws: Aws) -> Here:
         NoAnswer, Throttled: AWS is out of reach.
     """
     expected, region = aws.connection.expect_account, aws.region()
-    require_account(expected or "", "expect_account")
+    for account in expected:
+        require_account(account, "expect_account")
     if not region:
         raise UsageError(
             "no AWS Region is set", hint="name one with `region`, AWS_REGION, AWS_DEFAULT_REGION or in the profile"
@@ -59,9 +60,10 @@ async def find_out(aws: Aws) -> Here:
             text, code=error.code, request_id=error.request_id, http_status=error.http_status, hint=hint
         ) from error
     caller = here.caller
-    if expected and caller.account != expected:
+    if expected and aws.connection.role_arn is None and caller.account not in expected:
         raise TargetMismatch(
-            f"the credentials belong to account {caller.account} ({caller.arn}), not to the expected {expected}",
+            f"the credentials belong to account {caller.account} ({caller.arn}), not to the expected "
+            f"{' or '.join(expected)}",
             hint="choose the right profile or credentials, or correct `expect_account`",
         )
     return here

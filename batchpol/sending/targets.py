@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -10,7 +10,7 @@ from typing import Self
 
 import anyio
 
-from batchpol.errors import AccessRefused
+from batchpol.errors import AccessRefused, TargetMismatch
 from batchpol.model import Target
 from batchpol.model.settings import Patience
 from batchpol.sending.caller import Here, find_out
@@ -91,7 +91,26 @@ class Targets:
             self._entered[target] = await self._aws.ses(target)
         return self._entered[target]
 
+    def check_expected(self, targets: Iterable[Target]) -> None:
+        """Refuse targets of an account that is not expected, before anything is sent to any.
+
+        Raises:
+            TargetMismatch: names them.
+        """
+        expected = self._aws.connection.expect_account
+        others = sorted({target.account for target in targets} - set(expected)) if expected else []
+        if others:
+            named = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
+            raise TargetMismatch(
+                f"there are targets of account {named}, and expected is {' or '.join(expected)}: nothing was sent",
+                hint="take them out, or name their account with `expect_account` as well",
+            )
+
     async def _check_account(self, target: Target) -> None:
+        try:
+            self.check_expected([target])
+        except TargetMismatch as error:
+            raise AccessRefused(str(error), code="WrongAccount", hint=error.hint) from error
         caller = (await self.here()).caller
         if self._aws.connection.role_arn is not None:
             caller = await self._aws.caller(target.region, target.account)

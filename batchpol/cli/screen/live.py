@@ -12,7 +12,7 @@ from batchpol.cli.screen import log
 from batchpol.cli.screen.events import Events
 from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
-from batchpol.cli.screen.terminal import duration, painted, said, tell
+from batchpol.cli.screen.terminal import duration, painted, place_lines, said, tell
 from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
@@ -126,11 +126,10 @@ def _bad(outcome: Outcome) -> str:
 
 
 def _plan(preview: Preview) -> list[str]:
-    where = f" at {preview.endpoint}" if preview.endpoint else ""
     noun = "record" if preview.records == 1 else "records"
     rejected, duplicates = preview.rejected, preview.duplicates
     lines = [
-        f"account {preview.caller.account}, caller {visible(preview.caller.arn)}, Region {preview.region}{where}",
+        *place_lines(preview),
         f"{preview.records:,} {noun}: {preview.to_send:,} to send, {rejected:,} rejected, {duplicates:,} duplicate"
         + (f", {preview.warnings:,} with warnings" if preview.warnings else ""),
     ]
@@ -150,8 +149,6 @@ def _plan(preview: Preview) -> list[str]:
         lines.append(f"  not verified: {visible(identity)}")
     if len(preview.unverified) > SHOWN:
         lines.append(f"  ... and {len(preview.unverified) - SHOWN:,} more that are not verified")
-    if len(preview.targets) > 1:
-        lines += [f"  {target}: {count:,}" for target, count in list(preview.targets.items())[:20]]
     if preview.to_send:
         lines.append(f"time: about {duration(preview.seconds)}, one request every {preview.period:g} s for each target")
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from batchpol.batch.observer import Observer, Preview, Result
-from batchpol.cli.screen.terminal import duration, said, tell, write
+from batchpol.cli.screen.terminal import duration, place_lines, said, tell, write
 from batchpol.journal import Journal
 from batchpol.model import Change, Outcome, Severity, Status, Target, visible
 from batchpol.policy.comparison import Effect, changed_paths
@@ -35,7 +35,8 @@ class Comparisons(Observer):
         return self._effects.total() > self._effects["unchanged"]
 
     async def planned(self, preview: Preview, journal: Journal) -> bool:
-        tell(f"account {preview.caller.account}, caller {visible(preview.caller.arn)}, Region {preview.region}")
+        for line in place_lines(preview):
+            tell(line)
         tell(f"{preview.to_send:,} changes to compare, {preview.rejected:,} records rejected")
         for checked in preview.first_rejected[:SHOWN]:
             first = next(it for it in checked.findings if it.severity is Severity.ERROR)

@@ -130,7 +130,7 @@ def lines(found: RunStatus) -> list[str]:
         lines.append(f"sent:     last at {found.last_sent}" + _pace(found))
     if found.seconds is not None:
         lines.append(f"left:     {section.left:,} to send, about {duration(found.seconds)}")
-    if len(found.targets) > 1:
+    if len(found.targets) > 1 or f"{run.options.get('account')}/{run.options.get('region')}" not in found.targets:
         by_left = sorted(found.targets.items(), key=lambda item: -item[1][0])
         lines += [f"  {target}: {left:,} of {changes:,} left" for target, (left, changes) in by_left[:SHOWN]]
         lines += [f"  ... and {len(by_left) - SHOWN:,} more targets"] if len(by_left) > SHOWN else []

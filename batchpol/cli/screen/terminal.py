@@ -23,10 +23,14 @@ from batchpol.model import visible
 from batchpol.version import __version__
 
 if TYPE_CHECKING:
+    from batchpol.batch.observer import Preview
     from batchpol.model import Finding, Record, Status
 
 FAULT = 70
 """Exit code of an exception that nobody foresaw (``EX_SOFTWARE``): it says nothing of any record."""
+
+SHOWN = 20
+"""Targets that are told of; the others are counted."""
 
 _CLICK = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -118,6 +122,18 @@ def duration(seconds: float) -> str:
 def counts_line(counts: Mapping[Status, int]) -> str:
     """How many records have which status, in words."""
     return ", ".join(f"{count:,} {status.words}" for status, count in counts.items()) or "none"
+
+
+def place_lines(preview: Preview) -> list[str]:
+    """Who asks, and where: by target with their changes, unless that is the caller's account and the run's Region."""
+    caller, targets = preview.caller, preview.targets
+    who = f"account {caller.account}, caller {visible(caller.arn)}"
+    at = f" at {visible(preview.endpoint)}" if preview.endpoint else ""
+    if {(target.account, target.region) for target in targets} <= {(caller.account, preview.region)}:
+        return [f"{who}, Region {preview.region}{at}"]
+    lines = [f"  {target}: {count:,}" for target, count in list(targets.items())[:SHOWN]]
+    more = [f"  ... and {len(targets) - SHOWN:,} more"] if len(targets) > SHOWN else []
+    return [f"{who}{at}; the changes go to", *lines, *more]
 
 
 def complain(error: BatchpolError, trace: str = "") -> None:

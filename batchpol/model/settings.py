@@ -181,8 +181,8 @@ class Patience:
 
     ``period`` is 1 unless AWS gave the account another quota. ``max_failures`` is a number (int) or a share (float) of
     the records attempted. ``max_attempts`` are of one record (ten times as many where all that comes back is "too
-    fast"), after which it is ``failed`` or ``unknown`` provided SES answers others; ``max_outage`` seconds without any
-    answer stop the lane, resumable. ``in_flight`` is the bound on requests under way at once.
+    fast"), after which it is ``failed`` or ``unknown`` provided SES answers others or it is the last; ``max_outage``
+    seconds in which SES takes nothing stop the lane, resumable. ``in_flight`` bounds the requests under way at once.
     """
 
     HEADING: ClassVar[str] = "Pace and patience"

@@ -306,11 +306,12 @@ class Lane:
     def _hopeless(self, job: Job, error: SesError) -> bool:
         """True when trying again makes no sense for this record: tried often, while SES took others since.
 
-        Where there are no others, what SES itself says (5xx, too fast) is about this record; silence is an outage.
+        Where it is the only one left, what SES itself says (5xx, too fast) is about this record. About all of several
+        it is an outage, as silence is.
         """
         if job.attempts < self.contact.attempts(error):
             return False
-        return self.contact.last_write > job.first_sent or (self._queue.nothing_else and error.http_status > 0)
+        return self.contact.last_write > job.first_sent or (self._queue.one_left and error.http_status > 0)
 
     def _now(self) -> str:
         return self.wall().isoformat(timespec="milliseconds")

@@ -150,6 +150,11 @@ class Queue:
         """True when no job is left that was not tried yet."""
         return self._fed and not self._fresh
 
+    @property
+    def one_left(self) -> bool:
+        """True when that is so and no more than one of the others is unsettled; what is deferred does not count."""
+        return self.nothing_else and len(self._busy) <= 1
+
     def _candidate(self) -> tuple[deque[Job] | None, Job] | None:
         fresh = self._next_fresh()
         if self._again and not (self._give_way and fresh):

@@ -63,6 +63,24 @@ async def test_a_lone_record_without_an_answer_ends_too(bench) -> None:
     assert outcomes["name-0"].attempts == 3
 
 
+async def test_the_last_records_without_an_answer_are_an_outage_and_not_their_fate(bench) -> None:
+    """Nothing is left that could show whether SES takes others, and all of them come back with a 503."""
+    begun = anyio.current_time()
+    made = bench(server=Server(down=(begun + 5, float("inf"))), patience=Patience(max_attempts=3, max_outage=60))
+    outcomes = await made.run([change(number) for number in range(13)])
+    assert made.lane.stopped is not None and "took nothing for 6" in str(made.lane.stopped)
+    assert anyio.current_time() - begun < 75
+    unknown = [outcome for outcome in outcomes.values() if outcome.status is Status.UNKNOWN]
+    assert all(outcome.retryable for outcome in unknown) and len(unknown) == Patience().in_flight
+
+
+async def test_of_the_last_records_the_one_that_never_succeeds_ends_alone(bench) -> None:
+    made = bench(network={"faults": {"name-9": [server_error()] * 99}}, patience=Patience(max_attempts=4))
+    outcomes = await made.run([change(number) for number in range(12)])
+    assert made.lane.stopped is None
+    assert [name for name, outcome in outcomes.items() if outcome.status is Status.UNKNOWN] == ["name-9"]
+
+
 async def test_a_refused_policy_fails_in_ses_words_and_the_rest_goes_on(bench) -> None:
     refusal = PolicyRefused("Policy document is bad", code="InvalidPolicy", http_status=400, request_id="r-1")
     made = bench(network={"faults": {"name-0": [refusal]}})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,7 +11,15 @@ from batchpol.policy import known
 from batchpol.policy.example import STATEMENT, document, example
 from batchpol.policy.keys import check_key, known_key, type_of
 from batchpol.policy.operators import Named, Operator, read_operator
-from batchpol.policy.values import ADDRESSES, FORMS, form_fault, is_usual, text_fault
+from batchpol.policy.values import (
+    ADDRESSES,
+    FORMS,
+    form_fault,
+    is_usual,
+    is_usual_address,
+    is_usual_pattern,
+    text_fault,
+)
 from batchpol.policy.window import check_window
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -113,7 +121,12 @@ class _Use(NamedTuple):
     compares_text: bool
     takes_patterns: bool
     has_form: bool
-    is_address: bool
+    is_right: Callable[[str], object]
+    """Of most texts that are right: that they are, by one look."""
+
+
+_TRUTHS = frozenset(("true", "false"))
+_NONE: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=4096)
@@ -121,9 +134,12 @@ def _use_of(name: str, key: str) -> _Use:
     named, found, right = read_operator(name), check_key(key), known_key(key)
     if not any(it.severity is _ERROR for it in found):
         found = *found, *_check_together(named, key)
-    has_form = right in FORMS or type_of(key) == "ARN"
-    is_address = right in ADDRESSES
-    return _Use(found, named.operator, right, named.compares_text, named.takes_patterns, has_form, is_address)
+    compares_text, takes_patterns = named.compares_text, named.takes_patterns
+    has_form = compares_text and (right in FORMS or type_of(key) == "ARN")
+    is_right: Callable[[str], object] = (_TRUTHS if named.name in ("Bool", "Null") else _NONE).__contains__
+    if right in ADDRESSES and compares_text:
+        is_right = is_usual_pattern if takes_patterns else is_usual_address
+    return _Use(found, named.operator, right, compares_text, takes_patterns, has_form, is_right)
 
 
 def check_condition(value: Any, *, has_variables: bool) -> list[Finding] | tuple[Finding, ...]:
@@ -144,8 +160,8 @@ def check_condition(value: Any, *, has_variables: bool) -> list[Finding] | tuple
         has_bound = has_bound or "GreaterThan" in named.name
         for key, values in keys.items():
             use = _use_of(name, key)
-            if type(values) is str and use.operator:
-                faults = _check_text(use, use.operator, values, has_variables)
+            if type(values) is str and use.is_right(values):
+                faults: tuple[Finding, ...] = ()
             else:
                 check = _check_value if type(values) is not list else _check_values
                 faults = check(use, values, has_variables)
@@ -193,24 +209,18 @@ def _check_value(use: _Use, value: Any, has_variables: bool) -> tuple[Finding, .
     if operator is None:
         return ()
     if kind is str:
-        return _check_text(use, operator, value, has_variables)
+        return () if use.is_right(value) else _check_text(use, operator, value, has_variables)
     takes = operator.takes_boolean if kind is bool else operator.takes_number
     if takes or operator.fault_of_other is None:
-        return _check_form(use, str(value)) if kind is int else ()
+        return _check_form(use, str(value)) if kind is int and use.has_form else ()
     rule, why = operator.fault_of_other
     return (rule.at("", f"{shown(value)} {why}"),)
 
 
 def _check_text(use: _Use, operator: Operator, value: str, has_variables: bool) -> tuple[Finding, ...]:
-    has_variable = False
-    if use.compares_text and is_usual(value):
-        if use.is_address and "@" in value and (use.takes_patterns or "*" not in value):
-            return ()
-    else:
-        has_variable = "${" in value
-        if use.compares_text and (never := text_fault(use.key, value)):
-            return (never.rule.at("", f"{shown(value)} {never.why}", never.mend),)
-    if has_variable:
+    if use.compares_text and not is_usual(value) and (never := text_fault(use.key, value)):
+        return (never.rule.at("", f"{shown(value)} {never.why}", never.mend),)
+    if "${" in value:
         if not has_variables:
             return (VARIABLE.at("", f"{shown(value)} has a variable", 'write "Version": "2012-10-17"'),)
     elif fault := operator.fault_of_text(value):
@@ -219,7 +229,7 @@ def _check_text(use: _Use, operator: Operator, value: str, has_variables: bool) 
 
 
 def _check_form(use: _Use, value: str) -> tuple[Finding, ...]:
-    never = form_fault(use.key, value, is_pattern=use.takes_patterns) if use.compares_text and use.has_form else None
+    never = form_fault(use.key, value, is_pattern=use.takes_patterns)
     return (never.rule.at("", f"{shown(value)} {never.why}", never.mend),) if never else ()
 
 
@@ -229,7 +239,9 @@ def check_brought(condition: Any, lacking: Mapping[str, str], *, is_plain: bool)
     ``is_plain``: nothing was found about the Condition by itself, so that its keys are as AWS writes them.
     """
     found: list[Finding] = []
-    if type(condition) is not dict or (is_plain and all(map(lacking.keys().isdisjoint, condition.values()))):
+    if type(condition) is not dict or (
+        is_plain and not [1 for keys in condition.values() for it in keys if it in lacking]
+    ):
         return found
     for name, keys in condition.items():
         if type(keys) is not dict:

@@ -177,6 +177,8 @@ _EFFECTS = ("Allow", "Deny")
 _REQUIRED = frozenset(("Effect", "Principal", "Action", "Resource"))
 _OPPOSITES = {"Principal": "NotPrincipal", "Action": "NotAction", "Resource": "NotResource"}
 
+_NO_ACTIONS = Judged()
+
 Own = Callable[[str], tuple[Finding, ...]]
 
 
@@ -231,7 +233,7 @@ def check_statement(statement: Any, own: Own, has_variables: bool) -> list[Findi
         found += _unusual_elements(statement)
     if not statement.keys() >= _REQUIRED:
         found += _missing_elements(statement)
-    actions = Judged()
+    actions = _NO_ACTIONS
     is_plain = True
     for element, value in statement.items():
         if element == "Action" or element == "NotAction":

@@ -73,7 +73,11 @@ class Never(NamedTuple):
 # Placeholders, blanks, regular expressions: of any key
 
 is_usual = re.compile(r"[A-Za-z0-9*+-][A-Za-z0-9*.+:/ -]*(?:@[A-Za-z0-9*.+:/ -]+)?(?<! )").fullmatch
-"""Of nearly all values: that :func:`text_fault` finds nothing, and that one with an @ has the form of an address."""
+"""Of nearly all values: that :func:`text_fault` finds nothing."""
+is_usual_pattern = re.compile(r"[A-Za-z0-9*+-][A-Za-z0-9*.+:/ -]*@[A-Za-z0-9*.+:/ -]+(?<! )").fullmatch
+"""Of most patterns of addresses: that nothing is wrong with them."""
+is_usual_address = re.compile(r"[A-Za-z0-9+-][A-Za-z0-9.+:/ -]*@[A-Za-z0-9.+:/ -]+(?<! )").fullmatch
+"""The same of addresses that are no patterns."""
 
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _PLACEHOLDERS = re.compile(

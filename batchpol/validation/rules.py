@@ -6,7 +6,7 @@ The rules about identities, names and documents stand with their own checks, in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from batchpol import identity, policy
 from batchpol.errors import UsageError
@@ -194,9 +194,10 @@ def codes_of(prefixes: Sequence[str], rules: Mapping[str, Rule] = RULES) -> froz
     return frozenset(meant)
 
 
-def has_error(findings: Iterable[Finding]) -> bool:
+def has_error(findings: Sequence[Finding]) -> bool:
     """Whether one of them rejects its record."""
-    return any(it.severity is _ERROR for it in findings)
+    # Mostly there are none, and a generator costs more than a look.
+    return bool(findings) and any(it.severity is _ERROR for it in findings)
 
 
 def capped(findings: Sequence[Finding]) -> tuple[Finding, ...]:

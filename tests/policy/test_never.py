@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, product
 from typing import Any
 
 import pytest
@@ -361,3 +362,17 @@ def test_a_misspelt_action(action: str, mend: str) -> None:
     assert fault.hint.startswith(mend)
     (fault,) = of_text(example(Action=["ses:SendEmail", action])).findings
     assert fault.code == "action-unknown"
+
+
+def test_what_is_right_at_a_look_is_right() -> None:
+    """Every short text of characters near the edges of the quick look, against the rules proper."""
+    from batchpol.policy.condition import _check_text, _use_of
+
+    texts = [*map("".join, chain.from_iterable(product("a@*. $-", repeat=size) for size in range(6))), "true", "True"]
+    of_addresses = product(("StringLike", "ForAnyValue:StringEquals"), ("ses:FromAddress", "ses:Recipients"))
+    for operator, key in (*of_addresses, ("Bool", "aws:SecureTransport"), ("Null", "ses:FromAddress")):
+        use = _use_of(operator, key)
+        assert use.operator
+        right = [text for text in texts if use.is_right(text)]
+        assert right
+        assert [text for text in right if _check_text(use, use.operator, text, has_variables=False)] == []

@@ -14,19 +14,25 @@ from functools import partial
 
 import anyio.to_thread
 
-from batchpol.batch.ending import end, never_begun
+from batchpol.batch.ending import end
 from batchpol.batch.intake import Backlog, Intake, Records, checking
 from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.batch.preflight import check_accounts, look_up, prune
-from batchpol.batch.resuming import begin, open_journal, remember
+from batchpol.batch.resuming import begin, check_content, open_journal, remember
 from batchpol.errors import JournalError
-from batchpol.journal import Journal
+from batchpol.journal import Journal, Run
 from batchpol.model import Target
 from batchpol.outputs import check_run
+from batchpol.report import Summary
+from batchpol.sending.caller import Here
 from batchpol.sending.targets import Targets
+from batchpol.ses import Caller
 from batchpol.stopping import Stoppable
+
+UNKNOWN_DRAIN = 5.0
+"""Seconds that an input is read for the report of a run that was stopped before AWS said who it is."""
 
 
 class Batch(Stoppable):
@@ -57,6 +63,7 @@ class Batch(Stoppable):
         self._records, self.options, self._observer = records, options, observer or Observer()
         self._name, self._columns, self._digest, self._wall = name, columns, digest, wall
         self._begun = time.monotonic()
+        self._yes = not self._observer.asks
 
     async def run(self, targets: Targets) -> Result:
         """Apply the batch to targets that are open, and stay so.
@@ -72,11 +79,11 @@ class Batch(Stoppable):
         with self._stoppable(0):
             here = await targets.here()
         if here is None:
-            return never_begun(self.stopped)
+            return await self._never_begun(targets)
         if options.sandbox:
             here = replace(here, endpoint="")  # it has another port each time, so that none is written down
         check = checking(options, here.target)
-        with open_journal(options, here) as journal:
+        with open_journal(options, here, self._name) as journal:
             run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
             self._observer.begun(run)
             targets.heed(journal.history.last_sent, self._wall())
@@ -88,33 +95,52 @@ class Batch(Stoppable):
                 with self._stoppable(0):
                     await prune(intake, targets, options.conduct.prune_prefix, options.patience.max_attempts)
             if self.stopped is None:  # an input that was read half says nothing of what is to be sent
+                if options.unnamed:
+                    check_content(journal, self._digest(), at=self._now())
                 backlogs = intake.close(self._digest())
                 check_accounts(targets, backlogs, journal, at=self._now())
                 preview = Preview.of(intake, backlogs, here, targets.period, [*here.notes, *journal.notes])
                 if await self._agreed(preview, backlogs, journal, targets):
                     failure = await self._send(backlogs, journal, targets)
-            finish = partial(
-                end, journal, run, options, early=self.early, failure=failure, at=self._now(), begun=self._begun
-            )
-            result = await anyio.to_thread.run_sync(finish)
+            result = await self._end(journal, run, failure=failure)
             await self._observer.ended(journal)
             return result
+
+    async def _never_begun(self, targets: Targets) -> Result:
+        """The end of a run that was stopped before AWS said who it is: its report has a row for every record, too.
+
+        In a journal of earlier runs they are as those left them; without one the input is read, for a moment.
+        """
+        options, path = self.options, self.options.keeping.journal
+        reason, code = self.stopped or ("stopped", 3)
+        early, self._yes = (f"{reason} before anything was sent", code), False
+        known = path if path is not None and path.is_file() and not options.keeping.fresh else None
+        if not options.keeping.reports:
+            return Result(Summary(), code, early[0], (), None)
+        here = Here(Caller("", ""), targets.region, "")
+        with Journal.temporary() if known is None else Journal.copied(known) as journal:
+            run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
+            if known is None:
+                intake = Intake(options, checking(options, here.target), journal)
+                with self._stoppable(UNKNOWN_DRAIN):
+                    await intake.take_all(self._records, lambda: True)
+            return await self._end(journal, run, early=early)
 
     async def _agreed(
         self, preview: Preview, backlogs: dict[Target, Backlog], journal: Journal, targets: Targets
     ) -> bool:
         """Show what is about to be sent, and ask; False if nothing may be."""
-        options, agreed = self.options, False
+        options = self.options
         with self._stoppable(0):
             if self._observer.asks and options.conduct.ownership:  # without a question the lanes look them up
                 await look_up(preview, backlogs, journal, targets, options.patience.max_attempts)
-            agreed = await self._observer.planned(preview, journal)
+            self._yes = await self._observer.planned(preview, journal)
         if self.stopped is None:
             if options.checks.strict and preview.rejected:
                 self.stop("some records are rejected and `strict` sends nothing then", 2)
             elif options.conduct.dry_run:
                 self.stop("dry run", 1 if preview.rejected else 0)
-            elif not agreed:
+            elif not self._yes:
                 self.stop("not confirmed", 2)
         return self.stopped is None
 
@@ -124,6 +150,13 @@ class Batch(Stoppable):
         with self._stoppable(self.options.drain, lanes.halt):
             return await lanes.send(backlogs)
         return None
+
+    async def _end(
+        self, journal: Journal, run: Run, *, failure: JournalError | None = None, early: tuple[str, int] | None = None
+    ) -> Result:
+        why = early or self.early
+        finish = partial(end, journal, run, self.options, agreed=self._yes, early=why, failure=failure)
+        return await anyio.to_thread.run_sync(partial(finish, at=self._now(), begun=self._begun))
 
     def _now(self) -> str:
         return self._wall().isoformat(timespec="milliseconds")

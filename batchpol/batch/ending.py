@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -19,17 +20,12 @@ Why = tuple[str, int]
 """A reason, and the exit code for it."""
 
 
-def never_begun(why: Why | None) -> Result:
-    """The result of a run that was stopped before it read anything."""
-    reason, code = why or ("stopped", 3)
-    return Result(Summary(), code, f"{reason} before anything was sent", (), None)
-
-
 def end(
     journal: Journal,
     run: Run,
     options: Options,
     *,
+    agreed: bool,
     early: Why | None,
     failure: JournalError | None,
     at: str,
@@ -39,6 +35,7 @@ def end(
 
     Args:
         run: its header.
+        agreed: whether nobody had to be asked, or somebody said yes; otherwise a report that is there stays.
         early: why it ended before its time, if it did.
         failure: why the journal cannot be written any more, if so.
         at: the time in ISO 8601.
@@ -51,6 +48,8 @@ def end(
         reason, code = str(failure), 3
     written = []
     for path in options.keeping.reports:
+        if not agreed and os.path.lexists(path):
+            continue
         try:
             _write_report(path, journal, section, plan=options.conduct.plan)
             written.append(path)

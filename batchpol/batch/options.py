@@ -20,8 +20,9 @@ DRAIN = 10.0
 class Options:
     """Every choice of one run: the settings, a heading each, and what is not anybody's to set.
 
-    ``template`` is what ``reading`` names, opened. ``sandbox`` says that the SES is an embedded one. ``command`` is
-    what asked for the run, for people who read the journal; empty for a program. Times are in seconds.
+    ``template`` is what ``reading`` names, opened. ``sandbox`` says that the SES is an embedded one. ``unnamed`` says
+    that the journal is called after standard input, from which something else may come each time. ``command`` is what
+    asked for the run, for people who read the journal; empty for a program. Times are in seconds.
 
     Raises UsageError where one setting makes no sense, or none beside another.
     """
@@ -34,6 +35,7 @@ class Options:
     keeping: Keeping = field(default_factory=Keeping)
     template: Template | None = None
     sandbox: bool = False
+    unnamed: bool = False
     drain: float = DRAIN
     command: tuple[str, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import uuid
@@ -11,23 +12,28 @@ from pathlib import Path
 
 from batchpol.batch.options import Options
 from batchpol.errors import JournalMismatch
-from batchpol.journal import FORMAT, Journal, Run, set_aside
+from batchpol.journal import FORMAT, End, Journal, Run, set_aside
 from batchpol.sending.caller import Here
 from batchpol.sending.targets import Targets
 from batchpol.version import __version__
 
+_ANOTHER = "name another file with `journal`, or set this one aside with `fresh`"
 
-def open_journal(options: Options, here: Here) -> Journal:
+
+def open_journal(options: Options, here: Here, name: str) -> Journal:
     """The journal to write, with what earlier runs left in it; a dry run reads that and leaves it alone.
 
     Its notes are sentences for people about what was found.
 
+    Args:
+        name: the input's name.
+
     Raises:
-        JournalError: it cannot be used, or belongs to another place.
+        JournalError: it cannot be used, or belongs to another place or another input.
     """
     path, fresh, notes = options.keeping.journal, options.keeping.fresh, list[str]()
     if path is not None and os.path.lexists(path):
-        if not fresh and (resumed := _resumed(path, options, here)) is not None:
+        if not fresh and (resumed := _resumed(path, options, here, name)) is not None:
             return resumed
         if not options.conduct.dry_run:
             gone = "the journal of an embedded SES that is gone was set aside as"
@@ -37,7 +43,7 @@ def open_journal(options: Options, here: Here) -> Journal:
     return journal
 
 
-def _resumed(path: Path, options: Options, here: Here) -> Journal | None:
+def _resumed(path: Path, options: Options, here: Here, name: str) -> Journal | None:
     """The journal that is there, to go on with; None if it is of an embedded SES, which is gone."""
     with ExitStack() as closed:
         journal = closed.enter_context(Journal.copied(path) if options.conduct.dry_run else Journal.resume(path))
@@ -46,6 +52,7 @@ def _resumed(path: Path, options: Options, here: Here) -> Journal | None:
             if before.sandbox:
                 return None
             _check_place(before, options, here, path)
+            _check_input(journal, before, name, path)
         closed.pop_all()
     return journal
 
@@ -57,8 +64,53 @@ def _check_place(before: Run, options: Options, here: Here, path: Path) -> None:
         described = ", ".join(f"{key} {there[key] or '(none)'}" for key in place if place[key] != there[key])
         raise JournalMismatch(
             f"the journal {path} belongs to another place: {described or 'a real SES, not an embedded one'}",
-            hint="name another file with `journal`, or set this one aside with `fresh`",
+            hint=_ANOTHER,
         )
+
+
+def _check_input(journal: Journal, before: Run, name: str, path: Path) -> None:
+    """Two inputs of one name would share a journal, a report and an undo: only the same file may, or a copy of it."""
+    there, ours = before.input_path, _input_path(name, path)
+    if there and ours and there != ours and not _is_copy(journal, name):
+        raise JournalMismatch(
+            f"the journal {path} belongs to another input, {os.path.normpath(path.parent / there)}: this one is {name}",
+            hint=_ANOTHER,
+        )
+
+
+def _is_copy(journal: Journal, name: str) -> bool:
+    with open(name, "rb") as file:  # noqa: PTH123 - as it was opened before
+        return hashlib.file_digest(file, "sha256").hexdigest() == _read_before(journal)
+
+
+def check_content(journal: Journal, sha256: str, *, at: str) -> None:
+    """Refuse to go on in a journal that is called after standard input where other bytes came from there this time.
+
+    Raises:
+        JournalMismatch: they differ; it is written down that the run ended so.
+    """
+    before = _read_before(journal)
+    if before and before != sha256:
+        text = (
+            f"the journal {journal.path} belongs to another input: what came from standard input then had SHA-256 "
+            f"{before[:12]}…, and now {sha256[:12]}…"
+        )
+        journal.append(End(at=at, reason=text, exit_code=2))
+        journal.sync()
+        raise JournalMismatch(text, hint=_ANOTHER)
+
+
+def _read_before(journal: Journal) -> str:
+    """The SHA-256 of the last input that was read to its end, and planned."""
+    section = journal.section()
+    return section.planned.input_sha256 if section is not None and section.planned is not None else ""
+
+
+def _input_path(name: str, journal: Path | None) -> str:
+    """The way from the journal's folder to the input, so that both can be moved together; empty if it is no file."""
+    if journal is None or not Path(name).is_file():
+        return ""
+    return os.path.relpath(os.path.realpath(name), os.path.realpath(journal.parent))
 
 
 def _place(here: Here) -> dict[str, str]:
@@ -104,6 +156,7 @@ def begin(
         options=_place(here) | {"caller": here.caller.arn, "period": period, "command": options.command},
         columns=columns,
         anew=anew,
+        input_path=_input_path(name, options.keeping.journal),
     )
     journal.append(run)
     return run

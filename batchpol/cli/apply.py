@@ -75,6 +75,7 @@ def apply(
         raise UsageError("--sandbox brings its own SES and account", hint="leave out --endpoint-url and --profile")
     if asks:
         _check_can_ask(input)
+    unnamed = keeping.journal is None and not Path(input).is_file()  # standard input, or <(a command)
     patience, keeping = rate.paced(patience), _placed(keeping, input, reported=not conduct.dry_run)
     check_run({"the input": input, "the template": reading.policy_template}, keeping.journal, keeping.reports)
     reserve_output(keeping.reports)
@@ -82,7 +83,7 @@ def apply(
     template = Template.of(reading.policy_template, reading.policy_name)
     settings = {
         "reading": reading, "checks": checks, "connection": connection, "conduct": conduct, "patience": patience,
-        "keeping": keeping, "template": template, "sandbox": embedded.sandbox,
+        "keeping": keeping, "template": template, "sandbox": embedded.sandbox, "unnamed": unnamed,
     }  # fmt: skip
     with open_input(input, format=reading.format, template=template) as source:
         code = _run(source, settings, form, asks=asks, quiet=quiet.quiet, progress=progress.progress)

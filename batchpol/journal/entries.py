@@ -28,8 +28,9 @@ class Run(_Line, tag="run"):
     """Begins a section: one start of the command. A resume appends a new section to the same file.
 
     ``endpoint`` is the URL the requests go to (empty: AWS's own), ``options`` what the run was asked to do,
-    ``columns`` the input's extra columns in their order. ``anew`` says that the section before it had come to its
-    end with everything done, so that nothing is taken over from it: what is there may have changed since.
+    ``columns`` the input's extra columns in their order. ``input_path`` leads from the journal's folder to the input,
+    by which it is known again; it is empty for what is no file. ``anew`` says that the section before it had come to
+    its end, so that nothing is taken over from it: what is there may have changed since.
     """
 
     format: Number
@@ -44,6 +45,7 @@ class Run(_Line, tag="run"):
     options: Mapping[str, Any] = {}
     columns: tuple[str, ...] = ()
     anew: bool = False
+    input_path: str = ""
 
 
 class RecordEntry(_Line, tag="record"):

@@ -67,6 +67,11 @@ class Targets:
     ) -> None:
         await self._aws.__aexit__(kind, error, trace)
 
+    @property
+    def region(self) -> str:
+        """The Region of whatever names none; empty if there is none."""
+        return self._aws.region()
+
     async def here(self) -> Here:
         """Who we are, in which Region, at which endpoint; AWS is asked once.
 

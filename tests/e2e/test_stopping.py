@@ -9,7 +9,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from batchpol.testing import SandboxOptions, running_sandbox
-from tests.e2e.command import PATIENCE, arrived, await_that, finish, record, rows, save_table, start, tenants
+from tests.e2e.command import (
+    FAST,
+    PATIENCE,
+    Ended,
+    arrived,
+    await_that,
+    finish,
+    rows,
+    run,
+    save_table,
+    start,
+    tenants,
+)
 
 
 def read_until(text: str, process: subprocess.Popen[bytes]) -> None:
@@ -76,13 +88,33 @@ def test_a_silent_standard_input_can_be_interrupted(tmp_path: Path, aws: dict[st
     assert [path.name for path in few.iterdir()] == ["records.csv"]
 
 
-def test_interrupted_before_anything_was_read_it_leaves_nothing(tmp_path: Path) -> None:
-    table = save_table(tmp_path / "one.csv", [record("tenant.example")])
-    with running_sandbox(SandboxOptions(faults={"stall_before@GetCallerIdentity": 1.0})) as sandbox:
-        process = start("apply", table, "--yes", cwd=tmp_path, env=sandbox.environment())
-        await_that(arrived(sandbox, "GetCallerIdentity"), process)
-        process.send_signal(signal.SIGINT)
-        ended = finish(process)
-    assert ended.code == 130
-    assert "before anything was sent" in ended.err
-    assert list(tmp_path.iterdir()) == [table]
+def test_stopped_while_it_asks_who_it_is_a_run_leaves_its_report(tmp_path: Path) -> None:
+    """Nothing was sent, and every record has its row; a report that is there stays."""
+    table = save_table(tmp_path / "two.csv", tenants(2))
+    with running_sandbox(SandboxOptions(rate=0)) as sandbox:
+        sandbox.change(faults={"stall_before@GetCallerIdentity": 1.0})
+
+        def stopped() -> Ended:
+            sandbox.arrivals.clear()
+            process = start("apply", table, *FAST, cwd=tmp_path, env=sandbox.environment())
+            await_that(arrived(sandbox, "GetCallerIdentity"), process)
+            process.send_signal(signal.SIGTERM)
+            return finish(process)
+
+        ended = stopped()
+        assert (ended.code, "terminated before anything was sent" in ended.err) == (143, True)
+        found = rows(tmp_path / "two.report.csv")
+        assert [(row["identity"], row["status"]) for row in found] == [
+            (it["identity"], "not_attempted") for it in tenants(2)
+        ]
+        assert {it.name for it in tmp_path.iterdir()} == {"two.csv", "two.report.csv"}
+        sandbox.change(faults={})
+        assert run("apply", table, *FAST, cwd=tmp_path, env=sandbox.environment()).code == 0
+        sandbox.change(faults={"stall_before@GetCallerIdentity": 1.0})
+        report, journal = (tmp_path / "two.report.csv", tmp_path / "two.journal.jsonl")
+        before = report.read_bytes(), journal.read_bytes()
+        assert stopped().code == 143
+        assert (report.read_bytes(), journal.read_bytes()) == before
+        report.unlink()
+        assert stopped().code == 143
+        assert {row["status"] for row in rows(report)} == {"applied"}, "what the journal says of them"

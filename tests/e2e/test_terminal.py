@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
-from tests.e2e.command import arrived, await_that, policy, record, rows, save_table, tenants
+from tests.e2e.command import FAST, arrived, await_that, policy, record, rows, run, save_table, tenants
 from tests.terminal import Terminal
 
 QUESTION = "requests? [y/N]"
@@ -32,6 +32,19 @@ def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws:
         expected = "applied" if answer == "y\n" else "not_attempted"
         assert {row["status"] for row in rows(folder / "two.report.csv")} == {expected}, answer
     assert sum(it.operation == "PutIdentityPolicy" for it in ses_sandbox.arrivals) == 2
+
+
+def test_a_no_overwrites_no_report(tmp_path: Path, aws: dict[str, str]) -> None:
+    save_table(tmp_path / "two.csv", tenants(2))
+    assert run("apply", "two.csv", *FAST, cwd=tmp_path, env=aws).code == 0
+    report = (tmp_path / "two.report.csv").read_bytes()
+    save_table(tmp_path / "two.csv", tenants(4))
+    for answer, code in (("n\n", 2), ("\x03", 130)):
+        terminal = Terminal("apply", "two.csv", "--blind", cwd=tmp_path, env=aws)
+        terminal.read_until(QUESTION)
+        terminal.type(answer)
+        assert terminal.end() == code, terminal.shown
+        assert (tmp_path / "two.report.csv").read_bytes() == report
 
 
 def test_the_input_cannot_command_the_terminal(tmp_path: Path, ses_sandbox: Sandbox, aws: dict[str, str]) -> None:

@@ -10,7 +10,8 @@
     │   ├── JournalLocked   another run holds it: wait for that run, or give another ``journal``
     │   ├── JournalMismatch it belongs to another account, Region or endpoint: ``fresh``, or another ``journal``
     │   ├── JournalDamaged  it was altered further up than its last line, or is no journal at all
-    │   └── JournalUnwritable  disk full or the like: nothing more is sent; mend and run again
+    │   ├── JournalUnwritable  disk full or the like: nothing more is sent; mend and run again
+    │   └── JournalAltered  somebody altered, moved or removed it under a run: nothing more is sent; run again
     └── SesError            an answer (or none) to one request
         ├── PolicyRefused   SES says no to this record: outcome ``failed``
         ├── Throttled       too fast: back to the gate
@@ -74,6 +75,10 @@ class JournalDamaged(JournalError):
 
 class JournalUnwritable(JournalError):
     """The journal could not be written (disk full, say); no further request is sent."""
+
+
+class JournalAltered(JournalError):
+    """Somebody else altered, moved or removed the journal while the run went on; no further request is sent."""
 
 
 class SesError(BatchpolError):

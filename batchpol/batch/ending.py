@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
-from batchpol.errors import BatchpolError, JournalError, JournalUnwritable
+from batchpol.errors import BatchpolError, JournalError
 from batchpol.journal import FINISHED, End, Journal, Run, Section
 from batchpol.model import Status
 from batchpol.report import Summary, write_plan, write_report
@@ -40,12 +40,18 @@ def end(
         failure: why the journal cannot be written any more, if so.
         at: the time in ISO 8601.
         begun: the monotonic clock's time in seconds when it began.
+
+    Raises:
+        JournalAltered: so much of the journal was lost meanwhile that nothing can be reported.
     """
+    failure = _altered(journal) or failure
     section = journal.section()
     reason, code = _why(section, early, options.reading.limit)
-    failure = failure or _write_down(End(at=at, reason=reason, exit_code=code), journal, run, section)
+    failure = failure or _write_down(End(at=at, reason=reason, exit_code=code), journal)
     if failure is not None:
-        reason, code = str(failure), 3
+        reason, code = failure.in_full, 3
+    if section is not None and section.run.run_id == run.run_id:  # or else it is an earlier run's
+        section.end = End(at=at, reason=reason, exit_code=code)
     written = []
     for path in options.keeping.reports:
         if not agreed and os.path.lexists(path):
@@ -70,14 +76,21 @@ def _why(section: Section | None, early: Why | None, limit: int | None) -> Why:
     return reason, code
 
 
-def _write_down(end: End, journal: Journal, run: Run, section: Section | None) -> JournalError | None:
+def _altered(journal: Journal) -> JournalError | None:
+    """What is wrong with the file, which says more than what a reader met in it."""
+    try:
+        journal.check()
+    except JournalError as error:
+        return error
+    return None
+
+
+def _write_down(end: End, journal: Journal) -> JournalError | None:
     try:
         journal.append(end)
         journal.sync()
-    except JournalUnwritable as error:
+    except JournalError as error:
         return error
-    if section is not None and section.run.run_id == run.run_id:  # or else it is an earlier run's
-        section.end = end
     return None
 
 

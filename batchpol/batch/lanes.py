@@ -22,6 +22,9 @@ from batchpol.sending.observer import LaneObserver, LaneObservers
 from batchpol.sending.targets import ENTER_EVERY, Targets
 from batchpol.stopping import Stoppable, task_group
 
+WATCH_EVERY = 1.0
+"""Seconds from one look at whether the journal is still there, and as it was left, to the next."""
+
 
 class Lanes:
     """The lanes of one run.
@@ -56,6 +59,8 @@ class Lanes:
             async with task_group(JournalError) as tasks:
                 if self._options.patience.max_duration is not None:
                     tasks.start_soon(self._stop_after, self._options.patience.max_duration)
+                if self._journal.path is not None:
+                    tasks.start_soon(self._watch)
                 async with anyio.create_task_group() as lanes:
                     for target, backlog in backlogs.items():
                         lanes.start_soon(self._run_lane, target, backlog)
@@ -75,6 +80,12 @@ class Lanes:
     async def _stop_after(self, seconds: float) -> None:
         await anyio.sleep(seconds)
         self._run.stop(f"`max_duration` of {seconds:g} s is over", 3)
+
+    async def _watch(self) -> None:
+        """Look after the journal when nothing is written to it, too."""
+        while True:
+            await anyio.sleep(WATCH_EVERY)
+            await anyio.to_thread.run_sync(self._journal.check)
 
     async def _run_lane(self, target: Target, backlog: Backlog) -> None:
         try:

@@ -32,7 +32,7 @@ from batchpol.journal.history import History
 from batchpol.journal.reading import opened
 from batchpol.journal.section import Section, read_section, torn_note
 from batchpol.journal.sends import Sent, read_sends
-from batchpol.journal.tail import Tail, unwritable
+from batchpol.journal.tail import Tail, altered, unwritable
 from batchpol.model import Outcome
 
 
@@ -52,6 +52,7 @@ class Journal:
         self.history = history
         self.notes: list[str] = []
         self._tail = Tail(fd, path, chain)
+        self._begun = self._tail.written
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> Self:
@@ -151,8 +152,18 @@ class Journal:
 
         Raises:
             JournalUnwritable: it does not, and never will.
+            JournalAltered: as :meth:`check` does; nothing was written.
         """
         self._tail.sync()
+
+    def check(self) -> None:
+        """Look whether it is still there under its name, and as it was left (nothing to do for a temporary one).
+
+        Raises:
+            JournalAltered: somebody else moved or removed it, wrote to it or cut it short; it is not written any more.
+            JournalUnwritable: an earlier write failed.
+        """
+        self._tail.check()
 
     def read_record(self, offset: int) -> RecordEntry:
         """The record whose append returned this offset."""
@@ -169,9 +180,21 @@ class Journal:
             raise JournalDamaged(f"no outcome stands at byte {offset} of the journal: {error}") from error
 
     def section(self) -> Section | None:
-        """The section a report is about, this run's own if it got that far; see :func:`scan`."""
+        """The section a report is about, this run's own if it got that far; see :func:`read_section`.
+
+        Where lines were lost under this run, it is what is left of its own section, doubted.
+
+        Raises:
+            JournalAltered: too little of that is left to say anything.
+        """
         self._tail.flush()
-        return read_section(self._chain())
+        chain = self._chain()
+        section = read_section(chain, damaged=True)
+        if chain.size < self._tail.written:
+            if section is None or section.planned is None or min(section.record_at, default=0) < self._begun:
+                raise altered(self.path, "was altered beyond reading", "no report can be written; see who writes to it")
+            section.doubt()
+        return section
 
     def outcomes(self, section: Section | None = None) -> Iterator[Outcome]:
         """The report's rows in input order, from what is written down; see :func:`outcomes`."""
@@ -179,8 +202,9 @@ class Journal:
         return found.outcomes(self._tail.fd) if found else iter(())
 
     def sends(self) -> Iterator[Sent]:
-        """Every request written down, by this run and those before it; see :func:`sends`."""
-        return read_sends(self._chain())
+        """Every request written down, by this run and those before it, as far as they can be read."""
+        with contextlib.suppress(JournalDamaged):
+            yield from read_sends(self._chain())
 
     def close(self) -> None:
         """Write out what is pending and let go of the lock; closing twice is harmless.

@@ -13,6 +13,7 @@ from heapq import nlargest
 
 import msgspec
 
+from batchpol.errors import JournalDamaged
 from batchpol.journal.chain import Chain, line_at
 from batchpol.journal.entries import (
     End,
@@ -53,7 +54,7 @@ class Section:
     status as its place in :data:`STATUSES`. ``brought`` counts those that this run brought to an outcome, and
     ``under_way`` has the numbers of those that it sent and that have none.
     ``stopped`` says of targets that stopped alone why they did, as error code and text.
-    ``notes`` are sentences for people.
+    ``notes`` are sentences for people. ``doubted`` says that lines of it are lost (:meth:`doubt`).
     """
 
     run: Run
@@ -67,6 +68,7 @@ class Section:
     stopped: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _columns: dict[str, None] = field(init=False)
     notes: list[str] = field(default_factory=list)
+    doubted: bool = False
 
     def __len__(self) -> int:
         return len(self.state)
@@ -89,6 +91,13 @@ class Section:
         """How many records are in each status; a status of which there is none is left out."""
         found = {status: self.state.count(code) for code, status in enumerate(STATUSES)}
         return {status: count for status, count in found.items() if count}
+
+    def doubt(self) -> None:
+        """Call no record unsent of which nothing is written: lines that are lost may have told of it."""
+        self.doubted = True
+        for number, at in enumerate(self.fate_at):
+            if at == _NOWHERE and self.state[number] == _NOT_ATTEMPTED:
+                self.state[number] = _UNKNOWN
 
     @property
     def left(self) -> int:
@@ -133,7 +142,10 @@ class Section:
     def _unsaid(self, record: RecordEntry, status: Status) -> Fate:
         """The fate of a record of which nothing was written down but itself."""
         fate = Fate(status=status)
-        if status is Status.NOT_ATTEMPTED:
+        if status is Status.UNKNOWN:
+            fate.error_code, fate.retryable = UNANSWERED, True
+            fate.message = "lines of the journal are lost, so that it may have been sent; sending it again is safe"
+        elif status is Status.NOT_ATTEMPTED:
             stopped = self.stopped.get((record.account, record.region))
             if stopped is not None:
                 fate.error_code, text = stopped
@@ -172,15 +184,19 @@ def _outcome(record: RecordEntry, fate: Fate) -> Outcome:
     return outcome
 
 
-def read_section(chain: Chain) -> Section | None:
+def read_section(chain: Chain, *, damaged: bool = False) -> Section | None:
     """The section a report is about, or None in a journal without one.
 
     That is the last one that read its whole input; a resume that died or was stopped while it was still reading has
-    sent nothing, and the section before it is the truth.
+    sent nothing, and the section before it is the truth. With ``damaged`` it is read as far as it is good.
     """
     sections = _Sections(chain)
-    for offset, block in chain.blocks():
-        sections.take(offset, block)
+    try:
+        for offset, block in chain.blocks():
+            sections.take(offset, block)
+    except JournalDamaged:
+        if not damaged:
+            raise
     return sections.chosen()
 
 

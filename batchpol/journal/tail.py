@@ -9,7 +9,7 @@ from threading import Lock
 from zlib import crc32
 
 from batchpol import files
-from batchpol.errors import JournalError, JournalUnwritable
+from batchpol.errors import JournalAltered, JournalError, JournalUnwritable
 from batchpol.journal.chain import LONGEST, SEAL, Chain, line_at
 
 _BUFFER = 1 << 18
@@ -20,8 +20,8 @@ class Tail:
     """Appends whole lines to an open file, which it closes; each continues the chain of checksums.
 
     Appending and making durable may happen on different threads: a sync covers whatever was appended before it
-    was called. The first write that fails poisons it, since what follows a gap could not be believed: from then on
-    every append raises :class:`~batchpol.errors.JournalUnwritable`.
+    was called. The first write that fails poisons it, since what follows a gap could not be believed, and so does a
+    file that is not as it was left (:meth:`check`): from then on every append raises the same error.
 
     Args:
         fd: the file, open to read and append.
@@ -32,11 +32,13 @@ class Tail:
     def __init__(self, fd: int, path: Path | None, chain: Chain | None) -> None:
         self.fd = fd
         self.path = path
+        self._place = path and path.absolute()  # the folder that a process works in may change
         self._buffer = bytearray()
-        self._written = chain.size if chain else 0
-        self._size = self._written
+        self.written = chain.size if chain else 0
+        """Bytes of the file that are ours or were there."""
+        self._size = self.written
         self._seed = chain.seed if chain else 0
-        self._failure: OSError | None = None
+        self._failure: JournalError | None = None
         self._lock = Lock()
 
     def append(self, lines: Iterable[bytes]) -> int:
@@ -47,6 +49,7 @@ class Tail:
 
         Raises:
             JournalUnwritable: this or an earlier write failed.
+            JournalAltered: an earlier check failed.
         """
         with self._lock:
             self._check()
@@ -81,20 +84,28 @@ class Tail:
 
         Raises:
             JournalUnwritable: it does not, and never will.
+            JournalAltered: see :meth:`check`; nothing was written.
         """
         with self._lock:
             self._check()
+            self._look()
             self._flush()
-        if self.path is not None:
-            try:
-                files.make_durable(self.fd)
-            except OSError as error:
-                self._failure = error
-                raise unwritable(self.path, error) from error
+        self._make_durable()
+
+    def check(self) -> None:
+        """Look whether the file is still there under its name, and as it was left. Costs two system calls.
+
+        Raises:
+            JournalAltered: somebody else moved or removed it, wrote to it or cut it short, now or before.
+            JournalUnwritable: a write failed before.
+        """
+        with self._lock:
+            self._check()
+            self._look()
 
     def line(self, offset: int) -> bytes:
         """The line that begins there, without its end."""
-        if offset >= self._written:
+        if offset >= self.written:
             with self._lock:
                 self._check()
                 self._flush()
@@ -110,27 +121,65 @@ class Tail:
             return
         try:
             if self._failure is None:
-                self.sync()
+                self.flush()
+                self._make_durable()
         finally:
             os.close(self.fd)
             self.fd = -1
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise unwritable(self.path, self._failure)
+            raise self._failure
         if self.fd < 0:
             raise JournalError("the journal is closed")
+
+    def _look(self) -> None:
+        """Look at the file as :meth:`check` does; the lock is held, so that nothing is written meanwhile."""
+        if self._place is None:
+            return
+        ours = os.fstat(self.fd)
+        try:
+            moved = not os.path.samestat(ours, self._place.lstat())
+        except OSError:
+            moved = True
+        if moved and ours.st_nlink:
+            what, mend = "was renamed or moved", "move it back"
+        elif moved:
+            what, mend = "was removed or replaced", "put a copy back if there is one"
+        elif ours.st_size != self.written:
+            what = f"was altered ({ours.st_size:,} bytes instead of {self.written:,})"
+            mend = "see who writes to it"
+        else:
+            return
+        self._failure = altered(self.path, what, mend)
+        raise self._failure
+
+    def _make_durable(self) -> None:
+        if self.path is not None:
+            try:
+                files.make_durable(self.fd)
+            except OSError as error:
+                self._failure = unwritable(self.path, error)
+                raise self._failure from error
 
     def _flush(self) -> None:
         """Hand the buffer to the system; the lock is held."""
         try:
             files.write_all(self.fd, self._buffer)
         except OSError as error:
-            self._failure = error
-            raise unwritable(self.path, error) from error
+            self._failure = unwritable(self.path, error)
+            raise self._failure from error
         # Only now: what counts as written may be read back, so it ends with a line.
-        self._written += len(self._buffer)
+        self.written += len(self._buffer)
         self._buffer.clear()
+
+
+def altered(path: Path | None, what: str, mend: str) -> JournalAltered:
+    """The error for a journal that is not as this run left it."""
+    return JournalAltered(
+        f"the journal {path or '(temporary)'} {what} while the run went on",
+        hint=f"nothing more is sent; {mend}, then run the same command again, which looks at what the journal lacks",
+    )
 
 
 def unwritable(path: Path | None, error: OSError) -> JournalUnwritable:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchpol import files, journal
-from batchpol.errors import JournalError, JournalLocked, JournalUnwritable
+from batchpol.errors import JournalAltered, JournalError, JournalLocked, JournalUnwritable
 from batchpol.journal import Journal, is_held
 from batchpol.model import Finding, Severity, Status
 from tests.journal.books import intent, outcome, planned, record, run, sample, write
@@ -387,3 +387,24 @@ def test_the_checksum_is_that_of_all_bytes_before_it(tmp_path: Path) -> None:
     for _ in sample():
         at = content.index(b',"crc":"', at + 1)
         assert content[at + 8 : at + 19] == b'%08x"}\n' % crc32(content[:at])
+
+
+def test_what_somebody_else_alters_under_a_run_is_found_and_nothing_is_called_unsent(tmp_path: Path) -> None:
+    """Altered in place, so that neither name nor size show it: the rows end where the good lines do."""
+    path = tmp_path / "j"
+    with Journal.create(path) as book:
+        book.append(run(), *(record(number) for number in range(3)), planned(3, 3))
+        book.append(intent(0), outcome(0), intent(1), outcome(1))
+        book.sync()
+        content = bytearray(path.read_bytes())
+        content[content.rindex(b'"t":"intent"') + 2] ^= 1
+        path.write_bytes(content)
+        book.check()
+        rows = list(book.outcomes())
+        assert [row.status for row in rows] == [Status.APPLIED, Status.UNKNOWN, Status.UNKNOWN]
+        assert all("may have been sent" in row.message and row.retryable for row in rows[1:])
+        os.truncate(path, path.stat().st_size - 1)
+        for refused in (book.check, book.sync, lambda: book.append(intent(2))):
+            with pytest.raises(JournalAltered):
+                refused()
+    assert path.stat().st_size == len(content) - 1, "nothing was written behind it"

@@ -18,7 +18,7 @@ import typer
 from batchpol.cli.screen import log
 from batchpol.cli.screen.streams import OutputLost, Streams, lost
 from batchpol.cli.spelling import spelled
-from batchpol.errors import BatchpolError, JournalUnwritable, SesError, UsageError
+from batchpol.errors import BatchpolError, JournalAltered, JournalUnwritable, SesError, UsageError
 from batchpol.model import visible
 from batchpol.version import __version__
 
@@ -193,4 +193,4 @@ def say_misuse(error: Exception) -> int | None:
 
 def exit_code_of(error: BatchpolError) -> int:
     """2 for what was unusable from the start, 3 for what ended a run under way."""
-    return 3 if isinstance(error, SesError | JournalUnwritable | OutputLost) else 2
+    return 3 if isinstance(error, SesError | JournalAltered | JournalUnwritable | OutputLost) else 2

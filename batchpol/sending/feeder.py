@@ -238,8 +238,10 @@ class Feeder:
         change, now = job.change, self.wall()
         wrote = self.lately.of(change, now - self.conduct.staleness)
         if wrote is not None:
-            sent_again = not wrote.sure and wrote.is_shown(change.document if change.action is Action.PUT else None)
-            return not wrote.is_shown(job.present) and not sent_again
+            if wrote.is_shown(job.present):
+                return False
+            same = wrote.is_shown(change.document if change.action is Action.PUT else None)
+            return wrote.sure or not same or _kept(job, self.conduct) is not None  # else it is just sent once more
         if not change.if_match or matches(change.if_match, job.present) or not well_formed(change.if_match):
             return False
         return now - self._begun < self.conduct.staleness

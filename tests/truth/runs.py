@@ -75,7 +75,7 @@ class Place:
     def run(self, records: Sequence[Record], *, lives: int | None = None, **options: Any) -> Ran:
         """One run to its end, or to the pass of its loop that it does not survive."""
         loop = MortalLoop(self.time, lives)
-        self.world.offset = 0.0
+        self.world.offset, self.world.journal = 0.0, self.journal.name
         chosen = Options().changed({"regions": (REGION,), "journal": self.journal, **options})
         self.options = options
         began, result = self.time, None

@@ -56,19 +56,21 @@ class Truth:
     # -- what each status claims ---------------------------------------------------------------------------
 
     def applied(self, row: Outcome, record: Record) -> None:
-        if row.carried and not self.place.options.get("compare", True):
-            return  # a run that looks at nothing believes its journal
+        if self._is_believed(row):
+            return
         mine = list(self._ours(key_of(row)))
         assert mine, f"{row} was never written"
         assert mine[-1].after == asked(record), f"{row}: what was written last is something else"
 
     def unchanged(self, row: Outcome, record: Record) -> None:
+        if self._is_believed(row):
+            return
         key, wanted = key_of(row), asked(record)
         moments = [self.ran.began - self.world.stale, *(it.at for it in self._of(key)), self.ran.ended]
         seen = [self.world.at(key, when) for when in moments if self.ran.began - self.world.stale <= when]
         assert wanted in seen, f"{row}: that never held while it could have been read"
         last = next(iter(reversed(self._of(key))), None)
-        assert last is None or not last.ours or last.after == wanted or last.at > self.ran.ended, (
+        assert last is None or not self._is_mine(last) or last.after == wanted or last.at > self.ran.ended, (
             f"{row}: our own write of something else stands"
         )
 
@@ -89,7 +91,7 @@ class Truth:
 
     def _not_there_through_us(self, row: Outcome, record: Record) -> None:
         last = next(iter(reversed(self._of(key_of(row)))), None)
-        if last is not None and last.ours and last.at > self.since:
+        if last is not None and self._is_mine(last) and last.at > self.since:
             assert last.after != asked(record), f"{row}: it is there, and we put it there"
 
     # -- before-images and conditions ----------------------------------------------------------------------
@@ -124,7 +126,7 @@ class Truth:
     def _disturbed(self, key: Key, when: float) -> bool:
         """Whether somebody else wrote so lately that no read could have shown it."""
         horizon = when - self.world.stale - FRESH
-        return any(horizon <= it.at <= when and not it.ours for it in self._of(key))
+        return any(horizon <= it.at <= when and not self._is_mine(it) for it in self._of(key))
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -146,7 +148,7 @@ class Truth:
         by_identity: dict[str, list[Outcome]] = {}
         for row in self.ran.rows:
             by_identity.setdefault(row.identity, []).append(row)
-        gone = [it for it in self.world.writes if it.ours and it.after is None and it.key not in wanted]
+        gone = [it for it in self.world.writes if self._is_mine(it) and it.after is None and it.key not in wanted]
         for write in gone:
             if not self.ran.began <= write.at <= self.ran.ended or self._is_full(write.key[0]):
                 continue
@@ -162,11 +164,19 @@ class Truth:
     def _record(self, row: Outcome) -> Record | None:
         return self.records[row.number] if row.number < len(self.records) else None
 
+    def _is_believed(self, row: Outcome) -> bool:
+        """Whether it is taken over from the journal by a run that looks at nothing."""
+        return row.carried and not self.place.options.get("compare", True)
+
+    def _is_mine(self, write: Write) -> bool:
+        """Whether it is of this journal's: what another one wrote is somebody else's to this one."""
+        return write.journal == self.place.journal.name
+
     def _of(self, key: Key) -> list[Write]:
         return [it for it in self.world.writes if it.key == key]
 
     def _ours(self, key: Key) -> list[Write]:
-        return [it for it in self._of(key) if it.ours]
+        return [it for it in self._of(key) if self._is_mine(it)]
 
 
 def journalled_images(journal: Path) -> Iterable[tuple[float, Key, str | None]]:

@@ -27,13 +27,15 @@ it took effect, refuses the policy, does not see its principal yet, or finds it 
 
 
 class Write(NamedTuple):
-    """A write that took effect: when (world time in seconds), what was there just before, and whose it is."""
+    """A write that took effect: when (world time in seconds), what was there just before, whether it is of a run of
+    ours and, if so, of which journal's."""
 
     at: float
     key: Key
     before: str | None
     after: str | None
     ours: bool
+    journal: str
 
 
 @dataclass
@@ -56,6 +58,8 @@ class World:
     others: list[tuple[float, Key, str | None]] = field(default_factory=list)
     """What somebody else writes, and when (world time); taken as its time comes."""
     offset: float = 0.0
+    journal: str = ""
+    """Of the run under way."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -76,7 +80,7 @@ class World:
         self._write(self.now, key, document, ours=True)
 
     def _write(self, at: float, key: Key, document: str | None, *, ours: bool) -> None:
-        self.writes.append(Write(at, key, self.policies.get(key), document, ours))
+        self.writes.append(Write(at, key, self.policies.get(key), document, ours, self.journal if ours else ""))
         if document is None:
             self.policies.pop(key, None)
         else:

@@ -297,11 +297,7 @@ class Feeder:
                 job.compare(wrote.document, wrote.at)
         crowded = await self._crowded(jobs)
         for job in jobs:
-            kept = _kept(job, self.conduct) or ((Status.FAILED, TOO_MANY) if job in crowded else None)
-            if kept is None:
-                update = job.effect is Effect.UPDATE
-                paths = changed_paths(job.present or "", job.change.document) if update else []
-                kept = Status.NOT_ATTEMPTED, PolicyRefused("\n".join(paths), code="")
+            kept = _kept(job, self.conduct) or ((Status.FAILED, TOO_MANY) if job in crowded else _would_change(job))
             await self.outcomes.planned(job, *kept)
 
     async def _crowded(self, jobs: list[Job]) -> list[Job]:
@@ -327,6 +323,13 @@ def _kept(job: Job, conduct: Conduct) -> tuple[Status, SesError | None] | None:
     if conduct.only_existing and job.effect is Effect.CREATE:
         return Status.FAILED, PolicyRefused("no policy of this name; `only_existing` creates none", code="Absent")
     return None
+
+
+def _would_change(job: Job) -> tuple[Status, SesError]:
+    """The outcome of a job in a plan: not sent, and what it would change."""
+    update = job.effect is Effect.UPDATE
+    paths = changed_paths(job.present or "", job.change.document) if update else []
+    return Status.NOT_ATTEMPTED, PolicyRefused("\n".join(paths), code="")
 
 
 async def _by_identity(jobs: AsyncIterator[Job], most: int) -> AsyncIterator[list[Job]]:

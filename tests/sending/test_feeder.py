@@ -13,7 +13,7 @@ from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused
 from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before
 from batchpol.model import Action, Status
-from batchpol.model.settings import Conduct
+from batchpol.model.settings import Conduct, Patience
 from batchpol.policy.comparison import ABSENT, meaning_digest
 from batchpol.sending.gate import Gates
 from tests.sending.conftest import COMPARE, OLD, PLAN, change
@@ -424,7 +424,7 @@ async def test_what_was_read_half_a_minute_before_its_write_is_read_again(bench)
     """Somebody floods the quota of writes: what is there changes while a change waits for its turn."""
     server = Server(policies={(f"tenant-{n}.example", f"name-{n}"): OLD for n in range(3)})
     server.down, server.down_for = (1000.0, 1060.0), (PUT,)
-    made = bench(server=server, conduct=COMPARE)
+    made = bench(server=server, conduct=COMPARE, patience=Patience(max_attempts=1000))
     expecting = [replace(change(n), if_match=meaning_digest(OLD)) for n in range(3)]
 
     async def somebody() -> None:

@@ -428,7 +428,7 @@ async def test_what_was_read_half_a_minute_before_its_write_is_read_again(bench)
     expecting = [replace(change(n), if_match=meaning_digest(OLD)) for n in range(3)]
 
     async def somebody() -> None:
-        await anyio.sleep(40)
+        await anyio.sleep(10)
         server.write(("tenant-2.example", "name-2"), '{"theirs":1}')
 
     async with anyio.create_task_group() as tasks:

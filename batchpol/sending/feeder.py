@@ -263,6 +263,7 @@ class Feeder:
                 return False
             raise Unreachable(str(error), code=error.code, request_id=error.request_id) from error
         if self._is_doubtful(job):
+            job.read_at = 0.0  # nothing is sent on the strength of it
             self.queue.defer(job, AGAIN)
             return False
         kept = _kept(job, self.conduct)

@@ -165,6 +165,7 @@ def check_place(path: Path, setting: str = "reports") -> None:
         fd, part = _new_part(path)
         os.close(fd)
         part.unlink()
+        sync_folder(path)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}",

@@ -66,19 +66,22 @@ def test_no_usable_temporary_folder(job: Path, command: str) -> None:
     assert "TMPDIR" in ended.err
 
 
-@pytest.mark.parametrize(("mode", "code"), [(0o333, 3), (0o000, 2)], ids=["cannot be synced", "cannot be entered"])
-def test_a_folder_that_is_closed_to_us(job: Path, mode: int, code: int) -> None:
-    closed = job / "closed"
+@pytest.mark.parametrize("mode", [0o333, 0o000], ids=["cannot be synced", "cannot be entered"])
+@pytest.mark.parametrize(("what", "code"), [("journal", 3), ("report", 2)])
+def test_a_folder_that_is_closed_to_us(job: Path, mode: int, what: str, code: int) -> None:
+    """No traceback, and no report that cannot be written when it is due."""
+    closed, place = job / "closed", {"journal": "j.jsonl", "report": "r.csv"}
     closed.mkdir()
     closed.chmod(mode)
+    place[what] = f"closed/{place[what]}"
     try:
-        place = ("--journal", closed / "j.jsonl", "--report", closed / "r.csv" if code == 2 else job / "r.csv")
-        ended = run("apply", "in.jsonl", "--sandbox", *place, cwd=job, before=as_anybody)
+        arguments = ("--journal", place["journal"], "--report", place["report"])
+        ended = run("apply", "in.jsonl", "--sandbox", *arguments, cwd=job, before=as_anybody)
     finally:
         closed.chmod(0o700)
     is_one_paragraph(ended, code)
-    assert "cannot be written: Permission denied" in ended.err
-    assert not list(closed.iterdir())
+    assert f"{place[what]} cannot be written: Permission denied" in ended.err
+    assert not list(closed.iterdir()) and not (job / "j.jsonl").exists()
 
 
 def parts(folder: Path) -> list[Path]:

@@ -86,7 +86,8 @@ class Batch(Stoppable):
         with open_journal(options, here, self._name) as journal:
             run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
             self._observer.begun(run)
-            targets.heed(journal.history.last_sent, self._wall())
+            if (earlier := journal.history).run is not None:
+                targets.heed(earlier.end.at if earlier.end else None, self._wall())
             remember(journal, targets)
             intake = Intake(options, check, journal)
             with self._stoppable(0):

@@ -18,7 +18,7 @@ from batchpol.journal.entries import FINISHED, End, Intent, Planned, Run
 from batchpol.journal.peek import ChangeLine, OutcomePeek, RecordChange, decode_changes
 from batchpol.journal.section import CODE_OF, STATUSES
 from batchpol.keyindex import KeyIndex, key_of
-from batchpol.model import Status, Target
+from batchpol.model import Status
 
 
 class Earlier(NamedTuple):
@@ -62,7 +62,7 @@ _NO_SLOT = 0xFFFFFFFF
 
 
 class History:
-    """The latest fate of every change in a journal, and when each target was last written to.
+    """The latest fate of every change in a journal.
 
     ``run`` is the header of the last section, ``planned`` the last section's plan (None: it never began to send),
     ``end`` how it ended (None: it was killed).
@@ -77,15 +77,12 @@ class History:
         self._ask = array("Q")  # hash of the action and document that the fate is about
         self._fate_at = array("Q")
         self._state = bytearray()
-        self._target = array("I")
         # By record number in the section under way:
         self._slots = array("I")
         self._asks = array("Q")
         self._records = array("Q")
         # By slot, the last write that SES took or may have taken; of the last minutes only.
         self._written: OrderedDict[int, Written] = OrderedDict()
-        self._targets: dict[tuple[str, str], int] = {}
-        self._last_sent: list[str] = []
 
     def __len__(self) -> int:
         """How many different (account, Region, identity, policy name) were ever asked for."""
@@ -98,11 +95,6 @@ class History:
             for code, status in enumerate(STATUSES)
         }
         return {status: count for status, count in found.items() if count}
-
-    @property
-    def last_sent(self) -> dict[Target, str]:
-        """When the newest attempt of each target left (ISO 8601), over all sections; unsent targets left out."""
-        return {Target(*place): at for place, at in zip(self._targets, self._last_sent, strict=True) if at}
 
     def fate(self, account: str, region: str, key: str, policy_name: str, action: str, sha256: str) -> Earlier | None:
         """What became of exactly this change, or None if it was never sent or another document came after it.
@@ -129,7 +121,7 @@ class History:
         return list(self._written.values())
 
     def forget(self) -> None:
-        """Take no change for done any more; when each target was last written to stays known."""
+        """Take no change for done any more."""
         self._state[:] = bytes([_NOT_ATTEMPTED]) * len(self._state)
 
     def read(self, chain: Chain) -> None:
@@ -171,7 +163,6 @@ class History:
                 ask_of[slot] = asks[entry.n]
                 state[slot] = _UNANSWERED
                 fate_at[slot] = 0
-                self._last_sent[self._target[slot]] = entry.at
                 before = self._written.pop(slot, None)
                 if before is not None and before.offset == self._records[entry.n]:
                     before = before.before  # the same record, tried again
@@ -224,11 +215,6 @@ class History:
             self._ask.append(ask)
             self._fate_at.append(0)
             self._state.append(_NOT_ATTEMPTED)
-            target = self._targets.get((entry.account, entry.region))
-            if target is None:
-                target = self._targets[entry.account, entry.region] = len(self._targets)
-                self._last_sent.append("")
-            self._target.append(target)
 
     def _close_section(self) -> None:
         """At a section's end: one that was killed may have lost its last lines, intents among them.

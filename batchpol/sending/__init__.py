@@ -12,6 +12,8 @@ In the order of a change's way; below them what these share.
 ``conduct``   what a lane does besides writing, and how patient it is
 ``contact``   how one target is asked: credentials renewed, outages, the pace
 ``gate``      what every attempt to a target passes, once a second
+``pace``      when the next one may pass a gate, by what came back of those before
+``gates``     those of one target, an operation each, joined where it shows that these have one quota
 ``reads``     reading what is there, through the gates
 ``ownership`` what is known of the identities of a target
 ``halt``      whether anything new is begun

@@ -16,7 +16,8 @@ import anyio
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model import Target
 from batchpol.model.settings import Patience
-from batchpol.sending.gate import Gate, Gates, Passage
+from batchpol.sending.gate import Gate, Passage
+from batchpol.sending.gates import Gates
 from batchpol.sending.halt import Halt
 from batchpol.sending.observer import ContactObserver
 from batchpol.ses import EXPIRED, Ses
@@ -84,19 +85,20 @@ class Contact:
                 tasks.start_soon(self.ses.warm)
         self.last_answer = self.last_write = anyio.current_time()
 
-    def answered(self, gate: Gate, passage: Passage, error: SesError | None, left: float) -> None:
-        """Take in how an attempt ended that left at ``left``, in loop time; the gate is told, and people if need be."""
+    def answered(self, gate: Gate, passage: Passage, error: SesError | None) -> None:
+        """Take in how an attempt ended; the gate is told, and people if need be."""
         if error is None or isinstance(error, PolicyRefused):
             self._allowed.add(id(gate))
             self._denied.pop(id(gate), None)
         refused = isinstance(error, Throttled)
+        sure, gates = self.gates.one_quota, self.gates
         passage.ended(answered=error is None or error.http_status > 0, refused=refused)
         self.throttled += refused
         if not refused and not isinstance(error, NoAnswer):
             self.last_answer = anyio.current_time()
-            if gate is self.gates.writes:
+            if gate is gates.writes:
                 self.last_write = self.last_answer
-        if refused and self.gates.refused(gate, left):
+        if gates.one_quota and not sure:
             who = "all operations" if self.only_reads else "reads and writes"
             self.observer.noted(self.target, f"{who} share one quota here: they take turns from now on")
         if gate.widened and not self._widened_told:

@@ -62,7 +62,7 @@ class _Turn:
         """Note how long the attempt took and what came of it; returns what there is to tell of it."""
         job, waited = self.job, self.left - self.asked
         job.duration_ms = round((anyio.current_time() - self.left) * 1000, 3)
-        contact.answered(contact.gates.writes, self.passage, error, self.left)
+        contact.answered(contact.gates.writes, self.passage, error)
         return Attempted(job.change, job.attempts, waited, True, job.duration_ms, request_id, error)
 
 

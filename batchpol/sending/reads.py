@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import anyio
-
 from batchpol.errors import NoAnswer, SesError, Throttled
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gate
@@ -50,15 +48,15 @@ class Reads:
         while True:
             tries += 1
             passage = await gate.approach()
-            left, ses = anyio.current_time(), self.contact.ses
+            ses = self.contact.ses
             try:
                 found = await call(ses, Attempt(passage.admit, passage.departed))
             except SesError as error:
-                self.contact.answered(gate, passage, error, left)
+                self.contact.answered(gate, passage, error)
                 if not await self._again(error, tries, ses):
                     raise
             else:
-                self.contact.answered(gate, passage, None, left)
+                self.contact.answered(gate, passage, None)
                 return found
             finally:
                 passage.ended(answered=False)

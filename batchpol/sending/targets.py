@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -15,8 +15,7 @@ from batchpol.model import Target
 from batchpol.model.settings import Patience
 from batchpol.sending.caller import Here, find_out
 from batchpol.sending.contact import Contact
-from batchpol.sending.gate import Gates
-from batchpol.sending.lane import LEAD
+from batchpol.sending.gates import Gates
 from batchpol.sending.lately import Lately
 from batchpol.sending.observer import ContactObserver
 from batchpol.sending.ownership import Ownership
@@ -55,6 +54,7 @@ class Targets:
         self._entered: dict[Target, Ses] = {}
         self._gates: dict[Target, Gates] = {}
         self._regions: dict[str, Gates] = {}
+        self._not_before = 0.0
         self._ownership: dict[Target, Ownership] = {}
         self._lately: dict[Target, Lately] = {}
 
@@ -139,21 +139,20 @@ class Targets:
             self._gates[target] = self._regions[target.region] = Gates.at(
                 self.period, shared=self._shared_quota, like=self._regions.get(target.region)
             )
+            self._gates[target].hold(self._not_before)
         return self._gates[target]
 
-    def heed(self, sent: Mapping[Target, str], now: datetime) -> None:
-        """Let nothing leave until a period after what somebody before us sent last.
+    def heed(self, ended: str | None, now: datetime) -> None:
+        """Let nothing leave until a period after all that an earlier run can have asked for.
 
         Args:
-            sent: by target, when its latest intent was written down, in ISO 8601: up to ``LEAD`` seconds before it
-                left.
+            ended: when that run ended, in ISO 8601; None if it was killed, which may have been just now.
             now: the time by the same clock.
         """
-        pause = self.period + LEAD
-        for target, at in sent.items():
-            ago = (now - datetime.fromisoformat(at)).total_seconds()
-            if ago < pause:
-                self.gates(target).hold(anyio.current_time() + min(pause - ago, pause))
+        ago = (now - datetime.fromisoformat(ended)).total_seconds() if ended else 0.0
+        self._not_before = anyio.current_time() + min(self.period - ago, self.period)
+        for gates in self._gates.values():
+            gates.hold(self._not_before)
 
     def ownership(self, target: Target) -> Ownership:
         """What is known of the identities of a target."""

@@ -18,7 +18,7 @@ from batchpol.cli.screen.events import Events
 from batchpol.errors import NoAnswer
 from batchpol.model import Action, Change, Target
 from batchpol.sandbox import SandboxOptions
-from batchpol.sending.gate import Gates
+from batchpol.sending.gates import Gates
 from batchpol.sending.observer import Attempted
 from batchpol.testing import running_sandbox
 from tests.cli.conftest import Command

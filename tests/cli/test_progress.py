@@ -14,7 +14,7 @@ from rich.console import Console
 
 from batchpol.cli.screen.progress import Row, Standing, frame, show
 from batchpol.model import Status, Target
-from batchpol.sending.gate import Gates
+from batchpol.sending.gates import Gates
 from tests.pictures_terminal import PICTURE, picture, screen
 
 REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-2", "us-gov-west-1")

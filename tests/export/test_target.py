@@ -14,7 +14,7 @@ from batchpol.export import TargetReader, Watch
 from batchpol.model import Target
 from batchpol.model.settings import Patience
 from batchpol.sending.contact import Contact
-from batchpol.sending.gate import Gates
+from batchpol.sending.gates import Gates
 from tests.sending.simulated import LIST, PAGE, PUT, READ, Server, SimulatedSes
 
 pytestmark = pytest.mark.virtual_clock

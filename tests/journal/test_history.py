@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchpol import journal
 from batchpol.journal import Journal
-from batchpol.model import Status, Target
+from batchpol.model import Status
 from tests.journal.books import (
     ACCOUNT,
     REGION,
@@ -137,29 +137,6 @@ def test_header_plan_and_end_are_those_of_the_last_section(tmp_path: Path) -> No
         assert book.history.run == run("b")
         assert book.history.planned is None
         assert book.history.end is None
-
-
-def test_the_newest_attempt_of_each_target(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "j",
-        [
-            run(),
-            record(0),
-            record(1, region="us-east-1"),
-            record(2, region="us-west-2"),
-            intent(0, 1),
-            intent(1, 2),
-            intent(0, 3),
-            run(),
-            record(0, "other.example"),
-            intent(0, 9),
-        ],
-    )
-    with Journal.resume(path) as book:
-        assert book.history.last_sent == {
-            Target(ACCOUNT, REGION): "2026-03-01T08:00:09.000Z",
-            Target(ACCOUNT, "us-east-1"): "2026-03-01T08:00:02.000Z",
-        }
 
 
 steps = st.lists(

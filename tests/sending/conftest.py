@@ -15,7 +15,7 @@ from batchpol.model import Action, Change, Outcome, Target
 from batchpol.model.settings import Conduct, Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.contact import Contact
-from batchpol.sending.gate import Gates
+from batchpol.sending.gates import Gates
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver
 from tests.sending.simulated import Server, SimulatedSes

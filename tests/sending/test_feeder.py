@@ -15,7 +15,7 @@ from batchpol.journal import Before
 from batchpol.model import Action, Status
 from batchpol.model.settings import Conduct, Patience
 from batchpol.policy.comparison import ABSENT, meaning_digest
-from batchpol.sending.gate import Gates
+from batchpol.sending.gates import Gates
 from tests.sending.conftest import COMPARE, OLD, PLAN, change
 from tests.sending.simulated import (
     DELETE,

@@ -123,7 +123,7 @@ async def test_reads_and_writes_of_one_quota_are_joined_by_what_the_refusals_sho
 
 async def test_joined_from_the_start_nothing_is_refused(bench) -> None:
     from batchpol.model.settings import Conduct
-    from batchpol.sending.gate import Gates
+    from batchpol.sending.gates import Gates
 
     made = bench(server=Server(shared=True), gates=Gates.at(shared=True), conduct=Conduct())
     await made.run([change(number) for number in range(30)])
@@ -131,7 +131,7 @@ async def test_joined_from_the_start_nothing_is_refused(bench) -> None:
 
 
 async def test_a_new_lane_goes_by_what_others_saw_on_the_same_route(bench) -> None:
-    from batchpol.sending.gate import Gates
+    from batchpol.sending.gates import Gates
 
     known = Gates.at()
     await bench(gates=known).run([change(number) for number in range(10)])
@@ -155,7 +155,7 @@ async def test_a_new_lane_goes_by_what_others_saw_on_the_same_route(bench) -> No
 
 
 async def test_nothing_leaves_before_the_time_a_resumed_run_must_honour(bench) -> None:
-    from batchpol.sending.gate import Gates
+    from batchpol.sending.gates import Gates
 
     begun, gates = now(), Gates.at()
     gates.hold(begun + 5.0)
@@ -186,7 +186,7 @@ async def test_every_attempt_passes_the_limiter_even_if_the_pacing_were_wrong() 
         passage.departed()
         times.append(now())
         passage.ended()
-        gate._pace.due = 0.0
+        gate.pace.due = 0.0
     assert all(later - earlier >= 0.999 for earlier, later in itertools.pairwise(times))
 
 

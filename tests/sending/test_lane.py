@@ -12,7 +12,7 @@ from batchpol.journal import Before, Intent, OutcomeEntry
 from batchpol.model import Status
 from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
-from batchpol.sending.gate import Gates
+from batchpol.sending.gates import Gates
 from tests.sending.conftest import COMPARE, change
 from tests.sending.simulated import Server, denied, server_error, unseen_principal
 

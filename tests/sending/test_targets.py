@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,19 @@ async def test_a_run_begins_with_the_credentials_that_the_one_before_renewed(
     refused = [arrival.error_code == "ExpiredToken" for arrival in writes(sandbox)]
     assert any(refused[:-11]), "the first run found that they had expired"
     assert not any(refused[-11:]), "the second one did not have to"
+
+
+@pytest.mark.parametrize(("ended", "waits"), [(None, 1.0), (0.4, 0.6), (-9.0, 1.0), (2.0, 0.0)])
+async def test_every_gate_waits_until_a_period_after_all_that_a_run_before_can_have_asked_for(
+    sandbox: Sandbox, tmp_path: Path, ended: float | None, waits: float
+) -> None:
+    """``ended`` so many periods ago; None was killed, and a clock that was set back is not believed."""
+    now = datetime.now(UTC)
+    async with options(sandbox, tmp_path).targets(AWS) as targets:
+        known = targets.gates(Target(ACCOUNT, REGION))
+        targets.heed(None if ended is None else (now - timedelta(seconds=ended * PERIOD)).isoformat(), now)
+        begun = asyncio.get_running_loop().time()
+        for gates in (known, targets.gates(Target(ACCOUNT, "eu-west-1"))):
+            assert [gate.pace.due - begun for gate in gates.all] == pytest.approx(
+                [waits * PERIOD] * 5, abs=0.3 * PERIOD
+            )

@@ -88,7 +88,7 @@ def test_an_attempt_without_an_answer_and_a_lane_that_widened(events: Any) -> No
     change = Change(0, 2, TARGET, "a.example", "a.example", "n", Action.PUT, "{}", "")
     told.lane_started(lane)
     told.attempted(TARGET, Attempted(change, 3, 1.25, True, 80.0, "", NoAnswer("reset", code="ConnectionClosed")))
-    lane.gates.writes._pace.period = 2.25
+    lane.gates.writes.pace.period = 2.25
     told.noted(TARGET, "somebody else uses this quota")
     told.noted(TARGET, "something else")
     told.lane_ended(TARGET, NoAnswer("SES took nothing", code="Timeout", hint="see whether it is up"))

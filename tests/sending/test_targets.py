@@ -82,6 +82,5 @@ async def test_every_gate_waits_until_a_period_after_all_that_a_run_before_can_h
         targets.heed(None if ended is None else (now - timedelta(seconds=ended * PERIOD)).isoformat(), now)
         begun = asyncio.get_running_loop().time()
         for gates in (known, targets.gates(Target(ACCOUNT, "eu-west-1"))):
-            assert [gate.pace.due - begun for gate in gates.all] == pytest.approx(
-                [waits * PERIOD] * 5, abs=0.3 * PERIOD
-            )
+            waited = [max(0.0, gate.pace.due - begun) for gate in gates.all]
+            assert waited == pytest.approx([waits * PERIOD] * 5, abs=0.3 * PERIOD)

@@ -137,7 +137,7 @@ def _use_of(name: str, key: str) -> _Use:
     compares_text, takes_patterns = named.compares_text, named.takes_patterns
     has_form = compares_text and (right in FORMS or type_of(key) == "ARN")
     is_right: Callable[[str], object] = (_TRUTHS if named.name in ("Bool", "Null") else _NONE).__contains__
-    if right in ADDRESSES and compares_text:
+    if right in ADDRESSES and named.name.startswith("String"):  # under Arn… an address is never right
         is_right = is_usual_pattern if takes_patterns else is_usual_address
     return _Use(found, named.operator, right, compares_text, takes_patterns, has_form, is_right)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from batchpol.model import Finding, Severity
+from batchpol.policy.condition import check_condition
 from batchpol.policy.keys import check_key
 from tests.validation.checks import document, example, of_text
 
@@ -376,3 +377,8 @@ def test_what_is_right_at_a_look_is_right() -> None:
         right = [text for text in texts if use.is_right(text)]
         assert right
         assert [text for text in right if _check_text(use, use.operator, text, has_variables=False)] == []
+
+
+def test_an_address_is_no_arn_however_usual_it_is() -> None:
+    found = check_condition({"ArnLike": {"ses:FromAddress": "*@example.com"}}, has_variables=True)
+    assert "condition-arn" in {finding.code for finding in found}

@@ -51,7 +51,7 @@ class Lanes:
         self._options, self._observer, self._wall = options, observer, wall
         self._commit = GroupCommit[Entry](self._write)
         self._lanes: list[Lane] = []
-        self._tally = _Tally(run, options.patience)
+        self._tally = _Tally(run, options.patience, observer)
 
     async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
         """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
@@ -134,13 +134,16 @@ class Lanes:
 class _Tally(LaneObserver):
     """Counts the outcomes of all lanes, and stops the run where too many records failed."""
 
-    def __init__(self, run: Stoppable, patience: Patience) -> None:
-        self._run, self._patience = run, patience
+    def __init__(self, run: Stoppable, patience: Patience, observer: LaneObserver) -> None:
+        self._run, self._patience, self._observer = run, patience, observer
         self._counts: Counter[Status] = Counter()
         self._deferred: set[int] = set()
 
     def deferred(self, target: Target, change: Change, seconds: float) -> None:
         """A first refusal counts until it is known better: whoever stops at failures does not wait for minutes."""
+        if not self._deferred:
+            text = f"SES does not see a principal yet: line {change.line} is tried again in {seconds:g} s"
+            self._observer.noted(target, f"{text}, as are others like it")
         self._deferred.add(change.number)
         self._judge()
 

@@ -29,7 +29,7 @@ from batchpol.sending.lately import Lately
 from batchpol.sending.observer import Attempted, LaneObserver
 from batchpol.sending.outcomes import Outcomes
 from batchpol.sending.ownership import Ownership
-from batchpol.sending.prunes import PAUSE, PUT_BACK, WITHHELD, Turn, taking_back
+from batchpol.sending.prunes import PAUSE, PUT_BACK, WITHHELD, Prunes, Turn
 from batchpol.sending.queue import Job, Queue
 from batchpol.sending.readback import ReadBack
 from batchpol.sending.reads import Reads
@@ -95,7 +95,7 @@ class Lane:
     def __post_init__(self) -> None:
         contact, reads = self.contact, Reads(self.contact)
         self._queue = Queue(contact.halt, ahead=64, at_once=contact.patience.in_flight)
-        self._outcomes = Outcomes(self.commit, self.observer)
+        self._outcomes = Outcomes(self.commit, self.observer, Prunes(wanted=self.conduct.prune))
         self._feeder = Feeder(
             reads,
             self._queue,
@@ -126,6 +126,8 @@ class Lane:
                 await self._tasks.start(self._attempt)
         for job in self._queue.left_over():
             await self._end_unanswered(job)
+        for deletion in self._outcomes.prunes.held:  # nothing is left to take it back with
+            await self._outcomes.applied(deletion, "")
 
     # -- one attempt -------------------------------------------------------------------------------------------
 
@@ -171,6 +173,7 @@ class Lane:
             return True
         turn.passage.ended()  # where reads and writes share one quota, the read needs this turn
         if not await self._feeder.compared_again(job):
+            await self._outcomes.end_room(job, self._queue)
             return False
         turn.passage = await self.contact.gates.writes.approach(LEAD)
         if self.contact.halt.called:
@@ -221,12 +224,12 @@ class Lane:
         if job.takes_back is not None:
             await self._outcomes.withheld(job.takes_back, PUT_BACK)
         elif job.change.makes_room:
-            pass  # it has its outcome with the put that it makes room for
+            self._outcomes.prunes.held.append(job)  # its outcome hangs on the put that it makes room for
         elif self.conduct.verify:
             self._read_back.add(job, request_id, self._tasks)
         else:
             await self._outcomes.applied(job, request_id)
-        await self._end_room(job, taken=True)
+        await self._outcomes.end_room(job, self._queue, taken=True)
         self._queue.settled(job)
 
     # -- what did not succeed ----------------------------------------------------------------------------------
@@ -262,7 +265,7 @@ class Lane:
             await self._end_unanswered(job)
         else:
             await self._outcomes.refused(job, error)
-        if not await self._end_room(job, taken=False):
+        if not await self._outcomes.end_room(job, self._queue):
             self._queue.settled(job)
 
     async def _end_unanswered(self, job: Job) -> None:
@@ -274,18 +277,7 @@ class Lane:
         else:
             await self._outcomes.given_up(job)
         if not self.contact.halt.called:
-            await self._end_room(job, taken=True)
-
-    async def _end_room(self, job: Job, *, taken: bool) -> bool:
-        """End the deletion that made room for this job; true if it is being taken back, in the job's place."""
-        deletion, job.room = job.room, None
-        if deletion is None or deletion.attempts == 0:
-            return False
-        if taken or deletion.present is None:
-            await self._outcomes.applied(deletion, "")
-            return False
-        self._queue.instead(job, taking_back(deletion))
-        return True
+            await self._outcomes.end_room(job, self._queue, taken=True)
 
     async def _access_refused(self, turn: _Turn, error: AccessRefused) -> None:
         """Go on with fresh credentials if there are any. Denied for all stops the lane, denied for some is theirs."""
@@ -298,7 +290,8 @@ class Lane:
             self._queue.defer(job, 2 * DENIED_FOR_ALL * contact.gates.writes.period)  # others answer first
         elif whose is Whose.RECORD:
             await self._outcomes.denied(job, error)
-            self._queue.settled(job)
+            if not await self._outcomes.end_room(job, self._queue):
+                self._queue.settled(job)
         else:
             contact.halt.call(error)  # first: while the outcome is written down the next one could leave
             await self._outcomes.not_its_fault(job, error)

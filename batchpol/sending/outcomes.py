@@ -10,8 +10,8 @@ from batchpol.journal import Entry, OutcomeEntry
 from batchpol.model import Outcome, Status
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.observer import LaneObserver
-from batchpol.sending.prunes import Prunes
-from batchpol.sending.queue import Job
+from batchpol.sending.prunes import Prunes, taking_back
+from batchpol.sending.queue import Job, Queue
 
 _UNVERIFIED = UNVERIFIED.at("identity", "the identity is not verified in this account and Region")
 _UNVERIFIED_REFUSED = PolicyRefused(_UNVERIFIED.message, code=UNVERIFIED.code)
@@ -68,12 +68,29 @@ class Outcomes:
         self.observer.compared(job.change, job.effect, job.present)
         await self.settle(job, status, error)
 
+    async def end_room(self, job: Job, queue: Queue, *, taken: bool = False) -> bool:
+        """End the deletion that made room for this job, once the job has its outcome or was taken.
+
+        Returns:
+            Whether the deletion is being taken back, in the job's place.
+        """
+        deletion, held = job.room, self.prunes.held
+        if deletion is None or deletion not in held or not (taken or job.status):
+            return False
+        held.remove(deletion)
+        if taken or job.status is not Status.FAILED or deletion.present is None:
+            await self.applied(deletion, "")
+            return False
+        queue.instead(job, taking_back(deletion))
+        return True
+
     async def settle(
         self, job: Job, status: Status, error: SesError | None = None, *, request_id: str = "", retryable: bool = False
     ) -> None:
         """Write an outcome down, then tell of it. Raises what the journal raises."""
         outcome = _outcome(job, status, error, request_id=request_id, retryable=retryable)
         await self.commit.add(OutcomeEntry.of(outcome))
+        job.status = status
         self.prunes.settled(job.change, status)
         self.observer.settled(outcome)
 

@@ -36,16 +36,25 @@ class Turn(Enum):
 
 
 class Prunes:
-    """Keeps, by identity, how many of the puts of a lane are not settled yet, and whether one came to nothing."""
+    """Keeps, by identity, how many of the puts of a lane are not settled yet, and whether one came to nothing.
 
-    def __init__(self) -> None:
+    Args:
+        wanted: whether anything is pruned at all; nothing is kept where not.
+
+    Attributes:
+        held: deletions that made room, and whose outcome hangs on the put that they made it for.
+    """
+
+    def __init__(self, *, wanted: bool = False) -> None:
+        self._wanted = wanted
+        self.held: list[Job] = []
         self._open: Counter[str] = Counter()
         self._bad: set[str] = set()
         self._room: dict[str, deque[Job]] = {}
 
     def expect(self, job: Job) -> None:
         """A change of the input has begun its way."""
-        if not job.change.prune:
+        if self._wanted and not job.change.prune:
             self._open[job.change.key_identity] += 1
 
     def settled(self, change: Change, status: Status) -> None:
@@ -72,9 +81,10 @@ class Prunes:
 
         What makes room that no put needs is a deletion like the others.
         """
-        if not jobs:
-            return []
-        room = self._room.setdefault(jobs[0].change.key_identity, deque())
+        if not self._wanted or not jobs:
+            return jobs
+        identity = jobs[0].change.key_identity
+        room = self._room.pop(identity, deque())
         room += [job for job in jobs if job.change.makes_room]
         lined = []
         for job in jobs:
@@ -84,6 +94,8 @@ class Prunes:
                 job.room = room.popleft()
                 lined.append(job.room)
             lined.append(job)
+        if room:
+            self._room[identity] = room
         return lined
 
     def left_over(self) -> list[Job]:

@@ -15,7 +15,7 @@ from math import inf
 import anyio
 
 from batchpol.errors import SesError
-from batchpol.model import Change
+from batchpol.model import Change, Status
 from batchpol.policy.comparison import Effect, effect
 from batchpol.sending.halt import Halt
 
@@ -42,6 +42,8 @@ class Job:
     verified: bool = True
     """Whether the identity is verified, as far as that was looked up."""
     last_error: SesError | None = None
+    status: Status | None = None
+    """Its outcome, once it has one."""
     unsure: bool = False
     """Whether an attempt got no answer, so that the write may have taken effect whatever came back later."""
 

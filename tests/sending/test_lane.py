@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import anyio
 import pytest
 
 from batchpol.errors import JournalUnwritable, PolicyRefused, Throttled
 from batchpol.journal import Before, Intent, OutcomeEntry
-from batchpol.model import Status
+from batchpol.model import Action, Change, Status
 from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.gates import Gates
-from tests.sending.conftest import COMPARE, change
+from tests.sending.conftest import COMPARE, OLD, change
 from tests.sending.simulated import Server, denied, server_error, unseen_principal
 
 pytestmark = pytest.mark.virtual_clock
@@ -199,3 +200,47 @@ async def test_a_record_tells_when_it_left_how_long_it_took_and_by_what_request(
     assert outcome.duration_ms == pytest.approx(81, abs=2)
     assert outcome.started_at.endswith("+00:00")
     assert outcome.sha256 == change(7).sha256
+
+
+def full(*names: str) -> Server:
+    return Server(policies={("full.example", name): OLD for name in names})
+
+
+def pruning(*puts: str, room: str = "old") -> list[Change]:
+    """What makes room in a full identity, then the puts."""
+    made = [replace(change(0, "full.example", Action.DELETE), policy_name=room, prune=True, makes_room=True)]
+    return made + [replace(change(n, "full.example"), policy_name=name) for n, name in enumerate(puts, 1)]
+
+
+@pytest.mark.parametrize(
+    "fault", [denied("ses:PutIdentityPolicy"), PolicyRefused("bad", code="InvalidPolicy", http_status=400)], ids=str
+)
+async def test_what_made_room_is_put_back_whatever_its_successor_failed_of(bench, fault) -> None:
+    others = [change(number) for number in range(10, 13)]
+    server = full("old")
+    made = bench(server=server, conduct=replace(COMPARE, prune=True), network={"faults": {"new": [fault] * 9}})
+    outcomes = await made.run([*others, *pruning("new")])
+    assert server.policies["full.example", "old"] == OLD
+    assert outcomes["new"].status is Status.FAILED
+    assert (outcomes["old"].status, outcomes["old"].error_code) == (Status.NOT_ATTEMPTED, "PruneWithheld")
+
+
+async def test_what_made_room_says_so_where_the_lane_stops_before_its_successor(bench) -> None:
+    made = bench(server=full("old"), conduct=replace(COMPARE, prune=True))
+
+    async def stop() -> None:
+        while ("full.example", "old") in made.server.policies:
+            await anyio.sleep(0.01)
+        made.lane.stop()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop)
+        outcomes = await made.run(pruning("new"))
+    assert outcomes["old"].status is Status.APPLIED, "it is gone, and undo puts it back"
+
+
+async def test_nothing_is_remembered_of_identities_where_nothing_is_pruned(bench) -> None:
+    made = bench(conduct=COMPARE)
+    await made.run([change(number) for number in range(50)])
+    prunes = made.lane._outcomes.prunes
+    assert not (prunes._open or prunes._bad or prunes._room)

@@ -19,6 +19,7 @@ from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver, LaneObservers
+from batchpol.sending.queue import Job
 from batchpol.sending.targets import ENTER_EVERY, Targets
 from batchpol.stopping import Stoppable, task_group
 
@@ -97,7 +98,7 @@ class Lanes:
             return
         self._lanes.append(lane)
         self._observer.lane_started(lane.contact)
-        await lane.run(_async(backlog.changes(self._journal)))
+        await lane.run(_jobs(backlog.changes(self._journal)))
         if lane.stopped is not None:
             await self._stopped(target, lane.stopped)
         else:
@@ -164,6 +165,6 @@ def _durably(journal: Journal, entries: list[Entry]) -> None:
     journal.sync()
 
 
-async def _async(changes: Iterator[Change]) -> AsyncIterator[Change]:
+async def _jobs(changes: Iterator[Change]) -> AsyncIterator[Job]:
     for change in changes:
-        yield change
+        yield Job(change)

@@ -85,6 +85,10 @@ class Contact:
                 tasks.start_soon(self.ses.warm)
         self.last_answer = self.last_write = anyio.current_time()
 
+    def asked_again(self) -> None:
+        """Nobody asked for a while: silence counts from now on."""
+        self.last_answer = anyio.current_time()
+
     def answered(self, gate: Gate, passage: Passage, error: SesError | None) -> None:
         """Take in how an attempt ended; the gate is told, and people if need be."""
         if error is None or isinstance(error, PolicyRefused):

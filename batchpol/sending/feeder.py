@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
-from batchpol.model import MAX_POLICIES, Action, Change, Status
+from batchpol.model import MAX_POLICIES, Action, Status
 from batchpol.model.settings import Conduct
 from batchpol.policy.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.sending.contact import Whose, needing
@@ -90,40 +90,73 @@ class Feeder:
     def __post_init__(self) -> None:
         self._halt, self._begun = self.reads.contact.halt, self.wall()
 
-    async def run(self, changes: AsyncIterator[Change]) -> None:
-        """Feed the queue, in the order of the changes, until there are no more or nothing new is begun."""
-        unread: list[list[Job]] = []
-        async for group in _by_identity(self._owned(changes), MAX_POLICIES if self.conduct.reads else 1):
-            if not await self._line_up(group, unread):
+    async def run(self, jobs: AsyncIterator[Job | None]) -> None:
+        """Feed the queue, in the order of the jobs, until there are no more or nothing new is begun.
+
+        None among them says that there are no more just now: what came is looked up then, and not waited with.
+        """
+        unread: list[Job] = []
+        async for window in self._windows(jobs):
+            if not (await self._catch_up(unread) if window is None else await self._line_up(window, unread)):
                 return
-        for group in unread:
-            if not await self._line_up(group, None):
-                return
+        if not await self._line_up(unread, None):
+            return
         for job in self.outcomes.prunes.left_over():
             await self.queue.put(job)
         if await self._read_doubtful_again():
             self.queue.fed()
 
-    async def _line_up(self, group: list[Job], unread: list[list[Job]] | None) -> bool:
-        """Put the changes of one identity into the queue, unless they need no write; False once it is closed.
+    async def _line_up(self, window: list[Job], unread: list[Job] | None) -> bool:
+        """Put the jobs of a window into the queue, unless they need no write; False once it is closed.
+
+        They keep their order. What one identity has in the window is read at once, when the first of it is next.
+        """
+        groups, due = _by_identity(window, MAX_POLICIES if self.conduct.reads else 1), set[Job]()
+        for job in window:
+            if job in groups:
+                group = self.outcomes.prunes.lined_up(await self._due(groups[job], unread))
+                if self.conduct.prune:  # what makes room goes with what it makes room for
+                    if not await self._put(group):
+                        return False
+                else:
+                    due.update(group)
+            if job in due and not await self._put([job]):
+                return False
+        return not self._halt.called
+
+    async def _put(self, jobs: Iterable[Job]) -> bool:
+        for job in jobs:
+            if not job.recalled and not await self.queue.put(job):
+                return False
+        return not self._halt.called
+
+    async def _due(self, group: list[Job], unread: list[Job] | None) -> list[Job]:
+        """Those of the jobs of one identity that need a write.
 
         What cannot be read is put into ``unread``: SES may be down, and be up again when the others are through.
         """
-        jobs = group
-        if self.conduct.reads or any(job.change.if_match for job in group):
-            await self.queue.room(READ_AHEAD)
-            try:
-                jobs = await self._compared(group)
-            except SesError as error:
-                jobs = []
-                if isinstance(error, AccessRefused) and not self._is_its_own(error, group, unread):
-                    self._halt.call(error)
-                elif not self._halt.called:
-                    await self._unreadable(group, error, unread)
-        for job in self.outcomes.prunes.lined_up(jobs):
-            if not await self.queue.put(job):
-                return False
-        return not self._halt.called
+        jobs = [job for job in group if not job.recalled]
+        if not jobs or not (self.conduct.reads or any(job.change.if_match for job in jobs)):
+            return jobs
+        await self.queue.room(READ_AHEAD)
+        try:
+            return await self._compared(jobs)
+        except SesError as error:
+            if isinstance(error, AccessRefused) and not self._is_its_own(error, jobs, unread):
+                self._halt.call(error)
+            elif not self._halt.called:
+                await self._unreadable(jobs, error, unread)
+        return []
+
+    async def _catch_up(self, unread: list[Job]) -> bool:
+        """In a pause: read what could not be read before, and let what is in doubt have its turn later."""
+        again, unread[:] = unread[:], []
+        going = await self._line_up(again, None)
+        for job in self._doubtful:
+            job.read_at = 0.0  # so that it is read again
+            self.queue.defer(job, AGAIN)
+        self._doubtful.clear()
+        return going
 
     async def _read_doubtful_again(self) -> bool:
         """Read again what a read left in doubt, until none is left; False once nothing new is begun."""
@@ -136,49 +169,55 @@ class Feeder:
                 return False
             pause = min(2 * pause, LONGEST_PAUSE)
             doubtful, self._doubtful = self._doubtful, []
-            async for group in _by_identity(_each(doubtful), MAX_POLICIES):
-                if not await self._line_up(group, None):
-                    return False
+            if not await self._line_up(doubtful, None):
+                return False
         return not self._halt.called
 
-    def _is_its_own(self, error: AccessRefused, group: list[Job], unread: list[list[Job]] | None) -> bool:
+    def _is_its_own(self, error: AccessRefused, group: list[Job], unread: list[Job] | None) -> bool:
         """Whether what the caller may not read is this identity's alone, or may be: then others are read first."""
         contact = self.reads.contact
         whose = contact.whose(error, contact.gates.reads, group[0].change.key_identity)
         return whose is Whose.RECORD or (whose is Whose.NOT_KNOWN and unread is not None)
 
-    async def _unreadable(self, group: list[Job], error: SesError, unread: list[list[Job]] | None) -> None:
+    async def _unreadable(self, group: list[Job], error: SesError, unread: list[Job] | None) -> None:
         if unread is not None and not isinstance(error, PolicyRefused):
-            unread.append(group)
+            unread += group
             return
         for job in group:
             await self.outcomes.unreadable(job, error)
 
     # -- whose identities they are -----------------------------------------------------------------------------
 
-    async def _owned(self, changes: AsyncIterator[Change]) -> AsyncIterator[Job]:
-        """The changes as jobs, 100 identities at a time looked up; those that may not be sent are settled."""
+    async def _windows(self, jobs: AsyncIterator[Job | None]) -> AsyncIterator[list[Job] | None]:
+        """The jobs that may be sent, by those that are looked up together; None where there are no more just now."""
         window: list[Job] = []
         names: set[str] = set()
-        async for change in changes:
-            job = Job(change)
-            self.outcomes.prunes.expect(job)
-            if not self.conduct.ownership:
-                yield job
-                continue
-            wanted = owners(change.key_identity)
-            if len(names | wanted) > IDENTITIES_AT_ONCE:
-                for allowed in await self._allowed(window, names):
-                    yield allowed
+        async for job in jobs:
+            if window and (job is None or self._is_full(window, names, job)):
+                yield await self._allowed(window, names)
                 window, names = [], set()
-            window.append(job)
-            names |= wanted
-        for allowed in await self._allowed(window, names):
-            yield allowed
+            if job is None:
+                self.queue.paused = True
+                yield None
+            else:
+                if self.queue.paused:
+                    self.queue.paused = False
+                    self.reads.contact.asked_again()
+                self.outcomes.prunes.expect(job)
+                window.append(job)
+                names |= owners(job.change.key_identity)
+        yield await self._allowed(window, names)
+
+    def _is_full(self, window: list[Job], names: set[str], job: Job) -> bool:
+        """Whether a job is looked up, or read, with those after it and not with those before."""
+        identity = job.change.key_identity
+        if self.conduct.ownership:
+            return len(names | owners(identity)) > IDENTITIES_AT_ONCE
+        return not self.conduct.reads or len(window) == MAX_POLICIES or identity != window[0].change.key_identity
 
     async def _allowed(self, window: list[Job], names: set[str]) -> list[Job]:
         """The jobs of a window that are to be sent; that an identity is not verified is noted on its jobs."""
-        if not window or self._not_to_look_up or self._halt.called:
+        if not window or not self.conduct.ownership or self._not_to_look_up or self._halt.called:
             return window
         try:
             with needing("ses:GetIdentityVerificationAttributes, or run without `require_verified`"):
@@ -333,18 +372,13 @@ def _would_change(job: Job) -> tuple[Status, SesError]:
     return Status.NOT_ATTEMPTED, PolicyRefused("\n".join(paths), code="")
 
 
-async def _by_identity(jobs: AsyncIterator[Job], most: int) -> AsyncIterator[list[Job]]:
-    """Neighbouring jobs of one identity together, at most ``most`` of them."""
-    group: list[Job] = []
-    async for job in jobs:
-        if group and (len(group) >= most or job.change.key_identity != group[0].change.key_identity):
-            yield group
-            group = []
+def _by_identity(window: list[Job], most: int) -> dict[Job, list[Job]]:
+    """The jobs of a window by identity, at most ``most`` together, by the first of them."""
+    groups: dict[Job, list[Job]] = {}
+    latest: dict[str, list[Job]] = {}
+    for job in window:
+        group = latest.get(job.change.key_identity)
+        if group is None or len(group) == most:
+            groups[job] = latest[job.change.key_identity] = group = []
         group.append(job)
-    if group:
-        yield group
-
-
-async def _each(jobs: Iterable[Job]) -> AsyncIterator[Job]:
-    for job in jobs:
-        yield job
+    return groups

@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Unreachable
 from batchpol.journal import Before, Entry, Intent
-from batchpol.model import Action, Change, Status
+from batchpol.model import Action, Status
 from batchpol.model.settings import Conduct
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.contact import DENIED_FOR_ALL, Contact, Whose
@@ -117,11 +117,14 @@ class Lane:
         """Let nothing leave any more; what is under way is finished."""
         self.contact.halt.call()
 
-    async def run(self, changes: AsyncIterator[Change]) -> None:
-        """Bring every change to an outcome, or stop; returns when nothing is under way any more."""
+    async def run(self, jobs: AsyncIterator[Job | None]) -> None:
+        """Bring every job to an outcome, or stop; returns when nothing is under way any more.
+
+        None among the jobs says that there are no more just now (:meth:`Feeder.run`).
+        """
         await self.contact.warm(2 if self.conduct.reads else 1)
         async with anyio.create_task_group() as self._tasks:
-            self._tasks.start_soon(self._feeder.run, changes)
+            self._tasks.start_soon(self._feeder.run, jobs)
             while await self._queue.ready():
                 await self._tasks.start(self._attempt)
         for job in self._queue.left_over():
@@ -138,7 +141,7 @@ class Lane:
         if turn is None:
             return
         try:
-            if await self._still_due(turn):
+            if await self._still_due(turn) and self._queue.begins(turn.job):
                 await self._journal_intent(turn)
                 request_id = await self._send(turn)
                 await self._journal_outcome(turn, request_id)
@@ -183,7 +186,6 @@ class Lane:
     async def _journal_intent(self, turn: _Turn) -> None:
         """Write down, durably, that the request is about to leave, and what it replaces where that was read."""
         job = turn.job
-        job.begun = job.begun or anyio.current_time()
         await turn.ses.ready()
         job.attempts += 1
         number = job.change.number

@@ -47,6 +47,9 @@ class Job:
     unsure: bool = False
     """Whether an attempt got no answer, so that the write may have taken effect whatever came back later."""
 
+    recalled: bool = False
+    """Whether whoever asked for it took it back; it is not begun then."""
+
     room: Job | None = None
     """The deletion that made room for this one, and is taken back if this one is refused."""
     takes_back: Job | None = None
@@ -67,6 +70,9 @@ class Queue:
         halt: closes it: nothing is handed out any more, and whoever waits is told.
         ahead: jobs the feeder may put before it has to wait.
         at_once: jobs that may be taken and not settled at the same time.
+
+    Attributes:
+        paused: whether no fresh job is known of just now, though one may come.
     """
 
     def __init__(self, halt: Halt, *, ahead: int, at_once: int) -> None:
@@ -75,7 +81,7 @@ class Queue:
         self._again: deque[Job] = deque()
         self._deferred: dict[Job, float] = {}
         self._busy: dict[str, Job] = {}
-        self._fed = False
+        self._fed = self.paused = False
         self._give_way = False
         self._news = anyio.Event()
         halt.tell(self._tell)
@@ -121,6 +127,14 @@ class Queue:
         self._tell()
         return job
 
+    def begins(self, job: Job) -> bool:
+        """Whether a taken job is sent now, from where on nobody can recall it; one that was recalled is over."""
+        if job.recalled:
+            self.settled(job)
+        else:
+            job.begun = job.begun or anyio.current_time()
+        return not job.recalled
+
     def again(self, job: Job, *, give_way: bool = False) -> None:
         """Try a taken job again before any fresh one; with ``give_way`` one fresh job goes first."""
         self._again.append(job)
@@ -150,7 +164,7 @@ class Queue:
     @property
     def nothing_else(self) -> bool:
         """True when no job is left that was not tried yet."""
-        return self._fed and not self._fresh
+        return (self._fed or self.paused) and not self._fresh
 
     @property
     def one_left(self) -> bool:

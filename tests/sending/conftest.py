@@ -18,6 +18,7 @@ from batchpol.sending.contact import Contact
 from batchpol.sending.gates import Gates
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver
+from batchpol.sending.queue import Job
 from tests.sending.simulated import Server, SimulatedSes
 
 TARGET = Target("111122223333", "us-east-1")
@@ -61,9 +62,9 @@ class Bench:
     notes: list[str] = field(default_factory=list)
 
     async def run(self, changes: Sequence[Change]) -> dict[str, Outcome]:
-        async def feed() -> AsyncIterator[Change]:
+        async def feed() -> AsyncIterator[Job]:
             for item in changes:
-                yield item
+                yield Job(item)
 
         await self.lane.run(feed())
         return {outcome.policy_name: outcome for outcome in self.outcomes}

@@ -3,7 +3,8 @@
 In the order of a change's way; below them what these share.
 
 ============= ==================================================================================
-``feeder``    looks up and compares what is next
+``windows``   looks up which identities are verified, many at once
+``feeder``    reads and compares what is next
 ``queue``     the changes of a lane in order, between what reads them and what sends them
 ``lane``      the worker of one target: wait near the gate, intent, gate and send, outcome
 ``readback``  reading back what was written

@@ -1,4 +1,4 @@
-"""The feeder of a lane: looks up and compares what is next, and puts into the queue what is to be written.
+"""The feeder of a lane: reads and compares what is next, and puts into the queue what is to be written.
 
 Identities are looked up 100 at a time and policies read one identity a call, through gates of their own, so that
 what is read is ready when its turn to be written comes. What needs no write, or may have none, gets its outcome here.
@@ -17,10 +17,9 @@ from batchpol.sending.contact import Whose, needing
 from batchpol.sending.halt import Halt
 from batchpol.sending.lately import Lately
 from batchpol.sending.outcomes import Outcomes
-from batchpol.sending.ownership import Ownership, owners
 from batchpol.sending.queue import Job, Queue
 from batchpol.sending.reads import Reads
-from batchpol.ses import IDENTITIES_AT_ONCE
+from batchpol.sending.windows import Windows
 
 READ_AHEAD = 4
 """Changes that wait for their turn when the next identity is read: enough to hide a round trip and one that fails,
@@ -69,7 +68,7 @@ class Feeder:
         reads: of the lane's target.
         queue: fed with what is to be written.
         outcomes: of what is not.
-        ownership: what is known already of the identities.
+        windows: what is looked up together.
         lately: what was written by ourselves, and outweighs what is read.
         wall: the time in seconds since 1970.
     """
@@ -78,13 +77,12 @@ class Feeder:
     queue: Queue
     outcomes: Outcomes
     conduct: Conduct
-    ownership: Ownership
+    windows: Windows
     lately: Lately
     wall: Callable[[], float]
     _halt: Halt = field(init=False)
     _begun: float = field(init=False)
     _doubtful: list[Job] = field(init=False, default_factory=list)
-    _not_to_look_up: bool = field(init=False, default=False)
     _occupied: _Occupied | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -96,7 +94,7 @@ class Feeder:
         None among them says that there are no more just now: what came is looked up then, and not waited with.
         """
         unread: list[Job] = []
-        async for window in self._windows(jobs):
+        async for window in self.windows.of(jobs):
             if not (await self._catch_up(unread) if window is None else await self._line_up(window, unread)):
                 return
         if not await self._line_up(unread, None):
@@ -185,66 +183,6 @@ class Feeder:
             return
         for job in group:
             await self.outcomes.unreadable(job, error)
-
-    # -- whose identities they are -----------------------------------------------------------------------------
-
-    async def _windows(self, jobs: AsyncIterator[Job | None]) -> AsyncIterator[list[Job] | None]:
-        """The jobs that may be sent, by those that are looked up together; None where there are no more just now."""
-        window: list[Job] = []
-        names: set[str] = set()
-        async for job in jobs:
-            if window and (job is None or self._is_full(window, names, job)):
-                yield await self._allowed(window, names)
-                window, names = [], set()
-            if job is None:
-                self.queue.paused = True
-                yield None
-            else:
-                if self.queue.paused:
-                    self.queue.paused = False
-                    self.reads.contact.asked_again()
-                self.outcomes.prunes.expect(job)
-                window.append(job)
-                names |= owners(job.change.key_identity)
-        yield await self._allowed(window, names)
-
-    def _is_full(self, window: list[Job], names: set[str], job: Job) -> bool:
-        """Whether a job is looked up, or read, with those after it and not with those before."""
-        identity = job.change.key_identity
-        if self.conduct.ownership:
-            return len(names | owners(identity)) > IDENTITIES_AT_ONCE
-        return not self.conduct.reads or len(window) == MAX_POLICIES or identity != window[0].change.key_identity
-
-    async def _allowed(self, window: list[Job], names: set[str]) -> list[Job]:
-        """The jobs of a window that are to be sent; that an identity is not verified is noted on its jobs."""
-        if not window or not self.conduct.ownership or self._not_to_look_up or self._halt.called:
-            return window
-        try:
-            with needing("ses:GetIdentityVerificationAttributes, or run without `require_verified`"):
-                await self._halt.unless(self.ownership.look_up(self.reads, names))
-        except SesError as error:
-            self._not_looked_up(error)
-            return window
-        for job in window:
-            job.verified = self.ownership.verified(job.change.key_identity)
-        self.ownership.forget(names)
-        if not self.conduct.require_verified:
-            return window
-        for job in window:
-            if not job.verified:
-                await self.outcomes.unverified(job)
-        return [job for job in window if job.verified]
-
-    def _not_looked_up(self, error: SesError) -> None:
-        """Go on where identities cannot be looked up, unless they must be verified."""
-        if self._halt.called:
-            return
-        if self.conduct.require_verified:
-            self._halt.call(error)
-        else:
-            self._not_to_look_up = isinstance(error, AccessRefused)
-            text = f"whether the identities are verified could not be looked up: {error}"
-            self.reads.contact.observer.noted(self.reads.contact.target, text)
 
     # -- what is there -----------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from batchpol.sending.prunes import PAUSE, PUT_BACK, WITHHELD, Prunes, Turn
 from batchpol.sending.queue import Job, Queue
 from batchpol.sending.readback import ReadBack
 from batchpol.sending.reads import Reads
+from batchpol.sending.windows import Windows
 from batchpol.ses import Attempt, Ses
 
 LEAD = 0.05
@@ -101,7 +102,7 @@ class Lane:
             self._queue,
             self._outcomes,
             self.conduct,
-            self.ownership,
+            Windows(reads, self._queue, self._outcomes, self.conduct, self.ownership),
             self.lately,
             lambda: self.wall().timestamp(),
         )

@@ -144,7 +144,7 @@ def begin(
         journal.history.forget()
         journal.notes.append("the last run came to its end: this one looks at every record anew")
     run = Run(
-        format=FORMAT,
+        format=journal.history.run.format if journal.history.run else FORMAT,
         run_id=uuid.uuid4().hex,
         at=at,
         version=__version__,

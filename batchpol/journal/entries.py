@@ -1,4 +1,4 @@
-"""The kinds of line a journal holds, as types: format 1.
+"""The kinds of line a journal holds, as types: format 2.
 
 Member names are short but readable, and members that hold their default are left out. The checksum member that
 ends each line belongs to :mod:`batchpol.journal.chain`. ``n`` is everywhere the record's 0-based number within
@@ -14,8 +14,8 @@ import msgspec
 
 from batchpol.model import Action, Change, Fate, Finding, Outcome, Target, if_match_of
 
-FORMAT = 1
-"""Version of the format that this code writes; it reads every version up to this one."""
+FORMAT = 2
+"""Version of the format of a new journal. Every version up to it is read, and gone on with in its own format."""
 
 Number = Annotated[int, msgspec.Meta(ge=0)]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchpol import journal
 from batchpol.errors import JournalDamaged, JournalError, JournalMismatch
-from batchpol.journal import Journal
+from batchpol.journal import FORMAT, Journal
 from batchpol.journal.chain import BLOCK
 from tests.journal.books import believed, changes_of, intent, outcome, planned, record, run, sample, told, write
 
@@ -214,7 +214,7 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path, content: bytes) -> None:
 
 
 def newer_formats(whole: bytes) -> Iterator[bytes]:
-    header = b'{"t":"run","format":2,"run_id":"later","sum":"another kind of checksum"}\n'
+    header = b'{"t":"run","format":%d,"run_id":"later","sum":"another kind of checksum"}\n' % (FORMAT + 1)
     yield header
     yield header + b"and lines that nobody here can read\n"
     yield whole + header
@@ -227,12 +227,12 @@ def test_a_newer_format(whole: bytes, tmp_path: Path) -> None:
         path.write_bytes(content)
         error = assert_refused(path, content)
         assert isinstance(error, JournalMismatch)
-        assert "format 2" in str(error)
+        assert f"format {FORMAT + 1}" in str(error)
         assert "update" in error.hint
 
 
 def test_a_newer_section_with_our_checksums(tmp_path: Path) -> None:
-    path = write(tmp_path / "j", [run(), record(0), planned(1, 1), run("later", format=2), record(0)])
+    path = write(tmp_path / "j", [run(), record(0), planned(1, 1), run("later", format=FORMAT + 1), record(0)])
     assert isinstance(assert_refused(path, path.read_bytes()), JournalMismatch)
 
 

@@ -15,6 +15,10 @@ import anyio
 from batchpol.model.settings import PERIOD
 from batchpol.sending.pace import Pace, RoundTrips, Route
 
+TICK = 0.001
+"""Seconds that a wait takes at least. uvloop's clock goes by whole milliseconds: a shorter wait is over at once there,
+and would be begun anew, dozens of times, until the clock goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -48,12 +52,12 @@ class Passage:
         """Take its turn and wait until ``lead`` seconds before it may leave."""
         try:
             while (pace := await self._queued()).due - lead > (now := anyio.current_time()):
-                await anyio.sleep(pace.due - lead - now)
+                await anyio.sleep(max(TICK, pace.due - lead - now))
             while (pace := await self._queued()).overdue_until(now := anyio.current_time()) > now:
                 with anyio.move_on_after(pace.overdue_until(now) - now):
                     await pace.news.wait()
                 while (pace := await self._queued()).due - lead > (now := anyio.current_time()):
-                    await anyio.sleep(pace.due - lead - now)
+                    await anyio.sleep(max(TICK, pace.due - lead - now))
         except BaseException:
             self._give_up_turn()
             raise
@@ -61,7 +65,7 @@ class Passage:
     async def admit(self) -> None:
         """Wait for the last stretch and pass the limiter; nothing but signing may follow before the wire."""
         while (pace := await self._queued()).due > (now := anyio.current_time()):
-            await anyio.sleep(pace.due - now)
+            await anyio.sleep(max(TICK, pace.due - now))
         await pace.limiter.acquire()
 
     async def _queued(self) -> Pace:

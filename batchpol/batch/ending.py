@@ -104,4 +104,5 @@ def _write_report(path: Path, journal: Journal, section: Section | None, *, plan
             columns=section.columns if section else (),
             about=section.about() if section else None,
             sends=journal.sends(),
+            runs=[it.as_json() for it in journal.runs()] if path.suffix == ".html" else (),
         )

@@ -54,11 +54,15 @@ class Backlog:
     """The changes that the first pass leaves for one target, as places in the journal, in the order of their going."""
 
     offsets: array[int] = field(default_factory=lambda: array("Q"))
+    deletes: int = 0
+    """How many of them delete; known from :meth:`close` on."""
+    _deletes: bytearray = field(default_factory=bytearray)
     _identities: array[int] = field(default_factory=lambda: array("Q"))
     _sorted: bool = True
 
-    def add(self, offset: int, identity_first_seen: int, *, first: bool = False) -> None:
+    def add(self, offset: int, identity_first_seen: int, *, deletes: bool = False, first: bool = False) -> None:
         """Add a change; ``first`` puts it before the others of its identity."""
+        self._deletes.append(deletes)
         place = 2 * identity_first_seen + (not first)
         self._sorted = self._sorted and (not self._identities or place >= self._identities[-1])
         self.offsets.append(offset)
@@ -72,18 +76,20 @@ class Backlog:
         kept = [wanted(offset) for offset in self.offsets]
         self.offsets = array("Q", compress(self.offsets, kept))
         self._identities = array("Q", compress(self._identities, kept))
+        self._deletes = bytearray(compress(self._deletes, kept))
 
     def cut(self, last: int) -> None:
         """Leave out what stands behind the place ``last``; only before :meth:`close`."""
         count = bisect_right(self.offsets, last)
-        del self.offsets[count:], self._identities[count:]
+        del self.offsets[count:], self._identities[count:], self._deletes[count:]
 
     def close(self) -> None:
         """Bring the changes of one identity together, each identity's in the order of the input."""
         if not self._sorted:
             order = sorted(range(len(self.offsets)), key=self._identities.__getitem__)
             self.offsets = array("Q", (self.offsets[place] for place in order))
-        self._identities = array("Q")
+        self.deletes = sum(self._deletes)
+        self._identities, self._deletes = array("Q"), bytearray()
 
     def changes(self, journal: Journal) -> Iterator[Change]:
         """The changes, read back from the journal one by one."""
@@ -137,6 +143,7 @@ class Intake:
     def __init__(self, options: Options, check: Callable[[Record], Checked], journal: Journal) -> None:
         self._limit, self._retries = options.reading.limit, options.keeping.retry_failed
         self._prunes, self._check, self._journal = options.conduct.prune, check, journal
+        self.compares = options.conduct.reads
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
@@ -240,7 +247,8 @@ class Intake:
         target = change.target
         backlog = self._backlogs.setdefault(target, Backlog())
         key = key_of(target.account, target.region, change.key_identity)
-        backlog.add(offset, self._identities.setdefault(key, change.number), first=first)
+        place = self._identities.setdefault(key, change.number)
+        backlog.add(offset, place, deletes=change.action is Action.DELETE, first=first)
 
     def prune(self, target: Target, identity: str, policy_name: str, *, makes_room: bool = False) -> None:
         """Have a policy deleted that the input does not have; that gets a number behind all records.

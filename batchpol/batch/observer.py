@@ -21,7 +21,11 @@ from batchpol.validation import Checked, Verdict
 
 @dataclass(slots=True)
 class Preview:
-    """What a run is about to do, told before the first write."""
+    """What a run is about to do, told before the first write.
+
+    ``deletes`` counts the deletions in what it is to send, ``pruned`` those of them that no record asks for. Where it
+    ``compares`` fewer may be sent: what is there already is left alone.
+    """
 
     caller: Caller
     region: str
@@ -34,6 +38,8 @@ class Preview:
     targets: dict[Target, int]
     period: float
     notes: list[str]
+    deletes: int = 0
+    compares: bool = True
     pruned: int = 0
     unverified: list[str] = field(default_factory=list)
 
@@ -43,6 +49,8 @@ class Preview:
     ) -> Preview:
         """The preview after a first pass; ``period`` is in seconds."""
         return cls(
+            deletes=sum(backlog.deletes for backlog in backlogs.values()),
+            compares=intake.compares,
             caller=here.caller,
             region=here.region,
             endpoint=here.endpoint,
@@ -60,6 +68,11 @@ class Preview:
     @property
     def to_send(self) -> int:
         return sum(self.targets.values())
+
+    @property
+    def writes(self) -> int:
+        """What is to be sent besides the deletions."""
+        return self.to_send - self.deletes
 
     @property
     def rejected(self) -> int:

@@ -153,7 +153,9 @@ def begin(
         input=name,
         sandbox=options.sandbox,
         endpoint=here.endpoint,
-        options=_place(here) | {"caller": here.caller.arn, "period": period, "command": options.command},
+        options=_place(here)
+        | {"caller": here.caller.arn, "period": period, "command": options.command}
+        | {"template": options.template is not None, "compare": options.conduct.reads},
         columns=columns,
         anew=anew,
         input_path=_input_path(name, options.keeping.journal),

@@ -100,7 +100,9 @@ def _run(source: Source, settings: dict[str, Any], form: Form, *, asks: bool, qu
         from batchpol.cli.screen.question import ask
 
     options = Options(**settings, command=("batchpol", *_harmless(sys.argv[1:])))
-    screen = observer_of(quiet=quiet, progress=progress, confirm=ask if asks else None)
+    screen = observer_of(
+        quiet=quiet, progress=progress, confirm=ask if asks else None, reported=bool(options.keeping.reports)
+    )
     screen.notes(source.notes)
     result = run_batch(source, options, screen, beside=screen.show_progress)
     print_result(result, screen.run, as_json=form.is_json)

@@ -47,7 +47,7 @@ class Written:
 def report(journal: JournalFile, written: Written) -> None:
     """Write the report of a journal again, or that of some of its records."""
     from batchpol.cli.screen.status import section_of
-    from batchpol.journal import outcomes, sends
+    from batchpol.journal import outcomes, runs, sends
     from batchpol.outputs import check_run
     from batchpol.report import write_report
 
@@ -67,6 +67,7 @@ def report(journal: JournalFile, written: Written) -> None:
             only=chosen,
             about=section.about(),
             sends=sends(journal),
+            runs=[it.as_json() for it in runs(journal)] if path.suffix == ".html" else (),
         )
     counts = {status: count for status, count in section.counts().items() if not chosen or status in chosen}
     offer(f"{sum(counts.values()):,} of {len(section):,} records: {counts_line(counts)}")

@@ -11,11 +11,12 @@ import typer
 
 from batchpol.cli.options import Lines, flattened
 from batchpol.cli.screen.terminal import tell
+from batchpol.errors import UsageError
 from batchpol.model.settings import setting
 
 EPILOG = (
     "Example:\n"
-    "batchpol undo tenants.journal.jsonl -o undo.jsonl\n"
+    "batchpol undo tenants.journal.jsonl --last -o undo.jsonl\n"
     "Look at what it wrote, then apply that. Exit: 0, or 2 if the journal cannot be read."
 )
 
@@ -25,6 +26,11 @@ class Section:
     HEADING: ClassVar[str] = "Journal, report and output"
 
     last: bool = setting(False, "Only what the last run wrote, not the ones before it.")
+    run: str = setting("", "Only what this run wrote; batchpol status lists them.", metavar="ID")
+
+    def __post_init__(self) -> None:
+        if self.last and self.run:
+            raise UsageError("`last` and `run` name two runs", hint="leave one of them out")
 
 
 @flattened
@@ -35,16 +41,15 @@ def undo(
 ) -> None:
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
     from batchpol.cli.output import check_output, write_lines
-    from batchpol.cli.screen import commands
+    from batchpol.cli.screen import commands, undoing
     from batchpol.rewriting.undo import Undone, undo_records
 
     check_output(lines.output, {"the journal": journal})
     tally = Undone()
-    records = undo_records(journal, tally, last=section.last)
+    records = undo_records(journal, tally, last=section.last, run=section.run)
     write_lines((json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records), lines.output)
-    tell(f"{tally.restores:,} records to restore what was there")
-    if tally.without_image:
-        tell(f"{tally.without_image:,} writes cannot be taken back: nothing was read before them (--blind)")
+    for line in undoing.lines(tally):
+        tell(line)
     if tally.restores and lines.output != "-":
         command = commands.typed(commands.carry_out(lines.output))
         tell(f"to carry that out: {command}; it leaves alone what somebody changed since")

@@ -11,6 +11,7 @@ Knows bytes, fsync, locking and its own format version; nothing of SES, of async
 ``chain``   the bytes below them: chained checksums, the torn tail, damage
 ``section`` one start of the command read back: the rows of the report
 ``history`` all sections together: the latest fate of each change, for a resume
+``runs``    all sections: which runs there were, and what each did
 ``sends``   all sections together: every request, and when it left
 =========== ========================================================================================
 
@@ -36,7 +37,8 @@ from batchpol.journal.entries import (
 )
 from batchpol.journal.history import Earlier, History
 from batchpol.journal.journal import Journal, set_aside
-from batchpol.journal.reading import is_held, latest, outcomes, read, read_entry, scan, sends
+from batchpol.journal.reading import is_held, latest, outcomes, read, read_entry, runs, scan, sends
+from batchpol.journal.runs import Started
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
 from batchpol.journal.sends import Sent
 
@@ -59,12 +61,14 @@ __all__ = [
     "Run",
     "Section",
     "Sent",
+    "Started",
     "TargetCount",
     "is_held",
     "latest",
     "outcomes",
     "read",
     "read_entry",
+    "runs",
     "scan",
     "sends",
     "set_aside",

@@ -30,6 +30,7 @@ from batchpol.journal.entries import (
 )
 from batchpol.journal.history import History
 from batchpol.journal.reading import opened
+from batchpol.journal.runs import Started, read_runs
 from batchpol.journal.section import Section, read_section, torn_note
 from batchpol.journal.sends import Sent, read_sends
 from batchpol.journal.tail import Tail, altered, unwritable
@@ -205,6 +206,12 @@ class Journal:
         """Every request written down, by this run and those before it, as far as they can be read."""
         with contextlib.suppress(JournalDamaged):
             yield from read_sends(self._chain())
+
+    def runs(self) -> list[Started]:
+        """This run and those before it, as far as they can be read."""
+        with contextlib.suppress(JournalDamaged):
+            return read_runs(self._chain())
+        return []
 
     def close(self) -> None:
         """Write out what is pending and let go of the lock; closing twice is harmless.

@@ -16,6 +16,7 @@ from batchpol import files
 from batchpol.errors import JournalError
 from batchpol.journal.chain import Chain, line_at
 from batchpol.journal.entries import Entry, Intent, OutcomeEntry, Run, decode
+from batchpol.journal.runs import Started, read_runs
 from batchpol.journal.section import Section, read_section
 from batchpol.journal.sends import Sent, read_sends
 from batchpol.model import Outcome
@@ -76,6 +77,15 @@ def sends(path: str | os.PathLike[str]) -> Iterator[Sent]:
     """
     with opened(path) as fd:
         yield from read_sends(Chain(fd, str(path)))
+
+
+def runs(path: str | os.PathLike[str]) -> list[Started]:
+    """Every run that wrote into the journal, the oldest first.
+
+    Raises as :func:`read` does.
+    """
+    with opened(path) as fd:
+        return read_runs(Chain(fd, str(path)))
 
 
 def latest(path: str | os.PathLike[str], section: Section, most: int) -> list[OutcomeEntry | Intent]:

@@ -214,6 +214,9 @@ class Fate(msgspec.Struct, kw_only=True):
 
 FATE = Fate.__struct_fields__
 
+EFFECTS = {"delete": "deleted", "create": "created", "update": "updated", "write": "written"}
+"""What applying a record did, and as people read it: what is gone first. ``write`` where nothing was read before."""
+
 
 class Outcome(Fate, kw_only=True):
     """The fate of one record, and which record that is: a row of the report.
@@ -232,6 +235,14 @@ class Outcome(Fate, kw_only=True):
     sha256: str = ""
     extra: Mapping[str, str] = {}
     policy: str = ""
+
+    @property
+    def did(self) -> str:
+        """Which of :data:`EFFECTS` it had; empty for a record that was not applied."""
+        if self.status is not Status.APPLIED:
+            return ""
+        done = "delete" if self.action == Action.DELETE else self.effect
+        return done if done in EFFECTS else "write"
 
 
 def shown(value: object, limit: int = 80) -> str:

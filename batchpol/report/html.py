@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -35,7 +35,7 @@ from batchpol.report.charts import (
 )
 from batchpol.report.pace import MOST_LANES, Pace, RoundTrips
 from batchpol.report.rows import COLUMNS, Value, extra_name, finding_object, values
-from batchpol.report.summary import WENT_WELL, Cause, Summary, counted
+from batchpol.report.summary import WENT_WELL, Cause, Summary, counted, effects_line
 from batchpol.version import __version__
 
 MOST_ROWS = 100_000
@@ -46,6 +46,7 @@ MOST_EXTRAS = 20
 MOST_FINDINGS = 10
 MOST_CHARTS = 50
 CAUSES_SHOWN = 10
+MOST_RUNS = 100
 
 _FAILURES = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
 _ICONS = {
@@ -89,6 +90,7 @@ def write_page(
     only: Collection[Status] = (),
     about: Mapping[str, str] | None = None,
     sends: Iterable[tuple[str, str, str, int]] = (),
+    runs: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the page's bytes (UTF-8), reading the outcomes once and keeping none of them in memory.
 
@@ -98,6 +100,7 @@ def write_page(
         about: facts about the run, by the keys of ``_FACTS``, and its ``period``: the seconds that the limit leaves
             between requests.
         sends: the requests for the timelines: account, Region, when it left (ISO 8601), which attempt it was.
+        runs: every run of the journal as plain values: ``run_id``, ``started_at``, ``reason``, ``counts``.
     """
     facts = dict(about or {})
     pace, trips = Pace(), RoundTrips()
@@ -106,7 +109,7 @@ def write_page(
     with ExitStack() as stack:
         table = _Table(stack, columns)
         summary = Summary.of(_passing(outcomes, table, trips))
-        parts = _parts(facts, summary, table, only) | _charts(pace, trips, _period(facts))
+        parts = _parts(facts, summary, table, only) | {"runs": _runs(runs)} | _charts(pace, trips, _period(facts))
         for name, text in _frame():
             stream.write(text.encode())
             if name == "records":
@@ -281,6 +284,8 @@ def _lead(summary: Summary, only: Collection[Status], can_go_on: bool) -> str:
         said = f"The others: {counted(bad)}."
     elif not summary.records:
         said = ""
+    if summary.effects and not only:
+        said = f"{effects_line(summary.effects).capitalize()}. {said}"
     return said + (" The same command, run again, goes on with what can still be sent." if can_go_on else "")
 
 
@@ -299,6 +304,28 @@ def _facts(facts: Mapping[str, str]) -> str:
     shown = {key: _moment(facts[key]) if key.endswith("_at") else facts[key] for key in _FACTS if facts.get(key)}
     items = [f"<div><dt>{_FACTS[key]}</dt><dd>{_text(fact)}</dd></div>" for key, fact in shown.items()]
     return f'<dl class="facts">{"".join(items)}</dl>' if items else ""
+
+
+def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
+    """A table of the journal's runs, the latest first, where there are several."""
+    if len(runs) < 2:
+        return ""
+    rows = [
+        f"<tr><th scope='row'>{_text(_moment(run['started_at']))}</th><td>{_text(run['run_id'][:8])}</td>"
+        f"<td>{_text(_did(run['counts']))}</td><td>{_text(run['reason'] or 'no end is written down')}</td></tr>"
+        for run in reversed(runs[-MOST_RUNS:])
+    ]
+    left_out = f", the last {MOST_RUNS} of them" if len(runs) > MOST_RUNS else ""
+    title = f"{len(runs):,} runs of this journal{left_out}"
+    return (
+        f"<details class='runs'><summary>{title}</summary>"
+        f"<div class='wide' tabindex='0' role='region' aria-label='Runs of this journal'>"
+        f"{table('Runs of this journal', ('Started', 'Run', 'What it did', 'How it ended'), rows)}</div></details>"
+    )
+
+
+def _did(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()) or "nothing sent"
 
 
 def _moment(text: str) -> str:

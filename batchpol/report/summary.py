@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from batchpol.model import Outcome, Status, excerpt
+from batchpol.model import EFFECTS, Outcome, Status, excerpt
 from batchpol.report.rows import reason
+
+Key = TypeVar("Key", bound=str)
 
 EXAMPLES = 3
 CAUSES_SHOWN = 20
@@ -51,11 +53,13 @@ class Cause:
 class Summary:
     """Built by streaming over outcomes; holds no more than a few examples of them.
 
-    ``causes`` are what kept records from being applied, the most frequent first. ``can_go_on`` says that the
-    same command, run again, would send some of them. ``seconds`` is how long the run took, if the caller says.
+    ``effects`` counts what applying records did, by :data:`~batchpol.model.EFFECTS`. ``causes`` are what kept records
+    from being applied, the most frequent first. ``can_go_on`` says that the same command, run again, would send some
+    of them. ``seconds`` is how long the run took, if the caller says.
     """
 
     counts: dict[Status, int] = field(default_factory=dict)
+    effects: dict[str, int] = field(default_factory=dict)
     causes: list[Cause] = field(default_factory=list)
     can_go_on: bool = False
     seconds: float | None = None
@@ -68,15 +72,22 @@ class Summary:
     def of(cls, outcomes: Iterable[Outcome], *, seconds: float | None = None) -> Summary:
         """Count all outcomes; reads them once."""
         counts: dict[Status, int] = dict.fromkeys(Status, 0)
+        effects = dict.fromkeys(EFFECTS, 0)
         causes: dict[tuple[Status, str, str], Cause] = {}
         can_go_on = False
         for outcome in outcomes:
             counts[outcome.status] += 1
+            if did := outcome.did:
+                effects[did] += 1
             can_go_on = can_go_on or _would_be_sent(outcome)
             if outcome.status not in WENT_WELL:
                 _enter(causes, outcome)
         found = sorted(causes.values(), key=lambda cause: -cause.count)
-        return cls({status: count for status, count in counts.items() if count}, found, can_go_on, seconds)
+        return cls(_some(counts), _some(effects), found, can_go_on, seconds)
+
+
+def _some(counts: dict[Key, int]) -> dict[Key, int]:
+    return {key: count for key, count in counts.items() if count}
 
 
 def _would_be_sent(outcome: Outcome) -> bool:
@@ -115,6 +126,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     return {
         "records": summary.records,
         "counts": {status.value: summary.counts.get(status, 0) for status in Status},
+        "effects": {name: summary.effects.get(name, 0) for name in EFFECTS},
         "seconds": summary.seconds,
         "can_go_on": summary.can_go_on,
         "causes": [
@@ -137,14 +149,22 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     }
 
 
-def counted(counts: Mapping[Status, int]) -> str:
-    """How many there are of each, in words."""
-    return ", ".join(f"{count:,} {status.words}" for status, count in counts.items())
+def counted(counts: Mapping[Status, int], effects: Mapping[str, int] | None = None) -> str:
+    """How many there are of each, in words; of those applied what that did, what is deleted first."""
+    words = {status: f"{count:,} {status.words}" for status, count in counts.items()}
+    if effects and Status.APPLIED in words:
+        words[Status.APPLIED] += f" ({effects_line(effects)})"
+    return ", ".join(words.values())
+
+
+def effects_line(effects: Mapping[str, int]) -> str:
+    """What applying records did, in words."""
+    return ", ".join(f"{effects[name]:,} {word}" for name, word in EFFECTS.items() if effects.get(name))
 
 
 def summary_text(summary: Summary) -> str:
     """The summary for people, in lines without an end of line behind the last; nothing in it moves a terminal."""
-    counts = counted(summary.counts)
+    counts = counted(summary.counts, summary.effects)
     took = f" in {summary.seconds:.1f} s" if summary.seconds is not None else ""
     noun = "record" if summary.records == 1 else "records"
     lines = [f"{summary.records:,} {noun}{took}" + (f": {counts}" if counts else "")]

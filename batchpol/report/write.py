@@ -62,6 +62,7 @@ def write_report(
     only: Collection[Status] = (),
     about: Mapping[str, str] | None = None,
     sends: Iterable[Sent] = (),
+    runs: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write a report to a file, in the format of its suffix.
 
@@ -73,6 +74,7 @@ def write_report(
             input of another run; a page (HTML) has not.
         about: facts about the run, which a page shows above the rows; see :func:`~batchpol.report.html.write_page`.
         sends: every request of the run, for a page's timelines; not touched where no page is written.
+        runs: every run of the journal, for a page's list of them.
 
     Raises:
         UsageError: no such format, or its place is no plain file.
@@ -81,7 +83,7 @@ def write_report(
     suffix = check_suffix(path)
     chosen = (outcome for outcome in outcomes if outcome.status in only) if only else outcomes
     with Replacement(Path(path)) as target:
-        RENDERINGS[suffix](chosen, target.file, _Wanted(columns, only, about, sends))
+        RENDERINGS[suffix](chosen, target.file, _Wanted(columns, only, about, sends, runs))
 
 
 class _Wanted(NamedTuple):
@@ -91,6 +93,7 @@ class _Wanted(NamedTuple):
     only: Collection[Status]
     about: Mapping[str, str] | None
     sends: Iterable[Sent]
+    runs: Sequence[Mapping[str, Any]]
 
 
 def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from batchpol.errors import UsageError
 from batchpol.journal import Before, Entry, Intent, OutcomeEntry, RecordEntry, Run, read, read_entry
 from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Action, Status, Target
@@ -25,6 +27,7 @@ from batchpol.policy.comparison import Restore, undo
 from batchpol.validation import stored
 
 _NOTHING = 0
+_IDS = "batchpol status lists the runs of a journal with their ids"
 _SENT = (Status.APPLIED, Status.UNKNOWN)
 
 
@@ -32,7 +35,8 @@ _SENT = (Status.APPLIED, Status.UNKNOWN)
 class _Written:
     """By policy: where its first before-image and its last record sent stand, and whether that took effect.
 
-    ``turn`` counts what was sent, up to the policy's last write. ``earlier`` has, only where it did not for certain,
+    ``turn`` counts what was sent, up to the policy's last write; ``run`` is the place in ``runs`` of the run that wrote
+    it first, which is whose doing is taken back. ``earlier`` has, only where it did not for certain,
     the records before it whose document may still be there.
     """
 
@@ -41,6 +45,8 @@ class _Written:
     record: array[int] = field(default_factory=lambda: array("Q"))
     unknown: bytearray = field(default_factory=bytearray)
     turn: array[int] = field(default_factory=lambda: array("Q"))
+    run: array[int] = field(default_factory=lambda: array("L"))
+    runs: list[Run] = field(default_factory=list)
     effects: int = 0
     earlier: dict[int, list[int]] = field(default_factory=dict)
     # By record number of the section being read:
@@ -59,6 +65,7 @@ class _Written:
         match entry:
             case Run():
                 self.close_section()
+                self.runs.append(entry)
             case RecordEntry():
                 self.slots.append(self._slot(entry))
                 self.records.append(offset)
@@ -87,6 +94,7 @@ class _Written:
             self.record.append(_NOTHING)
             self.unknown.append(False)
             self.turn.append(0)
+            self.run.append(0)
         return slot
 
     def _took_effect(self, number: int, image: int, turn: int, *, unknown: bool) -> None:
@@ -94,6 +102,7 @@ class _Written:
         # Only the first image is from before this journal's runs; a later one may be their own write.
         if not self.record[slot]:
             self.before[slot] = image
+            self.run[slot] = len(self.runs) - 1
         elif unknown:
             self.earlier.setdefault(slot, []).append(self.record[slot])
         if not unknown:
@@ -105,29 +114,43 @@ class _Written:
 
 @dataclass(slots=True)
 class Undone:
-    """How many records an undo has, and how many writes it cannot take back since nothing was read before them."""
+    """What an undo has, and how many writes it cannot take back since nothing was read before them.
 
-    restores: int = 0
+    ``runs`` says whose doing is taken back, the oldest first: the run, how many policies are deleted, and how many are
+    put back as they were. ``others`` counts the runs of the journal that are left alone though they wrote something.
+    """
+
     without_image: int = 0
+    runs: dict[str, tuple[Run, Counter[Action]]] = field(default_factory=dict)
+    others: int = 0
+
+    @property
+    def counts(self) -> Counter[Action]:
+        """How many policies are deleted, and how many are put back."""
+        return sum((counts for _, counts in self.runs.values()), Counter[Action]())
+
+    @property
+    def restores(self) -> int:
+        return self.counts.total()
+
+    def add(self, run: Run, action: Action) -> None:
+        self.runs.setdefault(run.run_id, (run, Counter()))[1][action] += 1
 
 
-def undo_records(path: str | os.PathLike[str], tally: Undone, *, last: bool = False) -> Iterator[dict[str, Any]]:
+def undo_records(
+    path: str | os.PathLike[str], tally: Undone, *, last: bool = False, run: str = ""
+) -> Iterator[dict[str, Any]]:
     """The records that restore what was there, as an input takes them; ``tally`` is filled on the way.
 
     Args:
         last: take back only what the last run that wrote anything did; what earlier ones wrote stays.
+        run: take back only what this run did, named by the beginning of its id.
 
     Raises:
+        UsageError: the journal has no such run, or several.
         JournalError: the journal cannot be read.
     """
-    written = before = _Written()
-    for offset, entry in read(path):
-        if last and isinstance(entry, Run):
-            written.close_section()
-            before, written = written if written.anything else before, _Written()
-        written.take(offset, entry)
-    written.close_section()
-    written = written if written.anything else before
+    written = _written(path, tally, last=last, run=run)
     with Path(path).open("rb") as file:
         for slot in sorted(range(len(written.record)), key=written.turn.__getitem__, reverse=True):
             if not written.record[slot]:
@@ -137,8 +160,36 @@ def undo_records(path: str | os.PathLike[str], tally: Undone, *, last: bool = Fa
                 continue
             record, restore = _restore(written, slot, file)
             if restore is not None:
-                tally.restores += 1
+                tally.add(written.runs[written.run[slot]], restore.action)
                 yield _line(record, restore)
+
+
+def _written(path: str | os.PathLike[str], tally: Undone, *, last: bool, run: str) -> _Written:
+    """What all runs wrote together, or what the one wrote that is meant."""
+    written, chosen, wrote = _Written(), list[_Written](), 0
+    for offset, entry in read(path):
+        if isinstance(entry, Run) and (last or run):
+            written.close_section()
+            wrote += written.anything
+            chosen = _meant(chosen, written, run)
+            written = _Written()
+        written.take(offset, entry)
+    written.close_section()
+    if not (last or run):
+        return written
+    chosen = _meant(chosen, written, run)
+    if run and len(chosen) != 1:
+        which = "several runs" if chosen else "no run that wrote anything"
+        raise UsageError(f"{which} of the journal {path}: an id that begins with {run!r}", hint=_IDS)
+    tally.others = wrote + written.anything - len(chosen)
+    return chosen[-1] if chosen else written
+
+
+def _meant(chosen: list[_Written], written: _Written, run: str) -> list[_Written]:
+    """Those that are meant, once it is known what one more run wrote: the last one, or those of an id."""
+    if not written.anything or not written.runs[-1].run_id.startswith(run):
+        return chosen
+    return [*chosen, written] if run else [written]
 
 
 def _restore(written: _Written, slot: int, file: BinaryIO) -> tuple[RecordEntry, Restore | None]:

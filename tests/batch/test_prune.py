@@ -152,13 +152,29 @@ def test_pruning_is_asked_for_apart(place: Place, answers: list[str], gone: int)
     place.save("a.jsonl", kept("a.example"))
     line = ("apply", "a.jsonl", "--prune", *FASTER)
     terminal = Terminal(*line, cwd=place.folder, env=place.sandbox.environment())
-    questions = ["Delete 2 policies that the input does not have?", "Send 3 requests?"]
+    questions = ["Delete 2 policies that the input does not have?", "Write up to 1 policy?"]
     for question, answer in zip(questions, answers, strict=False):
         terminal.read_until(question)
         terminal.type(f"{answer}\n")
     assert terminal.end() == (0 if gone else 2)
     assert len(names(place, "a.example")) == 3 - gone
     assert place.calls[PUT] == (1 if gone else 0)
+
+
+def test_deletions_are_what_the_question_says_first(place: Place) -> None:
+    place.save(
+        "a.jsonl",
+        [
+            record("a.example"),
+            *({"identity": "b.example", "policy_name": f"n{n}", "action": "delete"} for n in range(22)),
+        ],
+    )
+    terminal = Terminal("apply", "a.jsonl", *FASTER, cwd=place.folder, env=place.sandbox.environment())
+    terminal.read_until("up to 22 to delete, up to 1 to write")
+    terminal.read_until("Delete up to 22 policies, and write up to 1 policy? [y/N]")
+    terminal.type("n\n")
+    assert terminal.end() == 2
+    assert place.writes == []
 
 
 def test_what_was_pruned_comes_back(place: Place) -> None:

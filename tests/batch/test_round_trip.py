@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterable
 from typing import Any
@@ -115,11 +116,32 @@ def test_one_journal_of_two_runs_goes_back_to_the_beginning_or_by_one_run(place:
     place.save("tenants.jsonl", edited(original, (0, 5)))
     place.run("apply", "tenants.jsonl")
     ended = place.run("undo", "tenants.journal.jsonl", "-o", "last.jsonl", "--last")
-    assert "2 records to restore" in ended.err
+    assert "2 to put back, as it was before the run of " in ended.err
+    assert "what 1 other runs of the journal wrote stays" in ended.err
     place.run("apply", "last.jsonl")
     assert place.there == wanted(original)
     ended = place.run("undo", "tenants.journal.jsonl", "-o", "all.jsonl")
-    assert f"{len(original)} records to restore" in ended.err
+    assert f"{len(original)} to delete, as it was before " in ended.err
+
+
+def test_any_run_of_a_journal_is_taken_back_by_its_id(place: Place) -> None:
+    place.save("list.jsonl", [record("a.example")])
+    place.run("apply", "list.jsonl")
+    place.save(
+        "list.jsonl", [record("b.example"), {"identity": "a.example", "policy_name": "tenant", "action": "delete"}]
+    )
+    ended = place.run("apply", "list.jsonl")
+    assert "2 applied (1 deleted, 1 created)" in ended.out
+    said = place.run("status", "list.journal.jsonl").out
+    first, second = re.findall(r"\(([0-9a-f]{8})\): (.+)", said)
+    assert (first[1], second[1]) == ("1 created", "1 deleted, 1 created")
+    ended = place.run("undo", "list.journal.jsonl", "-o", "undo.jsonl", "--run", second[0])
+    assert "1 to delete, 1 to put back, as it was before the run of" in ended.err and f"({second[0]})" in ended.err
+    place.run("apply", "undo.jsonl")
+    assert {identity for identity, _ in place.there} == {"a.example"}
+    ended = place.run("undo", "list.journal.jsonl", "--run", "0000", code=2)
+    assert "no run that wrote anything" in ended.err and "batchpol status lists" in ended.err
+    assert "name two runs" in place.run("undo", "list.journal.jsonl", "--run", first[0], "--last", code=2).err
 
 
 def test_updates_deletes_and_creates_all_go_back_and_nothing_else(place: Place) -> None:

@@ -225,6 +225,8 @@ _MASKS = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?", "TIME"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "REQUEST"),
     (r"\b[0-9a-f]{32}\b", "RUN"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC(, \d+ s)?", "TIME"),
+    (r"\([0-9a-f]{8}\)", "(RUN)"),
     (r'"(pid|seconds|seconds_between_requests|duration_ms|waited)":( ?)[\d.e-]+', r'"\1":\2NUMBER'),
     (r'"(host|version)": "[^"]*"', r'"\1": "…"'),
     (r"by process \d+ on \S+", "by process PID on HOST"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -41,18 +42,19 @@ def result(reason: str = FINISHED, code: int = 0, **counts: int) -> Result:
     return Result(Summary.of(outcomes(**counts)), code, reason, (Path("my report.csv"),), Path("my journal.jsonl"))
 
 
-def run(*, command: tuple[str, ...] = TYPED, sandbox: bool = False) -> Run:
-    return Run(format=FORMAT, run_id="1", at="", sandbox=sandbox, options={"command": command})
+def run(*, command: tuple[str, ...] = TYPED, sandbox: bool = False, **options: object) -> Run:
+    given, name = options | {"command": command}, "my tenants.csv" if command else ""
+    return Run(format=FORMAT, run_id="1", at="", input=name, sandbox=sandbox, options=given)
 
 
-UNDO = "batchpol undo 'my journal.jsonl' -o undo.jsonl"
+UNDO = "batchpol undo 'my journal.jsonl' --last -o undo.jsonl"
 AGAIN = "batchpol apply 'my tenants.csv' --yes"
 
 
 def test_all_went_well() -> None:
     ended = result(applied=3, unchanged=1, duplicate=1)
     assert verdict(ended) == ["all went well: every record is as asked"]
-    assert next_steps(ended, run()) == [f"to take it back: {UNDO}"]
+    assert next_steps(ended, run()) == [f"to take back what this run did: {UNDO}"]
 
 
 def test_some_failed() -> None:
@@ -74,7 +76,20 @@ def test_how_to_go_on_comes_last(code: int) -> None:
 
 
 def test_what_was_written_blindly_cannot_be_taken_back() -> None:
-    assert next_steps(result(applied=1), run(command=("batchpol", "apply", "x.csv", "--blind"))) == []
+    assert next_steps(result(applied=1), run(compare=False)) == []
+
+
+def test_a_list_whose_policies_a_template_makes_is_mended_itself() -> None:
+    (mend,) = next_steps(result(code=1, rejected=1), run(template=True))
+    assert mend == f"to mend what is rejected, mend my tenants.csv and run the same command again: {AGAIN}"
+
+
+@pytest.mark.parametrize("limit", [("--limit", "3"), ("--limit=3",)])
+def test_what_a_limit_left_is_gone_on_with(limit: tuple[str, ...]) -> None:
+    ended = result("`limit=3` was reached", 3, not_attempted=494)
+    assert next_steps(ended, run(command=(*TYPED[:3], *limit, *TYPED[3:]))) == [
+        f"to go on with as many again, run the same command; with all that are left: {AGAIN}"
+    ]
 
 
 def test_what_was_meant_for_one_time_is_in_no_command_to_type_next() -> None:
@@ -89,7 +104,7 @@ def test_what_was_meant_for_one_time_is_in_no_command_to_type_next() -> None:
 def test_nothing_was_sent() -> None:
     dry = result(DRY_RUN, not_attempted=2)
     assert verdict(dry) == ["dry run: nothing was sent"]
-    assert next_steps(dry, run(command=(*TYPED, "--dry-run"))) == [f"to send the 2 that are valid: {AGAIN}"]
+    assert next_steps(dry, run(command=(*TYPED, "--dry-run"))) == [f"to carry out the 2 that are valid: {AGAIN}"]
     assert verdict(result("not confirmed", 2, not_attempted=2)) == [
         "the run ended early: not confirmed; nothing was sent"
     ]
@@ -116,10 +131,23 @@ def test_the_commands_are_those_to_type(folder: Path, command: Command, ses_sand
     assert dry.code == 0
     assert "ended early" not in dry.err
     last = dry.err.splitlines()[-1]
-    assert shlex.split(last.removeprefix("to send the 2 that are valid: "))[1:] == list(typed)
+    assert shlex.split(last.removeprefix("to carry out the 2 that are valid: "))[1:] == list(typed)
     done = command(*typed, **ses_sandbox.environment())
     assert "all went well" in done.err
-    undo = shlex.split(done.err.splitlines()[-1].removeprefix("to take it back: "))
+    undo = shlex.split(done.err.splitlines()[-1].removeprefix("to take back what this run did: "))
     assert command(*undo[1:]).code == 0
     undone = command(*undo[1:-1], "a b/it's undone.jsonl").err.splitlines()[-1]
     assert shlex.split(undone.removeprefix("to carry that out: ").partition(";")[0])[2:] == ["a b/it's undone.jsonl"]
+
+
+def test_what_a_limit_left_is_counted_and_gone_on_with_where_status_says(
+    folder: Path, command: Command, ses_sandbox: Sandbox
+) -> None:
+    save_table(folder / "list.csv", tenants(5))
+    ended = command("apply", "list.csv", *FAST, "--limit", "3", **ses_sandbox.environment())
+    assert (ended.code, "3 applied (3 created), 2 not attempted" in ended.out) == (3, True)
+    said = command("status", "list.journal.jsonl").out
+    assert "3 applied, 2 not attempted" in said and ": 3 created\n" in said
+    (following,) = re.findall(r"next: +batchpol (apply .+) \(goes on", said)
+    assert "5 records" in command(*shlex.split(following), **ses_sandbox.environment()).out
+    assert len(ses_sandbox.store.policies) == 5

@@ -28,7 +28,7 @@ def lane(throttled: int = 0, period: float = 1.0) -> Any:
 def standing(targets: list[Target], total: int = 12_000) -> Standing:
     rows = {}
     for number, target in enumerate(targets):
-        counts = Counter({Status.APPLIED: 1200 + number, Status.UNCHANGED: 34, Status.FAILED: 5})
+        counts = Counter({"created": 1200 + number, Status.UNCHANGED: 34, Status.FAILED: 5})
         in_hand = f"line {number + 2}: {'tenant-' * 20}.example / sending"
         rows[target] = Row(target, total, counts, lane(number), in_hand)
     return Standing(rows)
@@ -46,7 +46,7 @@ def test_no_line_is_wider_than_the_terminal_and_what_matters_is_there(width: int
     assert max(map(cell_len, shown)) <= width
     head = shown[0].split()
     assert head[:2] == ["lane", "done"]
-    assert {"applied", "failed", "left"} <= set(head)
+    assert {"created", "failed", "left"} <= set(head)
     assert ("in" in head) == (width >= 100 + 40 * (accounts - 1)), "the record in hand, where there is room for it"
     assert all(region in "\n".join(shown) or accounts == 2 for region in REGIONS)
     assert "1,240/12,000" in shown[2]
@@ -67,7 +67,7 @@ def test_what_does_not_fit_is_counted_and_lanes_under_way_come_first() -> None:
 
 
 def test_time_left_is_of_the_gates_pace() -> None:
-    slow, fast, waiting = (Row(Target("1" * 12, region), 101, Counter({Status.APPLIED: 1})) for region in REGIONS[:3])
+    slow, fast, waiting = (Row(Target("1" * 12, region), 101, Counter({"created": 1})) for region in REGIONS[:3])
     slow.contact, fast.contact = lane(period=2.0), lane()
     of = Standing({row.target: row for row in (slow, fast, waiting)})
     assert [line.split("  ")[-1].strip() for line in lines(of, width=60)[1:4]] == [
@@ -84,7 +84,7 @@ def test_time_left_is_of_the_gates_pace() -> None:
 def test_a_narrow_terminal_shows_the_record_in_hand_rather_than_zeros() -> None:
     of = standing([Target("1" * 12, "us-east-1")], 12)
     row = of.rows[Target("1" * 12, "us-east-1")]
-    row.counts = Counter({Status.APPLIED: 4})
+    row.counts = Counter({"created": 4})
     row.in_hand = "5: calderstone.example / x"
     head, only, _ = lines(of, width=80)
     assert "throttled" not in head
@@ -94,6 +94,9 @@ def test_a_narrow_terminal_shows_the_record_in_hand_rather_than_zeros() -> None:
     assert "unknown" not in head
     row.counts[Status.UNKNOWN] = 1
     assert "unknown" in lines(of, width=80)[0]
+    assert "deleted" not in head
+    row.counts["deleted"] = 1
+    assert lines(of, width=60)[0].split()[:4] == ["lane", "done", "deleted", "created"]
 
 
 def test_one_lane_has_no_totals_of_its_own() -> None:
@@ -110,7 +113,7 @@ def test_a_plain_line_says_the_same() -> None:
     of = standing([Target("1" * 12, "us-east-1")], 2000)
     of.rows[Target("1" * 12, "us-east-1")].contact.throttled = 3
     assert of.line() == (
-        "1,239 of 2,000 records: 1,200 applied, 34 unchanged, 5 failed, 3 times throttled, about 12 min 41 s left"
+        "1,239 of 2,000 records: 1,200 created, 34 unchanged, 5 failed, 3 times throttled, about 12 min 41 s left"
     )
 
 
@@ -144,7 +147,7 @@ async def test_it_is_drawn_four_times_a_second_at_most_and_only_when_something_c
         file.truncate(0)
         with anyio.move_on_after(seconds):
             await show(of, console, anyio.current_time)
-        return file.getvalue().count("applied")
+        return file.getvalue().count("created")
 
     assert 8 <= await drawn_in(10) <= 14, "the clock alone: once a second"
     async with anyio.create_task_group() as tasks:

@@ -241,7 +241,8 @@ async def test_status_of_failures_groups_them_and_says_how_to_mend_them(
     await half_failed(sandbox, source)
     _, out, _ = batchpol("status", BOOK)
     assert "  2 failed InvalidPolicy: The policy contains an invalid principal: 444400004444" in out
-    assert f"next:     batchpol report {BOOK} --only failed --report mend.csv" in out
+    mend = f"batchpol report {BOOK} --only failed --report mend.csv"
+    assert f"next:     to mend them, and then apply mend.csv: {mend}" in out
     found = json.loads(batchpol("status", BOOK, "--output", "json")[1])
     assert (found["can_go_on"], found["exit_code"]) == (False, 1)
 

@@ -9,7 +9,7 @@ from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
 from tests.e2e.command import FAST, arrived, await_that, policy, record, rows, run, save_table, tenants
 from tests.terminal import Terminal
 
-QUESTION = "requests? [y/N]"
+QUESTION = "? [y/N]"
 
 
 def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws: dict[str, str]) -> None:
@@ -61,7 +61,7 @@ def test_a_terminal_that_is_closed_stops_the_run_and_loses_nothing(tmp_path: Pat
     save_table(tmp_path / "three.csv", tenants(3))
     with running_sandbox(SandboxOptions()) as sandbox:
         terminal = Terminal("apply", "three.csv", "--yes", "--blind", cwd=tmp_path, env=sandbox.environment())
-        terminal.read_until("3 to send")
+        terminal.read_until("3 to write")
         await_that(arrived(sandbox, "PutIdentityPolicy"), terminal.process)
         assert terminal.hang_up() == 143
     statuses = [row["status"] for row in rows(tmp_path / "three.report.csv")]

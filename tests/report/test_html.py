@@ -144,9 +144,9 @@ def test_counts_rows_and_causes(here: Path) -> None:
     ("outcomes", "said"),
     [
         ([], "No records"),
-        ([applied(0, 0)], "The record went through Nothing is left to do."),
+        ([applied(0, 0)], "The record went through 1 written. Nothing is left to do."),
         ([applied(0, 0), applied(1, 1, status=Status.UNCHANGED)], "All 2 records went through"),
-        ([applied(0, 0), rejected(1)], "1 of 2 records went through The others: 1 rejected."),
+        ([applied(0, 0), rejected(1)], "1 of 2 records went through 1 written. The others: 1 rejected."),
         ([rejected(1, status=Status.NOT_ATTEMPTED)], "The others: 1 not attempted. The same command, run again"),
     ],
 )

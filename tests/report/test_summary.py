@@ -20,7 +20,15 @@ def test_counts_come_in_the_order_of_the_statuses() -> None:
     summary = Summary.of((outcome(n, status) for n, status in enumerate(statuses)), seconds=3.21)
     assert list(summary.counts.items()) == [(Status.APPLIED, 2), (Status.FAILED, 1), (Status.UNKNOWN, 1)]
     assert summary.records == 4
-    assert summary_text(summary).splitlines()[0] == "4 records in 3.2 s: 2 applied, 1 failed, 1 unknown"
+    assert summary_text(summary).splitlines()[0] == "4 records in 3.2 s: 2 applied (2 written), 1 failed, 1 unknown"
+
+
+def test_what_was_done_is_counted_apart_and_deletions_come_first() -> None:
+    did: list[dict[str, str]] = [{"effect": "update"}, {"action": "delete"}, {"action": "delete", "effect": "delete"}]
+    did += [{"effect": "create"}, {}]
+    summary = Summary.of(outcome(n, Status.APPLIED, **more) for n, more in enumerate(did))
+    assert summary_json(summary)["effects"] == {"delete": 2, "create": 1, "update": 1, "write": 1}
+    assert summary_text(summary) == "5 records: 5 applied (2 deleted, 1 created, 1 updated, 1 written)"
 
 
 def test_failures_are_grouped_by_cause_whatever_the_values_in_the_message() -> None:
@@ -126,6 +134,7 @@ def test_json_has_every_status_and_plain_values() -> None:
             "duplicate": 0,
             "not_attempted": 0,
         },
+        "effects": {"delete": 0, "create": 0, "update": 0, "write": 1},
         "seconds": 1.5,
         "can_go_on": False,
         "causes": [

@@ -4,6 +4,7 @@
 ``live``      a run as people follow it, ``planning`` a plan, ``exporting`` an export
 ``progress``  the picture of the lanes
 ``question``  what is asked before the first write
+``undoing``   what an undo takes back
 ``ending``    what is said when it is over
 ``status``    what a journal says of a run
 ``commands``  the command to type next

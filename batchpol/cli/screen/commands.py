@@ -31,6 +31,15 @@ def again(run: Run, journal: Path | None) -> list[str]:
     return []
 
 
+def unlimited(command: list[str]) -> list[str]:
+    """The same command for all of its input."""
+    kept, limit = list[str](), flag("limit")
+    for before, word in zip(("", *command), command, strict=False):
+        if limit not in (word, before) and not word.startswith(f"{limit}="):
+            kept.append(word)
+    return kept
+
+
 def retry(run: Run, journal: Path | None) -> list[str]:
     """The run's command, which sends again what SES refused."""
     command = again(run, journal)
@@ -43,6 +52,13 @@ def mend(journal: Path, statuses: Iterable[Status]) -> list[str]:
     return ["batchpol", "report", str(journal), flag("only"), ",".join(only), flag("reports"), MEND]
 
 
+def how_to_mend(run: Run, journal: Path, statuses: Iterable[Status]) -> str:
+    """What follows "to mend them": a list whose policies a template makes is mended itself, not what was made of it."""
+    if run.options.get("template") and run.input:
+        return f", mend {visible(run.input)} and run the same command again: {typed(again(run, journal))}"
+    return f", and then apply {MEND}: {typed(mend(journal, statuses))}"
+
+
 def report(journal: Path) -> list[str]:
     return ["batchpol", "report", str(journal), flag("reports"), "report.csv"]
 
@@ -52,8 +68,8 @@ def status(journal: Path) -> list[str]:
 
 
 def undo(journal: Path) -> list[str]:
-    """What writes an input that restores what was there."""
-    return ["batchpol", "undo", str(journal), "-o", "undo.jsonl"]
+    """What writes an input that restores what was there before the last run."""
+    return ["batchpol", "undo", str(journal), flag("last"), "-o", "undo.jsonl"]
 
 
 def carry_out(path: str) -> list[str]:

@@ -10,7 +10,7 @@ from batchpol.batch.observer import Result
 from batchpol.cli.screen import commands, log
 from batchpol.cli.screen.streams import settle
 from batchpol.cli.screen.terminal import said, tell, write
-from batchpol.cli.spelling import opposite, spelled
+from batchpol.cli.spelling import spelled
 from batchpol.journal import FINISHED, Run
 from batchpol.model import Status, visible
 from batchpol.report import summary_json, summary_text
@@ -72,19 +72,18 @@ def next_steps(result: Result, run: Run | None) -> list[str]:
         return []
     if result.reason == DRY_RUN:
         valid, command = result.summary.counts.get(Status.NOT_ATTEMPTED, 0), commands.again(run, None)
-        return [f"to send the {valid:,} that are valid: {commands.typed(command)}"] if valid else []
+        return [f"to carry out the {valid:,} that are valid: {commands.typed(command)}"] if valid else []
     if run.sandbox:
         gone = ["the embedded SES is gone with all it had; the same command starts over"]
-        return [*_mends(result), *(gone if result.summary.can_go_on else [])]
-    return [*_mends(result), *_retry(result, run), *_way_back(result, run), *_way_on(result, run)]
+        return [*_mends(result, run), *(gone if result.summary.can_go_on else [])]
+    return [*_mends(result, run), *_retry(result, run), *_way_back(result, run), *_way_on(result, run)]
 
 
-def _mends(result: Result) -> Iterable[str]:
+def _mends(result: Result, run: Run) -> Iterable[str]:
     """What to do about records that the same command would not send again."""
     bad = [status.value for status in (Status.REJECTED, Status.FAILED) if status in result.summary.counts]
     if bad and result.journal:
-        command = commands.typed(commands.mend(result.journal, result.summary.counts))
-        yield f"to mend what is {' or '.join(bad)}, and then apply {commands.MEND}: {command}"
+        yield f"to mend what is {' or '.join(bad)}{commands.how_to_mend(run, result.journal, result.summary.counts)}"
 
 
 def _retry(result: Result, run: Run) -> Iterable[str]:
@@ -95,13 +94,16 @@ def _retry(result: Result, run: Run) -> Iterable[str]:
 
 def _way_back(result: Result, run: Run) -> Iterable[str]:
     """How to restore what was there; a run that read nothing kept nothing."""
-    blind = opposite("compare") in commands.again(run, None)
-    if Status.APPLIED in result.summary.counts and result.journal and not blind:
-        yield f"to take it back: {commands.typed(commands.undo(result.journal))}"
+    if Status.APPLIED in result.summary.counts and result.journal and run.options.get("compare", True):
+        yield f"to take back what this run did: {commands.typed(commands.undo(result.journal))}"
 
 
 def _way_on(result: Result, run: Run) -> Iterable[str]:
     if result.journal and result.exit_code in (1, 3, 130, 143) and result.summary.can_go_on:
-        command = commands.typed(commands.again(run, result.journal))
+        command = commands.again(run, result.journal)
+        whole = commands.unlimited(command)
+        if whole != command:
+            yield f"to go on with as many again, run the same command; with all that are left: {commands.typed(whole)}"
+            return
         kept = f"what went through is in {visible(str(result.journal))}"
-        yield f"to go on, run the same command again ({kept})" + (f": {command}" if command else "")
+        yield f"to go on, run the same command again ({kept})" + (f": {commands.typed(command)}" if command else "")

@@ -69,6 +69,7 @@ class Events(Observer):
             "first_pass_over",
             records=preview.records,
             to_send=preview.to_send,
+            deletes=preview.deletes,
             rejected=preview.rejected,
             duplicate=preview.duplicates,
             with_warnings=preview.warnings,

@@ -12,7 +12,7 @@ from batchpol.cli.screen import log
 from batchpol.cli.screen.events import Events
 from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
-from batchpol.cli.screen.terminal import duration, painted, place_lines, said, tell
+from batchpol.cli.screen.terminal import duration, painted, place_lines, policies, said, tell
 from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
@@ -26,11 +26,11 @@ SHOWN = 5
 """Rejected records shown before the question; the report has them all."""
 
 
-def observer_of(*, quiet: bool, progress: bool, confirm: Confirm | None) -> Screen | Events:
+def observer_of(*, quiet: bool, progress: bool, confirm: Confirm | None, reported: bool) -> Screen | Events:
     """Who tells of a run: lines for people, or events where ``--log-format json`` asks for them."""
     if log.is_wanted():
         return Events(quiet=quiet, confirm=confirm)
-    return Screen(quiet=quiet, progress=progress, confirm=confirm)
+    return Screen(quiet=quiet, progress=progress, confirm=confirm, reported=reported)
 
 
 class Screen(Observer):
@@ -40,9 +40,11 @@ class Screen(Observer):
         quiet: no progress and no plan; errors all the same.
         progress: redraw a picture where the terminal can; else, and without, a line now and then.
         confirm: asks before the first write, or None to go on unasked.
+        reported: whether the run writes a report.
     """
 
-    def __init__(self, *, quiet: bool, progress: bool, confirm: Confirm | None) -> None:
+    def __init__(self, *, quiet: bool, progress: bool, confirm: Confirm | None, reported: bool = True) -> None:
+        self._reported = reported
         self._quiet, self._confirm, self.asks = quiet, confirm, confirm is not None
         self._drawn = progress and not quiet and is_wanted()
         self._standing = Standing()
@@ -64,7 +66,7 @@ class Screen(Observer):
     async def planned(self, preview: Preview, journal: Journal) -> bool:
         self.notes(preview.notes)
         if not self._quiet or self._confirm:
-            for line in _plan(preview):
+            for line in _plan(preview, reported=self._reported):
                 tell(line)
         if not await agreed(self._confirm, preview):
             return False
@@ -87,7 +89,7 @@ class Screen(Observer):
             self._row(target).in_hand = f"{change.line}: {change.identity} / {change.policy_name}{again}"
 
     def settled(self, outcome: Outcome) -> None:
-        self._row(Target(outcome.account, outcome.region)).counts[outcome.status] += 1
+        self._row(Target(outcome.account, outcome.region)).add(outcome)
         if outcome.status in (Status.FAILED, Status.UNKNOWN):
             tell(_bad(outcome))
 
@@ -125,12 +127,19 @@ def _bad(outcome: Outcome) -> str:
     return f"{where}: {painted(outcome.status.value, 'red')}: {said(what)}"
 
 
-def _plan(preview: Preview) -> list[str]:
+def to_do(preview: Preview) -> str:
+    """What is to be sent, deletions first; where what is there is compared first, at most that."""
+    most = "up to " if preview.compares and preview.to_send else ""
+    deletes = f"{most}{preview.deletes:,} to delete, " if preview.deletes else ""
+    return f"{deletes}{most if preview.writes else ''}{preview.writes:,} to write"
+
+
+def _plan(preview: Preview, *, reported: bool) -> list[str]:
     noun = "record" if preview.records == 1 else "records"
     rejected, duplicates = preview.rejected, preview.duplicates
     lines = [
         *place_lines(preview),
-        f"{preview.records:,} {noun}: {preview.to_send:,} to send, {rejected:,} rejected, {duplicates:,} duplicate"
+        f"{preview.records:,} {noun}: {to_do(preview)}, {rejected:,} rejected, {duplicates:,} duplicate"
         + (f", {preview.warnings:,} with warnings" if preview.warnings else ""),
     ]
     if preview.resumed.done or preview.resumed.again or preview.resumed.refused:
@@ -142,9 +151,10 @@ def _plan(preview: Preview) -> list[str]:
         first = next(finding for finding in checked.findings if finding.severity is Severity.ERROR)
         lines.append(f"  line {checked.record.line}: rejected: {said(first.text)} [{first.code}]")
     if rejected > SHOWN:
-        lines.append(f"  ... and {rejected - SHOWN:,} more; the report has them all")
+        where = "the report" if reported else "batchpol validate"
+        lines.append(f"  ... and {rejected - SHOWN:,} more; {where} has them all")
     if preview.pruned:
-        lines.append(f"prune: {preview.pruned:,} policies that the input does not have will be deleted")
+        lines.append(f"prune: {policies(preview.pruned)} that the input does not have will be deleted")
     for identity in preview.unverified[:SHOWN]:
         lines.append(f"  not verified: {visible(identity)}")
     if len(preview.unverified) > SHOWN:

@@ -21,7 +21,7 @@ from rich.style import Style
 
 from batchpol.cli.screen.streams import is_behind
 from batchpol.cli.screen.terminal import duration
-from batchpol.model import Status, Target, visible
+from batchpol.model import EFFECTS, Outcome, Status, Target, visible
 from batchpol.sending.contact import Contact
 
 REDRAWN = 0.3
@@ -42,10 +42,12 @@ COMFORT = 28
 GAP = "  "
 HEADS = {"in hand": "in hand (line: record)"}
 _PLAIN, _DIM, _GREEN, _RED = (Style.parse(it) for it in ("none", "dim", "green", "red"))
-_COLOURS = {"applied": _GREEN, "failed": _RED, "unknown": _RED, "in hand": _DIM}
-_COUNTED = (Status.APPLIED, Status.UNCHANGED, Status.FAILED, Status.UNKNOWN)
+_COLOURS = {**dict.fromkeys(EFFECTS.values(), _GREEN), "failed": _RED, "unknown": _RED, "in hand": _DIM}
+_COUNTED = (*EFFECTS.values(), *(it.value for it in (Status.UNCHANGED, Status.FAILED, Status.UNKNOWN)))
 _GIVEN_UP = ("unknown", "throttled", "unchanged")
-"""Columns that a narrow terminal does without: first those with nothing in them, then in this order."""
+"""Columns that a narrow terminal does without, in this order; first it does without those with nothing in them."""
+_IF_ANY = ("unknown", "deleted", "written")
+"""Columns that are there only with something in them: hardly ever there is."""
 
 Part = tuple[str, Style]
 
@@ -56,11 +58,15 @@ class Row:
 
     target: Target
     total: int
-    counts: Counter[Status] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     contact: Contact | None = None
     in_hand: str = ""
     stopped: bool = False
     over: bool = False
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one more change: by what was done, or else by its status."""
+        self.counts[EFFECTS.get(outcome.did, outcome.status.value)] += 1
 
     @property
     def done(self) -> int:
@@ -113,8 +119,10 @@ class Standing:
         return sum(row.throttled for row in self.rows.values())
 
     @property
-    def counts(self) -> Counter[Status]:
-        return sum((row.counts for row in self.rows.values()), Counter())
+    def counts(self) -> Counter[str]:
+        """In their order, what was deleted first."""
+        found = sum((row.counts for row in self.rows.values()), Counter[str]())
+        return Counter({word: found[word] for word in (*EFFECTS.values(), *Status) if found[word]})
 
     @property
     def left(self) -> str:
@@ -131,7 +139,7 @@ class Standing:
 
     def line(self) -> str:
         """All of it in one line, for what is no terminal."""
-        counts = [f"{count:,} {status.words}" for status, count in self.counts.items()]
+        counts = [f"{count:,} {word.replace('_', ' ')}" for word, count in self.counts.items()]
         counts += [f"{self.throttled:,} times throttled"] if self.throttled else []
         left = [self.left] if self.left else []
         return f"{self.done:,} of {self.total:,} records: {', '.join(counts + left)}"
@@ -202,7 +210,7 @@ def _names(rows: Sequence[Row]) -> Callable[[Target], str]:
 
 
 def _cells(row: Row, name: str, period: float) -> dict[str, str]:
-    counts = {status.value: f"{row.counts[status]:,}" for status in _COUNTED}
+    counts = {word: f"{row.counts[word]:,}" for word in _COUNTED}
     done = {"lane": name, "done": f"{row.done:,}/{row.total:,}"}
     ends = {"throttled": f"{row.throttled:,}", "left": row.time_left(period), "in hand": visible(row.in_hand)}
     return done | counts | ends
@@ -210,7 +218,7 @@ def _cells(row: Row, name: str, period: float) -> dict[str, str]:
 
 def _totals(standing: Standing, lanes: int) -> dict[str, str]:
     counted = standing.counts
-    counts = {status.value: f"{counted[status]:,}" for status in _COUNTED}
+    counts = {word: f"{counted[word]:,}" for word in _COUNTED}
     done = {"lane": f"all {lanes:,}", "done": f"{standing.done:,}/{standing.total:,}"}
     left = duration(standing.seconds_left) if standing.done < standing.total else "done"
     return done | counts | {"throttled": f"{standing.throttled:,}", "left": left, "in hand": ""}
@@ -219,9 +227,14 @@ def _totals(standing: Standing, lanes: int) -> dict[str, str]:
 def _widths(cells: list[dict[str, str]], width: int) -> dict[str, int]:
     """The columns there is room for, and how wide they are; the record in hand has what is left."""
     sizes = {name: max(len(name), *(len(cell[name]) for cell in cells)) for name in cells[0] if name != "in hand"}
-    empty = [name for name in _GIVEN_UP if all(cell[name] == "0" for cell in cells)]
-    if "unknown" in empty:  # hardly ever there is one
-        del sizes["unknown"]
+    empty = [
+        name
+        for name in (*_GIVEN_UP, "deleted", "written", "updated", "created")
+        if all(cell[name] == "0" for cell in cells)
+    ]
+    for name in _IF_ANY:
+        if name in empty:
+            del sizes[name]
     for name in [*empty, *_GIVEN_UP]:
         wanted = COMFORT if name in empty else 0
         if name in sizes and _taken(sizes) + wanted > width:

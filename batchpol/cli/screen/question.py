@@ -8,19 +8,28 @@ import anyio.to_thread
 import typer
 
 from batchpol.batch.observer import Preview
+from batchpol.cli.screen.terminal import policies
 
 Confirm = Callable[[Preview], bool]
 
 
 def ask(preview: Preview) -> bool:
     """Ask on the terminal before the first write, and apart from it before anything is pruned; no answer is a no."""
-    question = f"Delete {preview.pruned:,} policies that the input does not have?"
+    pruned = f"Delete {policies(preview.pruned)} that the input does not have?" if preview.pruned else ""
     try:
-        if preview.pruned and not typer.confirm(question, default=False, err=True):
-            return False
-        return typer.confirm(f"Send {preview.to_send:,} requests?", default=False, err=True)
+        return all(typer.confirm(it, default=False, err=True) for it in (pruned, _question(preview)) if it)
     except typer.Abort:  # Ctrl-D
         return False
+
+
+def _question(preview: Preview) -> str:
+    """What else is to be sent; deletions are said first."""
+    deletes, writes = preview.deletes - preview.pruned, preview.writes
+    most = "up to " if preview.compares else ""
+    acts = [f"delete {most}{policies(deletes)}"] if deletes else []
+    acts += [f"write {most}{policies(writes)}"] if writes else []
+    text = ", and ".join(acts)
+    return f"{text[:1].upper()}{text[1:]}?" if text else ""
 
 
 async def agreed(confirm: Confirm | None, preview: Preview) -> bool:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from batchpol.cli.screen import commands
-from batchpol.cli.screen.terminal import counts_line, duration, said
+from batchpol.cli.screen.terminal import counts_line, duration, moment, said
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
-from batchpol.journal import Intent, Section, is_held, latest, outcomes, scan
+from batchpol.journal import Intent, Section, Started, is_held, latest, outcomes, runs, scan
 from batchpol.model import Outcome, Status, visible
 from batchpol.report import Cause, Summary
 
@@ -22,6 +22,9 @@ LATEST = 60
 
 SHOWN = 10
 """Targets and causes shown; the report has everything."""
+
+RUNS_SHOWN = 10
+"""Runs shown: the last ones."""
 
 _BAD = (Status.FAILED, Status.UNKNOWN)
 
@@ -51,6 +54,7 @@ class RunStatus:
     causes: list[Cause] = field(default_factory=list)
     can_go_on: bool = False
     seconds: float | None = None
+    runs: list[Started] = field(default_factory=list)
 
     @property
     def state(self) -> str:
@@ -70,12 +74,14 @@ def status_of(journal: Path) -> RunStatus:
     held = is_held(journal)  # first: a run that ends meanwhile has then ended in what is read
     section = section_of(journal)
     found = RunStatus(journal, section, held, can_go_on=bool(section.left) or section.planned is None)
+    found.runs = runs(journal)
     sent = _times(journal, section)
     if sent:
         found.last_sent = max(sent).isoformat(timespec="seconds")
     if len(sent) > 1:
         found.interval = (max(sent) - min(sent)).total_seconds() / (len(sent) - 1)
     counts = section.counts()
+    found.can_go_on = found.can_go_on or Status.NOT_ATTEMPTED in counts
     planned = section.planned.targets if section.planned else ()
     if len(planned) > 1 or any(counts.get(status) for status in _BAD):
         _look_closer(found)
@@ -125,6 +131,7 @@ def lines(found: RunStatus) -> list[str]:
         f"place:    {kind}account {run.options.get('account', '?')}, Region {run.options.get('region', '?')}{where}",
         f"state:    {said(found.state)}",
         f"records:  {len(section):,}: {counts_line(section.counts())}",
+        *_runs(found),
     ]
     if found.last_sent:
         lines.append(f"sent:     last at {found.last_sent}" + _pace(found))
@@ -138,6 +145,23 @@ def lines(found: RunStatus) -> list[str]:
         message = said(cause.examples[0].message)[:160]
         lines.append(f"  {cause.count:,} {cause.status} {visible(cause.error_code)}: {message}")
     return [*lines, f"next:     {_next(found)}"]
+
+
+def _runs(found: RunStatus) -> list[str]:
+    """Every run of the journal and what it did, the latest last; none where there was but one, that did nothing yet."""
+    if len(found.runs) == 1 and not found.runs[0].counts:
+        return []
+    left_out = len(found.runs) - RUNS_SHOWN
+    more = [f"runs:     {len(found.runs):,}, the last {RUNS_SHOWN} of them:"] if left_out > 0 else ["runs:"]
+    for it in found.runs[-RUNS_SHOWN:]:
+        took = f", {duration(_seconds(it))}" if it.end else ""
+        did = ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in it.counts.items()) or "nothing sent"
+        more.append(f"  {moment(it.run.at)}{took} ({it.run.run_id[:8]}): {did}")
+    return more
+
+
+def _seconds(it: Started) -> float:
+    return (datetime.fromisoformat(it.end.at) - datetime.fromisoformat(it.run.at)).total_seconds() if it.end else 0.0
 
 
 def _pace(found: RunStatus) -> str:
@@ -154,10 +178,11 @@ def _next(found: RunStatus) -> str:
     if section.run.sandbox:
         return "nothing: the embedded SES is gone; the same command starts over"
     if found.can_go_on:
-        command = commands.typed(commands.again(section.run, journal)) or "the same call with this journal"
+        command = commands.typed(commands.unlimited(commands.again(section.run, journal)))
+        command = command or "the same call with this journal"
         return f"{command} (goes on; what went through is not sent again)"
     if found.causes or Status.REJECTED in section.counts():
-        return f"{commands.typed(commands.mend(journal, section.counts()))}, mend, apply {commands.MEND}"
+        return f"to mend them{commands.how_to_mend(section.run, journal, section.counts())}"
     return f"nothing is left to do; {commands.typed(commands.report(journal))}"
 
 
@@ -189,6 +214,7 @@ def as_json(found: RunStatus) -> dict[str, Any]:
             {"target": target, "changes": changes, "left": left} for target, (left, changes) in found.targets.items()
         ],
         "can_go_on": found.can_go_on and not run.sandbox,
+        "runs": [it.as_json() for it in found.runs],
         "next": _next(found),
         "read_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,16 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60} s"
     minutes = round(whole / 60)
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(at: str) -> str:
+    """A time of the journal (ISO 8601) as people write it."""
+    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def policies(count: int) -> str:
+    """``1 policy`` or ``2,000 policies``."""
+    return f"{count:,} {'policy' if count == 1 else 'policies'}"
 
 
 def counts_line(counts: Mapping[Status, int]) -> str:

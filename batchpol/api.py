@@ -65,7 +65,7 @@ RUN = settings_of(*OF_A_RUN, but={"accounts"})
 """What :func:`apply` and :func:`stream` have."""
 
 PLANNED = settings_of(Reading, Checks, Connection, but={"limit", "strict", "accounts"}) | settings_of(
-    Conduct, Patience, only={"prune", "prune_prefix", "period", "shared_quota", "max_attempts", "max_outage"}
+    Conduct, Patience, only={"prune", "prune_prefix", "period", "shared_quota", "share", "max_attempts", "max_outage"}
 )
 """What :func:`plan` has of it."""
 
@@ -126,6 +126,7 @@ class Place(Own, total=False):
     prune_prefix: str
     period: float
     shared_quota: bool
+    share: bool
     max_attempts: int
     max_outage: float
 

@@ -2,7 +2,8 @@
 
 A whole file (:class:`Replacement`) is written beside its place and renamed over it. One that is appended to is opened
 by :func:`create` or :func:`open_plain`, held by one process at a time (:func:`hold`), and durable when its bytes
-(:func:`make_durable`) and its name (:func:`sync_folder`) are. Those functions raise OSError; callers have the words.
+(:func:`make_durable`) and its name (:func:`sync_folder`) are. A few bytes that processes share are exchanged
+(:func:`exchange`) in a folder that is its owner's alone. Those functions raise OSError; callers have the words.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import stat
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -275,6 +277,61 @@ def is_held(fd: int) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+FEW = 4096
+"""Bytes that a file may have whose content processes exchange."""
+
+
+def exchange(path: Path, change: Callable[[bytes], bytes], *, alone: bool = True) -> bool:
+    """Put what ``change`` makes of a small file's bytes in their place; they are none where there was no file.
+
+    It takes some microseconds, in which no other process does the same, and whoever dies meanwhile leaves no lock.
+    Without ``alone`` it is done even where another process was stopped in the middle of it. Returns whether none was.
+
+    Raises:
+        BlockingIOError: another process is at it.
+        FileNotFoundError: there is no such folder.
+        NotPlain: it is a link or no file, somebody else's, or others may open it.
+    """
+    fd = open_plain(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        _check_private(os.fstat(fd))
+        held = True
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if alone:
+                raise
+            held = False
+        before = os.pread(fd, FEW, 0)
+        after = change(before)
+        if after != before:
+            os.pwrite(fd, after, 0)
+        return held
+    finally:
+        os.close(fd)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that is this user's alone; the one that is there must be so.
+
+    Raises:
+        NotPlain: it is a link or no folder, somebody else's, or others may look into it.
+    """
+    with suppress(FileExistsError):
+        path.mkdir(0o700)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotPlain(errno.ENOTDIR, "is no folder")
+    _check_private(status)
+
+
+def _check_private(status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        raise NotPlain(errno.EPERM, "belongs to another user")
+    if status.st_mode & 0o077:
+        raise NotPlain(errno.EPERM, "can be opened by others")
 
 
 def set_aside(fd: int, path: Path) -> Path:

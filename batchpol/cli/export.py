@@ -27,7 +27,7 @@ def export(
     scope: Scope,
     connection: Connection,
     rate: Rate,
-    patience: Annotated[Patience, Part("shared_quota")],
+    patience: Annotated[Patience, Part("shared_quota", "share")],
     keeping: Annotated[Keeping, Part("fresh", fresh="Set aside what was read before, and read everything anew.")],
     quiet: Quiet,
 ) -> None:

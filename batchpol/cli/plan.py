@@ -46,7 +46,7 @@ def plan(
     connection: Annotated[Connection, Part(but=("accounts",))],
     embedded: Annotated[Embedded, Part(sandbox="Against an embedded SES, where nothing is yet.")],
     rate: Rate,
-    patience: Annotated[Patience, Part("shared_quota")],
+    patience: Annotated[Patience, Part("shared_quota", "share")],
 ) -> None:
     """Show what apply would do to what is there: create, update, unchanged, delete. Never writes."""
     from batchpol.outputs import check_outputs

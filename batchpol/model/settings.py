@@ -189,6 +189,7 @@ class Patience:
 
     period: float = setting(PERIOD, "Seconds between two requests of one operation to one target.")
     shared_quota: bool = setting(False, "All operations share one limit.")
+    share: bool = setting(True, "Take turns with other runs on this machine.")
     max_failures: float | None = setting(None, "Stop when more records than this failed.", metavar="N|N%")
     max_attempts: int = setting(8, "Attempts for one record.", min=1)
     max_outage: float = setting(120, "Stop when SES is silent so long.", metavar="SECONDS", min=0)

@@ -17,8 +17,8 @@ class Here:
     caller: Caller
     region: str
     endpoint: str
-    of_aws: tuple[str, ...] = ()
-    """What the connection itself has to say."""
+    also: tuple[str, ...] = ()
+    """What the connection itself has to say, and whether others on this machine are made room for."""
 
     @property
     def target(self) -> Target:
@@ -29,7 +29,7 @@ class Here:
     def notes(self) -> list[str]:
         """Sentences for people about what is doubtful there."""
         found = [f"{self.endpoint} has no TLS: who is on the way can read and change requests"]
-        return [*(found if in_the_clear(self.endpoint) else []), *self.of_aws]
+        return [*(found if in_the_clear(self.endpoint) else []), *self.also]
 
 
 async def find_out(aws: Aws) -> Here:

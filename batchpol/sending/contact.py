@@ -109,6 +109,8 @@ class Contact:
             self._widened_told = True
             text = "somebody else uses this quota: requests leave less often until that ends"
             self.observer.noted(self.target, text)
+        if (turns := gate.pace.turns) is not None and (text := turns.machine.trouble()):
+            self.observer.noted(self.target, text)
         self._tell_of_silence(error)
 
     def _tell_of_silence(self, error: SesError | None) -> None:

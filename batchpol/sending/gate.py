@@ -14,6 +14,7 @@ import anyio
 
 from batchpol.model.settings import PERIOD
 from batchpol.sending.pace import Pace, RoundTrips, Route
+from batchpol.sending.sharing import Turns
 
 TICK = 0.001
 """Seconds that a wait takes at least. uvloop's clock goes by whole milliseconds: a shorter wait is over at once there,
@@ -51,22 +52,30 @@ class Passage:
     async def approach(self, lead: float) -> None:
         """Take its turn and wait until ``lead`` seconds before it may leave."""
         try:
-            while (pace := await self._queued()).due - lead > (now := anyio.current_time()):
-                await anyio.sleep(max(TICK, pace.due - lead - now))
+            await self._until(lambda pace: pace.due - lead - anyio.current_time())
             while (pace := await self._queued()).overdue_until(now := anyio.current_time()) > now:
                 with anyio.move_on_after(pace.overdue_until(now) - now):
                     await pace.news.wait()
-                while (pace := await self._queued()).due - lead > (now := anyio.current_time()):
-                    await anyio.sleep(max(TICK, pace.due - lead - now))
+                await self._until(lambda pace: pace.due - lead - anyio.current_time())
+            await self._until(lambda pace: pace.turns.wait() - lead if pace.turns else 0.0)
         except BaseException:
             self._give_up_turn()
             raise
 
     async def admit(self) -> None:
         """Wait for the last stretch and pass the limiter; nothing but signing may follow before the wire."""
-        while (pace := await self._queued()).due > (now := anyio.current_time()):
-            await anyio.sleep(max(TICK, pace.due - now))
-        await pace.limiter.acquire()
+
+        def left(pace: Pace) -> float:
+            seconds = pace.due - anyio.current_time()
+            return pace.turns.wait(claim=True) if pace.turns and seconds <= 0 else seconds
+
+        await (await self._until(left)).limiter.acquire()
+
+    async def _until(self, left: Callable[[Pace], float]) -> Pace:
+        """Wait as long as seconds are left by the pace of the gate as of then; gives the last one."""
+        while (seconds := left(pace := await self._queued())) > 0:
+            await anyio.sleep(max(TICK, seconds))
+        return pace
 
     async def _queued(self) -> Pace:
         """The pace of the gate as of now, with this passage's turn there."""
@@ -100,6 +109,8 @@ class Passage:
 
     def _give_up_turn(self) -> None:
         if self._turn is not None:
+            if self._turn.turns is not None:
+                self._turn.turns.give_back()
             self._turn.turn.release()
             self._turn = None
 
@@ -110,6 +121,7 @@ class Gate:
     Args:
         period: seconds between two attempts (1 unless the account's quota is known to differ).
         route: what all gates of this operation in one Region have seen so far; a new one unless given.
+        turns: those of this operation among the processes of this machine, if it shares with them.
 
     Attributes:
         pace: what it goes by: its own, or that of others with which it has one quota.
@@ -118,9 +130,9 @@ class Gate:
         last_left: loop time at which the last attempt left, in seconds; minus infinity before the first.
     """
 
-    def __init__(self, period: float = PERIOD, *, route: Route | None = None) -> None:
+    def __init__(self, period: float = PERIOD, *, route: Route | None = None, turns: Turns | None = None) -> None:
         self.route = route or Route()
-        self.pace = self._own = Pace(period, RoundTrips(self.route))
+        self.pace = self._own = Pace(period, RoundTrips(self.route), turns)
         self.others: Sequence[Gate] = ()
         self.told: Callable[[Ended], None] = lambda _: None
         self.last_left = -inf
@@ -148,11 +160,15 @@ class Gate:
         mine, theirs = self.pace, other.pace
         theirs.due = max(theirs.due, mine.due)
         theirs.settle()
+        if theirs.turns is not None and self._own.turns is not None:
+            theirs.turns.quotas |= self._own.turns.quotas
         self.pace = theirs
 
     def part(self, after: float) -> None:
         """Go by a pace of its own again, ``after`` seconds later than what is next by the one that it leaves."""
         until = self.pace.due + after
+        if self.pace.turns is not None and self._own.turns is not None:
+            self.pace.turns.quotas -= self._own.turns.quotas
         self.pace = self._own
         self.hold(until)
 

@@ -14,6 +14,7 @@ them again.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -21,7 +22,8 @@ import anyio
 
 from batchpol.model.settings import PERIOD
 from batchpol.sending.gate import Ended, Gate
-from batchpol.sending.pace import Route
+from batchpol.sending.pace import MARGIN, Route
+from batchpol.sending.sharing import Turns
 
 EVIDENCE = 3
 """Refusals right after a request of another kind, and nothing that speaks against it, that join the gates."""
@@ -66,14 +68,25 @@ class Gates:
             gate.others, gate.told = [other for other in self.all if other is not gate], self._weigh
 
     @classmethod
-    def at(cls, period: float = PERIOD, *, shared: bool = False, like: Gates | None = None) -> Gates:
+    def at(
+        cls,
+        period: float = PERIOD,
+        *,
+        shared: bool = False,
+        like: Gates | None = None,
+        turns: Callable[[int, float], Turns] | None = None,
+    ) -> Gates:
         """Gates of ``period`` seconds.
 
         ``shared`` if all operations have one quota. ``like`` are gates of another target in the same Region: what
-        they know of the way there is shared.
+        they know of the way there is shared. ``turns`` gives those of an operation, by its number and so many seconds
+        apart, where its quota is shared with other processes; who keeps to a slower pace leaves them the rest.
         """
         routes = [gate.route for gate in like.all] if like else [Route() for _ in range(5)]
-        writes, reads, lists, look_ups, identities = (Gate(period, route=route) for route in routes)
+        step = min(period, PERIOD) + MARGIN
+        writes, reads, lists, look_ups, identities = (
+            Gate(period, route=route, turns=turns and turns(number, step)) for number, route in enumerate(routes)
+        )
         gates = cls(writes, reads, lists, look_ups, identities)
         if shared:
             gates._join()

@@ -18,6 +18,8 @@ from math import inf, log
 import anyio
 from aiolimiter import AsyncLimiter
 
+from batchpol.sending.sharing import Turns
+
 MARGIN = 0.002
 """Seconds added to every period: timers and clocks are not exact to the microsecond, and a refusal costs 1 s."""
 
@@ -97,11 +99,13 @@ class RoundTrips:
 class Pace:
     """When the next attempt may leave; shared by gates that share one quota. Times are in seconds of the loop.
 
-    On top of all that it believes stands the limiter, which every attempt passes right before it leaves.
+    ``turns`` are those that it takes among the processes of this machine, if it shares with them. On top of all that
+    it believes stands the limiter, which every attempt passes right before it leaves.
     """
 
     base: float
     trips: RoundTrips
+    turns: Turns | None = None
     period: float = field(init=False)
     limiter: AsyncLimiter = field(init=False)
     due: float = 0.0
@@ -119,6 +123,8 @@ class Pace:
         # Where a round trip takes longer than a period, the next one leaves before the answer to this one.
         guard = self.trips.guard(self.base) if self.trips.floor() >= self.period else 0.0
         self.due = max(self.due, now + self.period + MARGIN + guard)
+        if self.turns is not None:
+            self.turns.left(-guard)
 
     def returned(self, passage: int, now: float, *, answered: bool) -> float:
         """Account for the end of one attempt; gives the latest moment at which it can have arrived, in loop time.
@@ -130,6 +136,8 @@ class Pace:
             self.trips.add(now - left)
         late = self.trips.excess(now - left, cap=self.base)
         self.due = max(self.due, left + self.period + late + MARGIN)
+        if self.turns is not None:
+            self.turns.left(now - left - late)
         self.news.set()
         self.news = anyio.Event()
         return left + late

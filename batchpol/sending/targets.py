@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -20,6 +22,7 @@ from batchpol.sending.lately import Lately
 from batchpol.sending.observer import ContactObserver
 from batchpol.sending.ownership import Ownership
 from batchpol.sending.reads import Reads
+from batchpol.sending.sharing import Machine
 from batchpol.ses import Aws, Ses
 
 ENTER_AT_ONCE = 32
@@ -47,7 +50,8 @@ class Targets:
     """
 
     def __init__(self, aws: Aws, patience: Patience) -> None:
-        self._aws, self.period, self._shared_quota = aws, patience.period, patience.shared_quota
+        self._aws, self.period, self._patience = aws, patience.period, patience
+        self._machine: Machine | None = None
         self.entering = anyio.Semaphore(ENTER_AT_ONCE)
         self._here: Here | None = None
         self._asking = anyio.Lock()
@@ -82,8 +86,16 @@ class Targets:
         """
         async with self._asking:
             if self._here is None:
-                self._here = await find_out(self._aws)
+                self._here = self._sharing(await find_out(self._aws))
             return self._here
+
+    def _sharing(self, here: Here) -> Here:
+        """Take turns with other processes from here on, unless the SES is this one's own, or the loop's clock is."""
+        own = self._aws.connection.embedded or abs(anyio.current_time() - time.monotonic()) > 1
+        if own or not self._patience.share:
+            return here
+        self._machine = Machine()
+        return replace(here, also=(*here.also, text)) if (text := self._machine.trouble()) else here
 
     async def ses(self, target: Target) -> Ses:
         """SES of a target, entered once, as soon as it is sure that the credentials are of its account.
@@ -136,8 +148,11 @@ class Targets:
     def gates(self, target: Target) -> Gates:
         """What every attempt at a target passes, whoever makes it."""
         if target not in self._gates:
+            like, turns = self._regions.get(target.region), None
+            if self._machine is not None and self._here is not None:
+                turns = partial(self._machine.turns, self._here.endpoint, target)
             self._gates[target] = self._regions[target.region] = Gates.at(
-                self.period, shared=self._shared_quota, like=self._regions.get(target.region)
+                self.period, shared=self._patience.shared_quota, like=like, turns=turns
             )
             self._gates[target].hold(self._not_before)
         return self._gates[target]

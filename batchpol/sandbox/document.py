@@ -57,7 +57,7 @@ def check_policy(document: str, arn: str, facts: Facts) -> tuple[str, set[str]]:
         if name in facts.refused:
             _refuse_doubt(name, about)
     if facts.sorts_keys or facts.accounts_as_roots or facts.principals_as:
-        return _rebuilt(parsed, facts), principals
+        return _rebuilt(parsed, arn.split(":")[1], facts), principals
     return document if facts.keeps_blanks else compacted, principals
 
 
@@ -115,14 +115,13 @@ def _check_statement(statement: Any, arn: str) -> None:
         refuse("Condition must be an object.")
 
 
-def _rebuilt(parsed: dict[str, Any], facts: Facts) -> str:
+def _rebuilt(parsed: dict[str, Any], partition: str, facts: Facts) -> str:
     """The text that comes back of an SES that writes policies anew."""
     statements = parsed["Statement"]
     for statement in statements if isinstance(statements, list) else [statements]:
         named = statement.get("Principal")
         if isinstance(named, dict) and "AWS" in named:
-            arn = statement["Resource"] if isinstance(statement["Resource"], str) else statement["Resource"][0]
-            named["AWS"] = _read_back(named["AWS"], arn.split(":")[1], facts)
+            named["AWS"] = _read_back(named["AWS"], partition, facts)
     separators = None if facts.keeps_blanks else (",", ":")
     return json.dumps(parsed, separators=separators, sort_keys=facts.sorts_keys, ensure_ascii=False)
 

@@ -1,0 +1,58 @@
+"""One question: what is asked, what leans on it, what it costs, and the coroutine that asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from batchpol.facts import Told
+from batchpol.probe.asking import Asker
+
+
+class Question(NamedTuple):
+    """A question by its name.
+
+    ``requests`` and ``seconds`` are what it usually takes. ``ask`` is given what is known so far; ``needs`` are the
+    questions whose answers it builds on, asked before it even where only this one was asked for.
+    """
+
+    name: str
+    asks: str
+    matters: str
+    requests: int
+    seconds: int
+    ask: Callable[[Asker, Mapping[str, Any]], Awaitable[Told]]
+    needs: tuple[str, ...] = ()
+
+
+def cannot_tell(*names: str, why: str) -> Told:
+    """The answer where there is none."""
+    return Told(open=names, says=(f"cannot tell: {why}",))
+
+
+def told_of(*says: str, confidence: float | None = None, **found: Any) -> Told:
+    """An answer in words and in facts, of which those that are None are open."""
+    return Told(
+        known={name: it for name, it in found.items() if it is not None},
+        open=tuple(name for name, it in found.items() if it is None),
+        confidence=confidence,
+        says=says,
+    )
+
+
+def weighed(doubts: Mapping[str, bool | None], told: Told) -> Told:
+    """An answer with what came of doubtful things besides, by name: whether SES takes each, None where that is open."""
+    taken, refused, opened = ([name for name, it in doubts.items() if it is wanted] for wanted in (True, False, None))
+    says = [
+        f"{words}: {', '.join(names)}"
+        for words, names in (("taken", taken), ("refused", refused), ("cannot tell", opened))
+        if names
+    ]
+    return msgspec.structs.replace(
+        told,
+        known=told.known | {"accepted": taken, "refused": refused},
+        open=(*told.open, *opened),
+        says=(*told.says, *says),
+    )

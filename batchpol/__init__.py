@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from batchpol.version import __version__
 
 if TYPE_CHECKING:
-    from batchpol.api import apply, plan, stream, validate
+    from batchpol.api.calls import apply, plan, stream, validate
+    from batchpol.api.client import Client
+    from batchpol.batch.desk import Pending
     from batchpol.batch.observer import Result
     from batchpol.errors import (
         BatchpolError,
         InputError,
         JournalError,
+        QueueFull,
         SesError,
         UsageError,
     )
@@ -25,20 +28,25 @@ if TYPE_CHECKING:
     from batchpol.report import Summary
 
 _HOME = {
-    "api": ("apply", "plan", "stream", "validate"),
-    "errors": ("BatchpolError", "InputError", "JournalError", "SesError", "UsageError"),
+    "api.calls": ("apply", "plan", "stream", "validate"),
+    "api.client": ("Client",),
+    "batch.desk": ("Pending",),
+    "batch.observer": ("Result",),
+    "errors": ("BatchpolError", "InputError", "JournalError", "QueueFull", "SesError", "UsageError"),
     "model": ("Change", "Finding", "Outcome", "Record", "Severity", "Status", "Target"),
     "report": ("Summary",),
-    "batch.observer": ("Result",),
 }
 
 __all__ = [
     "BatchpolError",
     "Change",
+    "Client",
     "Finding",
     "InputError",
     "JournalError",
     "Outcome",
+    "Pending",
+    "QueueFull",
     "Record",
     "Result",
     "SesError",

@@ -5,6 +5,7 @@
     BatchpolError
     ├── UsageError          arguments or configuration unusable: change them; nothing was sent
     │   └── TargetMismatch  credentials belong to another account than expected
+    ├── QueueFull           a client has too much to do already: ask again later
     ├── InputError          the input as a whole is unusable: mend the file; nothing was sent
     ├── JournalError        the journal cannot be used
     │   ├── JournalLocked   another run holds it: wait for that run, or give another ``journal``
@@ -51,6 +52,10 @@ class UsageError(BatchpolError):
 
 class TargetMismatch(UsageError):
     """The credentials belong to another account than the one expected; nothing was sent."""
+
+
+class QueueFull(BatchpolError):
+    """As much waits in a client as it may hold (``max_pending``); this was not taken."""
 
 
 class InputError(BatchpolError):

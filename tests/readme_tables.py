@@ -17,7 +17,7 @@ import typer
 from aiobotocore.session import get_session
 
 import batchpol
-from batchpol.api import OF_A_RUN, PLANNED, RUN
+from batchpol.api.settings import OF_A_RUN, PLANNED, RUN
 from batchpol.batch.check import RULES
 from batchpol.cli import app
 from batchpol.cli.help import MANUAL, topics

@@ -12,8 +12,9 @@ import batchpol
 import batchpol.testing
 
 PUBLIC = {
-    "BatchpolError", "Change", "Finding", "InputError", "JournalError", "Outcome", "Record", "Result", "SesError",
-    "Severity", "Status", "Summary", "Target", "UsageError", "__version__", "apply", "plan", "stream", "validate",
+    "BatchpolError", "Change", "Client", "Finding", "InputError", "JournalError", "Outcome", "Pending", "QueueFull",
+    "Record", "Result", "SesError", "Severity", "Status", "Summary", "Target", "UsageError", "__version__", "apply",
+    "plan", "stream", "validate",
 }  # fmt: skip
 
 IMPORT_ALL = """

@@ -106,11 +106,12 @@ class Resumed:
     refused: int = 0
 
 
-def checking(options: Options, here: Target) -> Callable[[Record], Checked]:
+def checking(options: Options, here: Target, *, alone: bool = False) -> Callable[[Record], Checked]:
     """What makes of a record what a template says, and checks it.
 
     Args:
         here: the target of records that name none, unless the run has several Regions.
+        alone: whether each record is by itself, and no other's duplicate.
 
     Raises:
         UsageError: there is no such finding code, or no such place.
@@ -123,6 +124,7 @@ def checking(options: Options, here: Target) -> Callable[[Record], Checked]:
         target=default,
         require_target=True,
         regions=frozenset(regions) if several else frozenset(),
+        alone=alone,
         also=SOURCE_RULES,
     )
     if options.template is None:
@@ -195,7 +197,7 @@ class Intake:
         self.warnings += any(finding.severity is Severity.WARNING for finding in checked.findings)
         if checked.status is Verdict.REJECTED and len(self.first_rejected) < 20:
             self.first_rejected.append(checked)
-        offset = self._journal.append(_entry(checked))
+        offset = self._journal.append(entry_of(checked))
         if checked.change is not None:
             extra = checked.record.extra
             self._place(checked.change, offset, conditional=bool(extra and if_match_of(extra)))
@@ -346,7 +348,8 @@ class Intake:
 _STATES = tuple(Verdict)
 
 
-def _entry(checked: Checked) -> RecordEntry:
+def entry_of(checked: Checked) -> RecordEntry:
+    """The journal's line of a record."""
     record, change = checked.record, checked.change
     if change is not None:
         return RecordEntry.of(change, extra=record.extra, findings=checked.findings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 
 import anyio
@@ -33,26 +33,31 @@ class Lanes:
     Args:
         run: begins nothing once it was stopped, and is stopped where too many records failed or its time is over.
         targets: what the lanes enter.
-        journal: what they write into.
+        journal: what they write into; None where nothing is kept.
         options: every choice of the run.
         observer: who wants to know.
         wall: the wall clock.
+        also: who else is told what the lanes do.
+
+    Attributes:
+        commit: makes what is written down durable.
     """
 
     def __init__(
         self,
         run: Stoppable,
         targets: Targets,
-        journal: Journal,
+        journal: Journal | None,
         options: Options,
         observer: Observer,
         wall: Callable[[], datetime],
+        also: LaneObserver | None = None,
     ) -> None:
         self._run, self._targets, self._journal = run, targets, journal
         self._options, self._observer, self._wall = options, observer, wall
-        self._commit = GroupCommit[Entry](self._write)
+        self.commit = GroupCommit[Entry](self._write)
         self._lanes: list[Lane] = []
-        self._tally = _Tally(run, options.patience, observer)
+        self._told = LaneObservers(observer, _Tally(run, options.patience, observer), *filter(None, [also]))
 
     async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
         """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
@@ -60,11 +65,10 @@ class Lanes:
             async with task_group(JournalError) as tasks:
                 if self._options.patience.max_duration is not None:
                     tasks.start_soon(self._stop_after, self._options.patience.max_duration)
-                if self._journal.path is not None:
-                    tasks.start_soon(self._watch)
+                tasks.start_soon(self.watch)
                 async with anyio.create_task_group() as lanes:
                     for target, backlog in backlogs.items():
-                        lanes.start_soon(self._run_lane, target, backlog)
+                        lanes.start_soon(self.run, target, self._jobs(backlog))
                         if self._run.stopped is not None:
                             break
                         await anyio.sleep(ENTER_EVERY)
@@ -78,31 +82,43 @@ class Lanes:
         for lane in self._lanes:
             lane.stop()
 
+    def halted(self, target: Target) -> bool:
+        """Whether a lane of this target ends, so that what is asked for now is for another one."""
+        return any(lane.contact.target == target and lane.contact.halt.called for lane in self._lanes)
+
     async def _stop_after(self, seconds: float) -> None:
         await anyio.sleep(seconds)
         self._run.stop(f"`max_duration` of {seconds:g} s is over", 3)
 
-    async def _watch(self) -> None:
-        """Look after the journal when nothing is written to it, too."""
-        while True:
+    async def watch(self) -> None:
+        """Look after the journal when nothing is written to it, too; for ever. Raises what the journal raises."""
+        while self._journal is not None and self._journal.path is not None:
             await anyio.sleep(WATCH_EVERY)
             await anyio.to_thread.run_sync(self._journal.check)
 
-    async def _run_lane(self, target: Target, backlog: Backlog) -> None:
+    async def run(self, target: Target, jobs: AsyncIterator[Job | None]) -> SesError | None:
+        """Run one lane until its jobs are through, or it is stopped; returns what stopped it alone."""
         try:
             lane = await self._enter(target)
         except SesError as error:
             await self._stopped(target, error)
-            return
+            return error
         if lane is None or self._run.stopped is not None:
-            return
+            return None
         self._lanes.append(lane)
         self._observer.lane_started(lane.contact)
-        await lane.run(_jobs(backlog.changes(self._journal)))
+        await lane.run(jobs)
+        self._lanes.remove(lane)
         if lane.stopped is not None:
             await self._stopped(target, lane.stopped)
         else:
             self._observer.lane_ended(target, None)
+        return lane.stopped
+
+    async def _jobs(self, backlog: Backlog) -> AsyncIterator[Job]:
+        assert self._journal is not None  # it is where the backlog stands
+        for change in backlog.changes(self._journal):
+            yield Job(change)
 
     async def _enter(self, target: Target) -> Lane | None:
         """A lane of this target; None if the run was stopped before its turn to enter. Raises SesError."""
@@ -110,25 +126,24 @@ class Lanes:
             if self._run.stopped is not None:
                 return None
             contact = await self._targets.contact(target, self._options.patience, self._observer)
-        ownership, observer = self._targets.ownership(target), LaneObservers(self._observer, self._tally)
-        lately = self._targets.lately(target)
-        return Lane(contact, self._commit, observer, self._options.conduct, ownership, lately, self._wall)
+        ownership, lately = self._targets.ownership(target), self._targets.lately(target)
+        return Lane(contact, self.commit, self._told, self._options.conduct, ownership, lately, self._wall)
 
     async def _stopped(self, target: Target, error: SesError) -> None:
         """Write down and tell that no more leaves for a target, and why."""
         text = error.in_full
         data = {"account": target.account, "region": target.region, "error_code": error.code}
         at = self._wall().isoformat(timespec="milliseconds")
-        await self._commit.add(Note(kind=LANE_STOPPED, text=text, at=at, data=data))
+        await self.commit.add(Note(kind=LANE_STOPPED, text=text, at=at, data=data))
         self._observer.noted(target, f"stopped: {text}")
         self._observer.lane_ended(target, error)
         self._run.ended_alone(f"{target} stopped: {text}")
 
     async def _write(self, entries: list[Entry]) -> None:
         """Append and make durable; on a thread only where there is a disk to wait for."""
-        if self._journal.path is None:
+        if self._journal is not None and self._journal.path is None:
             self._journal.append(*entries)
-        else:
+        elif self._journal is not None:
             await anyio.to_thread.run_sync(_durably, self._journal, entries)
 
 
@@ -163,8 +178,3 @@ class _Tally(LaneObserver):
 def _durably(journal: Journal, entries: list[Entry]) -> None:
     journal.append(*entries)
     journal.sync()
-
-
-async def _jobs(changes: Iterator[Change]) -> AsyncIterator[Job]:
-    for change in changes:
-        yield Job(change)

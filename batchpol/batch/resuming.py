@@ -11,11 +11,16 @@ from datetime import datetime
 from pathlib import Path
 
 from batchpol.batch.options import Options
-from batchpol.errors import JournalMismatch
-from batchpol.journal import FORMAT, End, Journal, Run, set_aside
+from batchpol.errors import JournalMismatch, PolicyRefused
+from batchpol.journal import FORMAT, End, Journal, Planned, RecordEntry, Run, set_aside
+from batchpol.model import UNDONE, Status
+from batchpol.outputs import check_run
 from batchpol.sending.caller import Here
 from batchpol.sending.targets import Targets
 from batchpol.version import __version__
+
+RECALLED = PolicyRefused("taken back by its caller before it was sent", code="Recalled")
+"""Why a change that was asked for was never sent, where nobody wants it any more."""
 
 _ANOTHER = "name another file with `journal`, or set this one aside with `fresh`"
 
@@ -162,3 +167,46 @@ def begin(
     )
     journal.append(run)
     return run
+
+
+def take_up(options: Options, here: Here, period: float, *, at: str) -> tuple[Journal, list[RecordEntry]]:
+    """The journal of a desk, with a new section that begins with what the last one left undone; and that.
+
+    Args:
+        period: seconds between two requests.
+        at: the time in ISO 8601.
+
+    Raises:
+        UsageError, JournalError: the journal cannot be used.
+    """
+    check_run({}, options.keeping.journal, ())
+    with ExitStack() as closed:
+        journal = closed.enter_context(open_journal(options, here, ""))
+        undone = _undone(journal)
+        begin(journal, options, here, period, "", (), at=at)
+        for number, entry in enumerate(undone):
+            entry.n, entry.line = number, number + 1
+        journal.append(*undone, Planned(records=len(undone)))
+        journal.sync()
+        closed.pop_all()
+    return journal, undone
+
+
+def _undone(journal: Journal) -> list[RecordEntry]:
+    """What the last section has of each policy last, where that came to no end and nobody took it back."""
+    section = journal.section()
+    if section is None or section.planned is None:
+        return []
+    statuses = section.statuses()
+    first = next((number for number, status in enumerate(statuses) if status in UNDONE), len(statuses))
+    found: dict[tuple[str, ...], RecordEntry] = {}
+    for number in range(first, len(statuses)):
+        entry = journal.read_record(section.record_at[number])
+        if entry.verdict or not entry.line:
+            continue
+        policy = entry.account, entry.region, entry.key, entry.policy_name
+        found.pop(policy, None)
+        fate_at = section.fate_at[number] if statuses[number] is Status.NOT_ATTEMPTED else 0
+        if statuses[number] in UNDONE and not (fate_at and journal.read_outcome(fate_at).error_code == RECALLED.code):
+            found[policy] = entry
+    return list(found.values())

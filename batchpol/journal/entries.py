@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from batchpol.model import Action, Change, Fate, Finding, Outcome, Target, if_match_of
+from batchpol.model import Action, Change, Fate, Finding, Outcome, Record, Target, if_match_of
 
 FORMAT = 2
 """Version of the format of a new journal. Every version up to it is read, and gone on with in its own format."""
@@ -90,6 +90,11 @@ class RecordEntry(_Line, tag="record"):
             findings=findings,
             room=change.makes_room,
         )
+
+    def record(self) -> Record:
+        """The same, to be asked for again."""
+        place = self.region or None, self.account or None
+        return Record(self.identity, self.policy_name, self.policy, self.action, *place, extra=self.extra)
 
     def change(self) -> Change:
         """What is to be sent; only for a valid record (a rejected one may ask for an action there is not)."""

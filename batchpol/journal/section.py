@@ -87,6 +87,10 @@ class Section:
             if len(self._columns) < MOST_COLUMNS and len(name) <= LONGEST_COLUMN:
                 self._columns.setdefault(name)
 
+    def statuses(self) -> list[Status]:
+        """The status of each record, by number."""
+        return [STATUSES[code] for code in self.state]
+
     def counts(self) -> dict[Status, int]:
         """How many records are in each status; a status of which there is none is left out."""
         found = {status: self.state.count(code) for code, status in enumerate(STATUSES)}

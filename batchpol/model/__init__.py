@@ -59,6 +59,10 @@ class Status(StrEnum):
         return self.value.replace("_", " ")
 
 
+UNDONE = frozenset({Status.NOT_ATTEMPTED, Status.UNKNOWN})
+"""Fates after which nobody can say that what was asked for is there, or will not be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing wrong (error) or doubtful (warning) with a record.

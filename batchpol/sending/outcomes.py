@@ -88,14 +88,17 @@ class Outcomes:
         self, job: Job, status: Status, error: SesError | None = None, *, request_id: str = "", retryable: bool = False
     ) -> None:
         """Write an outcome down, then tell of it. Raises what the journal raises."""
-        outcome = _outcome(job, status, error, request_id=request_id, retryable=retryable)
+        outcome = outcome_of(job, status, error, request_id=request_id, retryable=retryable)
         await self.commit.add(OutcomeEntry.of(outcome))
         job.status = status
         self.prunes.settled(job.change, status)
         self.observer.settled(outcome)
 
 
-def _outcome(job: Job, status: Status, error: SesError | None, *, request_id: str, retryable: bool) -> Outcome:
+def outcome_of(
+    job: Job, status: Status, error: SesError | None, *, request_id: str = "", retryable: bool = False
+) -> Outcome:
+    """The row of a job that ends so."""
     change = job.change
     return Outcome(
         number=change.number,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from batchpol.errors import AccessRefused, SesError
 from batchpol.model import MAX_POLICIES
 from batchpol.model.settings import Conduct
 from batchpol.sending.contact import needing
+from batchpol.sending.halt import Halted
 from batchpol.sending.outcomes import Outcomes
 from batchpol.sending.ownership import Ownership, owners
 from batchpol.sending.queue import Job, Queue
@@ -38,7 +40,7 @@ class Windows:
         """The jobs that may be sent, by those that are looked up together; None where there are no more just now."""
         window: list[Job] = []
         names: set[str] = set()
-        async for job in jobs:
+        async for job in self._until_halted(jobs):
             if window and (job is None or self._is_full(window, names, job)):
                 yield await self._allowed(window, names)
                 window, names = [], set()
@@ -53,6 +55,13 @@ class Windows:
                 window.append(job)
                 names |= owners(job.change.key_identity)
         yield await self._allowed(window, names)
+
+    async def _until_halted(self, jobs: AsyncIterator[Job | None]) -> AsyncIterator[Job | None]:
+        """The jobs; after a pause the next one is not waited for once nothing new is begun."""
+        with suppress(StopAsyncIteration, Halted):
+            while True:
+                coming = anext(jobs)
+                yield await (self.reads.contact.halt.unless(coming) if self.queue.paused else coming)
 
     def _is_full(self, window: list[Job], names: set[str], job: Job) -> bool:
         """Whether a job is looked up, or read, with those after it and not with those before."""

@@ -85,7 +85,8 @@ class Checker:
     or columns. With ``require_target`` the Region of each record must be known, with ``require_account`` its
     account; with ``regions`` it must be one of them. Findings that ``checks`` does not select, or ignores, are not
     reported and reject nothing, except those without which no request could be formed (``Rule.always``). Without
-    ``changes`` nothing is made to be sent, for those who only want the verdicts. ``also`` are the rules behind the
+    ``changes`` nothing is made to be sent, for those who only want the verdicts. With ``alone`` each record is checked
+    by itself, whatever came before it, and nothing of it is kept. ``also`` are the rules behind the
     problems that records bring along from where they were read; ``checks`` is for their codes, too.
 
     Raises UsageError for codes that do not exist, and for a ``target`` whose account or Region is none; checking never
@@ -101,6 +102,7 @@ class Checker:
         require_account: bool = False,
         regions: frozenset[str] = frozenset(),
         changes: bool = True,
+        alone: bool = False,
         also: Iterable[Rule] = (),
     ) -> None:
         checks = checks or Checks()
@@ -117,7 +119,7 @@ class Checker:
         self._require_account = require_account
         self._regions = regions
         self._changes = changes
-        self._note = Ledger().note
+        self._note = _as_new if alone else Ledger().note
         self._shapes = policy.Shapes()
         self._alike = self._shapes.match
         self._places: dict[tuple[str | None, str | None, str, bool], tuple[Target, int, int | None]] = {}
@@ -324,3 +326,7 @@ def _place_of(target: Target, *said: tuple[str, str]) -> int:
     stated = (target.account, target.region)
     account, region = said[0] if len(said) == 1 else ("", "")
     return place_of(stated, (target.account or account, target.region or region))
+
+
+def _as_new(*_: object) -> Noted:
+    return NEW

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-import batchpol.api
-from batchpol.api import OFFLINE, PLANNED, RUN
+import batchpol.api.settings
+from batchpol.api.settings import CONNECTING, OFFLINE, PLANNED, RUN, SERVED
 from batchpol.model import settings
 
-API = Path(batchpol.api.__file__)
+API = Path(batchpol.api.settings.__file__)
 PLACE = "str | os.PathLike[str]"
 WIDER = {
     "Path | None": f"{PLACE} | None",
@@ -27,7 +27,13 @@ WIDER = {
 
 HEADINGS = [it for it in vars(settings).values() if hasattr(it, "HEADING")]
 KINDS = {it.name: str(it.type) for heading in HEADINGS for it in fields(heading)}
-WANTED = {"Offline": OFFLINE, "Place": PLANNED, "Settings": [name for name in RUN if name not in PLANNED]}
+WANTED = {
+    "ValidateSettings": OFFLINE,
+    "Connecting": CONNECTING,
+    "Planning": [name for name in PLANNED if name not in CONNECTING],
+    "Applying": [name for name in RUN if name not in PLANNED],
+    "Serving": [name for name in SERVED if name not in CONNECTING],
+}
 
 
 def _lines(names: Iterable[str]) -> str:

@@ -41,7 +41,7 @@ async def test_the_format_of_a_file_whose_name_does_not_say_it(tmp_path: Path) -
         ({"prune_prefix": "x"}, "nothing is pruned without `prune`"),
         ({"plan": True}, "apply has no setting plan"),
         ({"access_key": "x", "accounts": ["1"]}, "apply has no setting access_key, accounts"),
-        ({"period": -1}, "`period` is a time in seconds"),
+        ({"period": -1}, "`period` takes a number of seconds, at least 0, not -1"),
     ],
 )
 async def test_an_error_names_the_setting_as_it_was_given(settings: dict[str, Any], said: str) -> None:

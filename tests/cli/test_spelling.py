@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from batchpol.api import Settings
+from batchpol.api.settings import ApplySettings
 from batchpol.cli import app
 from batchpol.cli.spelling import flag, opposite, spelled
 from tests.test_floors import PACKAGE, module_of
@@ -56,8 +56,9 @@ def test_every_setting_that_a_text_names_is_an_option() -> None:
         for match in re.findall(r"`([a-z_]+)(?:=([^`]+))?`", text)
     }
     assert {("max_duration", ""), ("limit", "…")} <= named
-    of_programs = {name for name in Settings.__annotations__ if flag(name) not in FLAGS}
+    of_programs = {name for name in ApplySettings.__annotations__ if flag(name) not in FLAGS}
     assert of_programs == {"period", "session", "client"}
+    of_programs |= {"max_pending", "drain"}  # of a client
     typed = {opposite(name) if value == "False" else flag(name) for name, value in named if name not in of_programs}
     assert typed <= FLAGS
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
-from batchpol.ses import Attempt
+from batchpol.model.settings import Connection
+from batchpol.ses import Attempt, Caller
 
 HINT = "give the caller the permissions that `batchpol help permissions` lists, then run the same command again"
 
@@ -217,3 +218,37 @@ def denied(operation: str) -> AccessRefused:
 def kinds(server: Server) -> Counter[str]:
     """How many requests of each kind arrived."""
     return Counter(arrival.kind for arrival in server.arrivals)
+
+
+@dataclass
+class SimulatedAws:
+    """A connection to the simulated network, of one account; ``asked`` counts what STS would be asked."""
+
+    server: Server
+    network: dict[str, object] = field(default_factory=dict)
+    connection: Connection = field(default_factory=lambda: Connection(regions=("us-east-1",)))
+    notes: tuple[str, ...] = ()
+    asked: int = 0
+
+    async def __aenter__(self) -> SimulatedAws:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def region(self) -> str:
+        return self.connection.regions[0]
+
+    async def caller(self, region: str, account: str = "") -> Caller:
+        self.asked += 1
+        await anyio.sleep(0.05)
+        return Caller("111122223333", "arn:aws:iam::111122223333:user/service")
+
+    async def endpoint(self, region: str) -> str:
+        return ""
+
+    async def ses(self, target: object) -> SimulatedSes:
+        return SimulatedSes(self.server, **self.network)
+
+    async def renew(self, target: object, used: object) -> None:
+        """Nothing is newer."""

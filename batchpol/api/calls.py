@@ -1,0 +1,102 @@
+"""The calls that stand alone: a client for one of them each, and validation, which asks nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
+from typing import Unpack
+
+from batchpol.api.client import Client
+from batchpol.api.input import Input, opened
+from batchpol.api.settings import (
+    OFFLINE,
+    PLANNED,
+    RUN,
+    ApplySettings,
+    PlanSettings,
+    ValidateSettings,
+    options_of,
+    split,
+)
+from batchpol.batch.observer import Result
+from batchpol.model import Outcome, Target
+from batchpol.source import RULES as SOURCE_RULES
+from batchpol.validation import Checked, Checker
+
+
+async def apply(records: Input, **settings: Unpack[ApplySettings]) -> Result:
+    """Apply a batch and return how it ended, once it has.
+
+    Args:
+        records: read to its end before anything is sent, since only then duplicates are known.
+        settings: see :class:`ApplySettings`.
+
+    Raises:
+        UsageError, InputError: settings or input unusable; nothing was sent.
+        JournalError: the journal cannot be used.
+        SesError: AWS is out of reach, so that nothing could begin.
+    """
+    of_client, others = split("apply", settings, RUN)
+    async with Client(**of_client) as client:
+        return await client.apply(records, **others)
+
+
+async def stream(records: Input, **settings: Unpack[ApplySettings]) -> AsyncGenerator[Outcome, None]:
+    """Apply a batch and yield each outcome as it happens, those of records that need no request first.
+
+    Leaving the loop early (best with ``contextlib.aclosing``, which waits for it), or being cancelled, ends the batch
+    at once: requests under way stay without an answer, and only a run with a ``journal`` can go on later. Arguments
+    and errors are those of :func:`apply`.
+    """
+    of_client, others = split("stream", settings, RUN)
+    async with Client(**of_client) as client, aclosing(client.stream(records, **others)) as outcomes:
+        async for outcome in outcomes:
+            yield outcome
+
+
+async def plan(records: Input, **settings: Unpack[PlanSettings]) -> list[Outcome]:
+    """Read what is there and tell what :func:`apply` would do to it; never writes.
+
+    Args:
+        settings: see :class:`PlanSettings`.
+
+    Returns:
+        One outcome a record, in input order. ``effect`` is ``create``, ``update`` (``message`` says what it changes),
+        ``unchanged`` or ``delete``; it is empty for a record that was not compared, whose ``status`` and ``message``
+        say why.
+
+    Raises:
+        UsageError, InputError: settings or input unusable.
+    """
+    of_client, others = split("plan", settings, PLANNED)
+    async with Client(**of_client) as client:
+        return await client.plan(records, **others)
+
+
+async def validate(records: Input, **settings: Unpack[ValidateSettings]) -> list[Checked]:
+    """Check a batch offline: one :class:`Checked` a record, in input order, with everything that was found.
+
+    Args:
+        settings: see :class:`ValidateSettings`.
+
+    Raises:
+        UsageError, InputError: settings or the input as a whole unusable.
+    """
+    options = options_of("validate", settings, OFFLINE)
+    target = Target(settings.get("account") or "", settings.get("region") or "")
+    template = options.template
+    checker = Checker(options.checks, target=target, also=SOURCE_RULES)
+    fill = template.filler(target) if template else lambda record: record
+    found: list[Checked] = []
+    async with opened(records, options) as (items, _):
+        if isinstance(items, AsyncIterable):
+            async for record in items:
+                found.append(checker.check(fill(record)))
+        else:
+            found.extend(await asyncio.to_thread(lambda: [checker.check(fill(record)) for record in items]))
+    for amendment in (amendment for checked in found for amendment in checked.amends):
+        earlier = found[amendment.number]
+        earlier.status, earlier.change = amendment.status, None
+        earlier.findings += (amendment.finding,)
+    return found

@@ -1,0 +1,328 @@
+"""The client: connection, identity, gates and queue, shared by everything a service asks for as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self, Unpack, overload
+
+import anyio.to_thread
+from msgspec.structs import replace as changed
+
+from batchpol.api.input import Input, Item, opened
+from batchpol.api.settings import (
+    CONNECTING,
+    PLANNED,
+    RUN,
+    SERVED,
+    Applying,
+    ClientSettings,
+    Own,
+    Planning,
+    aws_of,
+    options_of,
+)
+from batchpol.batch.batch import Batch
+from batchpol.batch.desk import Desk, Pending
+from batchpol.batch.observer import Observer, Preview, Result
+from batchpol.batch.options import Options
+from batchpol.errors import UsageError
+from batchpol.journal import Journal
+from batchpol.model import Outcome, Record, Status
+
+AT_ONCE = 500
+"""Outcomes read from the journal at once: some milliseconds' worth, on a thread."""
+
+MAX_PENDING, DRAIN = 10_000, 10.0
+"""Changes that may wait in a client, and seconds that leaving its block gives them, unless it is told otherwise."""
+
+
+class Client:
+    """What belongs to the targets once, for a service and all its callers; open within ``async with``.
+
+    Connections, the caller's identity (STS is asked once) and the gates are shared by all that is asked for within the
+    block, from any task of the event loop that opened it: no two requests of it come too close to each other.
+
+    :meth:`put` and :meth:`delete` wait their turn, in order of asking. With a ``journal``, what they were asked for is
+    written down before it is sent, and what it came to; :meth:`unfinished` tells what was asked for and came to no end,
+    in this process or in the one before it.
+
+    Leaving the block takes nothing more and waits for up to ``drain`` seconds for what was asked for; what is under way
+    then is finished. Whoever waits still gets an outcome ``not_attempted``, and :meth:`unfinished` tells what is left.
+    An error that leaves the block waits as well, cancelling it does not.
+
+    Args:
+        max_pending: how many changes may wait or be under way (10,000).
+        drain: seconds (10).
+        settings: see :class:`ClientSettings`. They hold for :meth:`apply`, :meth:`stream` and :meth:`plan`, too,
+            unless these are told otherwise; but for the journal, which each of them has for itself.
+
+    Raises:
+        UsageError: a setting is unusable; or, of any call, that the client is not open, belongs to another process
+            (this one was forked from it) or to another event loop.
+    """
+
+    def __init__(
+        self, *, max_pending: int = MAX_PENDING, drain: float = DRAIN, **settings: Unpack[ClientSettings]
+    ) -> None:
+        if not isinstance(max_pending, int) or max_pending < 1:
+            raise UsageError(f"`max_pending` takes a whole number, at least 1, not {max_pending!r}")
+        if not isinstance(drain, int | float) or not drain >= 0:
+            raise UsageError(f"`drain` takes a number of seconds, at least 0, not {drain!r}")
+        self._options = options_of("Client", settings, {*SERVED, *Own.__annotations__})
+        self._targets = self._options.targets(aws_of(settings))
+        self._drain = drain
+        self._desk = Desk(self._targets, self._options, Observer(), most=max_pending)
+        self._serving: asyncio.Task[None] | None = None
+        self._place: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._opening: asyncio.Lock
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        """Open it; where there is a journal, AWS is asked who we are, since it must be of this place.
+
+        Raises:
+            UsageError, SesError: there are no usable credentials or no Region, or AWS is out of reach.
+            JournalError: the journal cannot be used.
+        """
+        await self._targets.__aenter__()
+        self._place, self._opening = (os.getpid(), asyncio.get_running_loop()), asyncio.Lock()
+        if self._options.keeping.journal is not None:
+            try:
+                await self._serve()
+            except BaseException as error:
+                await self.__aexit__(type(error), error, None)
+                raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._place = None
+        try:
+            with anyio.move_on_after(self._drain if error is None or isinstance(error, Exception) else 0):
+                async with self._opening:  # whoever came before has been taken in by then
+                    self._desk.close()
+                if self._serving is not None:
+                    await asyncio.wait([self._serving])
+            if self._serving is not None:
+                await self._end(self._serving)
+                if error is None:
+                    self._serving.result()
+        finally:
+            self._ended = True
+            await self._targets.__aexit__(kind, error, trace)
+
+    async def _end(self, serving: asyncio.Task[None]) -> None:
+        """Begin nothing more, and wait for what is under way; where that is cancelled, for nothing."""
+        try:
+            self._desk.stop("closed", 3)
+            await asyncio.wait([serving])
+        finally:
+            self._desk.abandon()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([serving])
+
+    # -- one change --------------------------------------------------------------------------------------------
+
+    @overload
+    async def put(self, record: Item, /) -> Outcome: ...
+
+    @overload
+    async def put(
+        self,
+        identity: str,
+        policy_name: str,
+        policy: str | Mapping[str, Any],
+        /,
+        *,
+        region: str | None = None,
+        account: str | None = None,
+    ) -> Outcome: ...
+
+    async def put(
+        self,
+        record: Item | str,
+        policy_name: str = "",
+        policy: str | Mapping[str, Any] = "",
+        /,
+        *,
+        region: str | None = None,
+        account: str | None = None,
+    ) -> Outcome:
+        """Put one policy, and return what came of it: ``await client.put("example.com", "sending", policy)``.
+
+        Instead of identity, name and policy there may be one record (a :class:`Record`, or a mapping as ``apply`` takes
+        it); what that asks for is done, a deletion too.
+
+        What is wrong with a record is an outcome ``rejected`` with findings. What is there is compared first, unless
+        the client was told ``compare=False``. Two puts of the same policy keep their order; the same document, asked
+        for again while the first one waits, is sent once. Cancelling a put that waits takes it out of the queue, never
+        to be sent; one that is under way is finished and written down.
+
+        Raises:
+            QueueFull: ``max_pending`` changes wait already.
+            UsageError, SesError: at the first one, as opening a client with a journal does.
+            JournalError: the journal cannot be written any more; nothing more is sent.
+        """
+        return await self._ask(_item(record, policy_name, region, account, policy=policy))
+
+    @overload
+    async def delete(self, record: Item, /) -> Outcome: ...
+
+    @overload
+    async def delete(
+        self, identity: str, policy_name: str, /, *, region: str | None = None, account: str | None = None
+    ) -> Outcome: ...
+
+    async def delete(
+        self,
+        record: Item | str,
+        policy_name: str = "",
+        /,
+        *,
+        region: str | None = None,
+        account: str | None = None,
+    ) -> Outcome:
+        """Delete one policy, in all else like :meth:`put`."""
+        item = _item(record, policy_name, region, account)
+        if isinstance(item, Record):
+            return await self._ask(changed(item, action="delete", policy=""))
+        return await self._ask({**item, "action": "delete"})
+
+    @property
+    def pending(self) -> Pending:
+        """How many puts and deletes wait or are under way, and how many seconds these take at least."""
+        return self._desk.pending
+
+    def unfinished(self) -> list[Record]:
+        """What was asked for and came to no end: was not sent, or got no answer.
+
+        With a journal that is what earlier processes left, too. A record that was asked for again is none any more, and
+        of several about one policy the last one counts: ``await client.put(record)`` asks for it again. After the block
+        it is what leaving it left.
+        """
+        return self._desk.unfinished()
+
+    async def _ask(self, item: Item) -> Outcome:
+        self._require_open()
+        await self._serve()
+        return await self._desk.ask(item)
+
+    async def _serve(self) -> None:
+        """Have the desk served from the first call on; callers go on in the order in which they came."""
+        async with self._opening:
+            if self._serving is None:
+                await self._desk.open()
+                if self._ended:
+                    raise UsageError("the client was closed before it knew who we are")
+                self._serving = asyncio.create_task(self._desk.run(), name="batchpol.Client")
+                self._serving.add_done_callback(lambda it: it.cancelled() or it.exception())  # whoever asks is told
+                await self._desk.ready.wait()
+
+    # -- many --------------------------------------------------------------------------------------------------
+
+    async def apply(self, records: Input, **settings: Unpack[Applying]) -> Result:
+        """Apply a batch as :func:`batchpol.apply` does, through the client's gates."""
+        options = self._options_of("apply", settings, RUN)
+        async with opened(records, options) as (items, details):
+            return await Batch(items, options, **details).run(self._targets)
+
+    async def stream(self, records: Input, **settings: Unpack[Applying]) -> AsyncGenerator[Outcome, None]:
+        """Apply a batch and yield outcomes as :func:`batchpol.stream` does, through the client's gates."""
+        options, relay, seen = self._options_of("stream", settings, RUN), _Relay(), bytearray()
+        async with opened(records, options) as (items, details):
+            running = asyncio.create_task(Batch(items, options, observer=relay, **details).run(self._targets))
+            running.add_done_callback(lambda _: relay.queue.put_nowait(None))
+            try:
+                while (outcomes := await relay.queue.get()) is not None:
+                    for outcome in outcomes:
+                        if outcome.number >= len(seen):
+                            seen.extend(bytes(outcome.number + 1 - len(seen)))
+                        if not seen[outcome.number]:
+                            seen[outcome.number] = True
+                            yield outcome
+                    relay.taken.set()
+                await running
+            finally:
+                running.cancel()
+                await asyncio.wait([running])
+                if not running.cancelled():
+                    running.exception()  # told to whoever waits for it, or to nobody
+
+    async def plan(self, records: Input, **settings: Unpack[Planning]) -> list[Outcome]:
+        """Tell what :meth:`apply` would do as :func:`batchpol.plan` does, through the client's gates."""
+        options, outcomes = self._options_of("plan", settings, PLANNED), _Outcomes()
+        options = replace(options, conduct=replace(options.conduct, plan=True))
+        async with opened(records, options) as (items, details):
+            await Batch(items, options, observer=outcomes, **details).run(self._targets)
+        return outcomes.found
+
+    def _options_of(self, call: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Options:
+        """The options of a batch in this client, which is open."""
+        self._require_open()
+        own = self._options
+        base = replace(own, keeping=replace(own.keeping, journal=None, fresh=False))
+        return options_of(call, settings, known.keys() - CONNECTING.keys(), base)
+
+    def _require_open(self) -> None:
+        if self._place is None:
+            raise UsageError("a client is open within its block only", hint="async with batchpol.Client(…) as client:")
+        process, loop = self._place
+        if process != os.getpid():
+            raise UsageError(
+                "the client belongs to the process that opened it, from which this one was forked",
+                hint="open a client in each process",
+            )
+        if loop is not asyncio.get_running_loop():
+            raise UsageError(
+                "the client belongs to the event loop that opened it, and this is another one",
+                hint="open a client in each event loop",
+            )
+
+
+class _Relay(Observer):
+    """Hands outcomes to the stream: those of queued records as they come, the others from the journal."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[list[Outcome] | None] = asyncio.Queue()
+        self.taken = asyncio.Event()
+
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
+        # An earlier run's fate that is to be replaced by this one comes at the end, if it was not.
+        due = {Status.NOT_ATTEMPTED, Status.UNKNOWN, Status.FAILED}
+        await self._hand(outcome for outcome in journal.outcomes() if outcome.status not in due)
+        return True
+
+    def settled(self, outcome: Outcome) -> None:
+        self.queue.put_nowait([outcome])
+
+    async def ended(self, journal: Journal) -> None:
+        await self._hand(journal.outcomes())
+
+    async def _hand(self, outcomes: Iterator[Outcome]) -> None:
+        """Give rows of the journal over, some at a time: neither memory nor the event loop takes all at once."""
+        while some := await anyio.to_thread.run_sync(lambda: list(islice(outcomes, AT_ONCE))):
+            self.taken.clear()
+            self.queue.put_nowait(some)
+            await self.taken.wait()
+
+
+class _Outcomes(Observer):
+    """Keeps what the journal says at the end."""
+
+    def __init__(self) -> None:
+        self.found: list[Outcome] = []
+
+    async def ended(self, journal: Journal) -> None:
+        self.found = await anyio.to_thread.run_sync(lambda: list(journal.outcomes()))
+
+
+def _item(record: Item | str, policy_name: str, region: str | None, account: str | None, **more: object) -> Item:
+    if not isinstance(record, str):
+        return record
+    return {"identity": record, "policy_name": policy_name, "region": region, "account": account, **more}

@@ -217,9 +217,11 @@ class Client:
         """Have the desk served from the first call on; callers go on in the order in which they came."""
         async with self._opening:
             if self._serving is None:
-                await self._desk.open()
-                if self._ended:
-                    raise UsageError("the client was closed before it knew who we are")
+                try:
+                    await self._desk.open()
+                finally:
+                    if self._ended:
+                        raise UsageError("the client was closed before it knew who we are")
                 self._serving = asyncio.create_task(self._desk.run(), name="batchpol.Client")
                 self._serving.add_done_callback(lambda it: it.cancelled() or it.exception())  # whoever asks is told
                 await self._desk.ready.wait()

@@ -20,7 +20,7 @@ from batchpol.errors import JournalLocked
 from batchpol.journal import outcomes as outcomes_of
 from batchpol.journal import read
 from batchpol.testing import Sandbox
-from tests.api.conftest import ACCOUNT, SOON, item, items, policy, puts
+from tests.api.conftest import ACCOUNT, SOON, eventually, item, items, policy, puts
 
 QUICK: dict[str, Any] = {"period": SOON, "staleness": 0}
 
@@ -218,7 +218,7 @@ async def test_an_error_in_the_block_drains_and_a_cancelled_block_does_not(ses_s
         await serve(0, ValueError("mine"))
     assert [(await task).status for task in tasks] == ["applied"] * 5
     serving = asyncio.create_task(serve(5, None))
-    await asyncio.sleep(0.15)
+    await eventually(lambda: len(puts(ses_sandbox)) > 5)
     serving.cancel()
     await asyncio.wait([serving])
     assert serving.cancelled()

@@ -308,6 +308,8 @@ def exchange(path: Path, change: Callable[[bytes], bytes], *, alone: bool = True
         after = change(before)
         if after != before:
             os.pwrite(fd, after, 0)
+        if len(after) < len(before):
+            os.ftruncate(fd, len(after))
         return held
     finally:
         os.close(fd)

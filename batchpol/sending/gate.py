@@ -88,7 +88,7 @@ class Passage:
     def departed(self) -> None:
         """The request is being handed to the network now."""
         now, self._left_by = anyio.current_time(), self._turn or self._gate.pace
-        self._follows = self._gate.follows(now)
+        self._follows = self._gate.follows(now) or (self._left_by.turns is not None and self._left_by.turns.follows)
         self._gate.last_left = now
         self._left_by.departed(id(self), now)
         self._give_up_turn()

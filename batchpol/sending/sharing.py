@@ -39,7 +39,11 @@ SLACK = 0.0005
 OLD = 3600.0
 """Seconds after which the file of a place that nobody asks is removed."""
 
-_FORM = Struct("<4d")
+JOINED = 10
+"""Periods after which the others believe no longer that all operations have one quota, if whoever did asks no more."""
+
+_FORM = Struct(f"<{4 * QUOTAS + 1}d")
+"""The quotas, and until when they count as one."""
 
 
 @dataclass(slots=True)
@@ -136,13 +140,16 @@ class Turns:
     """What one gate's attempts have of the turns at a place. No call takes longer than some microseconds.
 
     Attributes:
-        quotas: of the operations that its attempts count for: several where these have one.
+        quotas: of the operations that its attempts count for: several where these have one, all while anybody else
+            holds them to be one.
+        follows: whether somebody asked for another operation less than a period before the last claim.
     """
 
     machine: Machine
     path: Path
     quotas: set[int]
     step: float
+    follows: bool = False
     _held: dict[int, float] = field(default_factory=dict)
     _known: float = 0.0
     """Until when others know that they must wait."""
@@ -168,11 +175,13 @@ class Turns:
 
     def _turn(self, quotas: dict[int, Quota], now: float) -> float:
         if self._held.keys() != quotas.keys():
-            self._unused(quotas, now)
-            turn = max(now, *(quota.next + quota.shift for quota in quotas.values()))
+            old = {number: self._held[number] for number in self._held.keys() & quotas.keys()}
+            # A turn of fewer or more quotas stays that turn: the queues of quotas that become one are merged.
+            turns = old or {number: quota.next for number, quota in quotas.items()}
+            turn = max(now, *(turns[number] + quotas[number].shift for number in turns))
             self._held = {number: turn - quota.shift for number, quota in quotas.items()}
             for number, quota in quotas.items():
-                quota.next = self._held[number] + self.step
+                quota.next = max(quota.next, self._held[number] + self.step)
         return max(max(self._held[number] + quota.shift, quota.free) for number, quota in quotas.items()) - now
 
     def _claim(self, quotas: dict[int, Quota], now: float) -> float:
@@ -203,16 +212,21 @@ class Turns:
 
         def change(before: bytes) -> bytes:
             nonlocal wait
-            now, size = self.machine.clock(), _FORM.size * QUOTAS
-            data = bytearray(before if len(before) == size else bytes(size))
-            quotas = {number: Quota(*_FORM.unpack_from(data, number * _FORM.size)) for number in self.quotas}
-            for number, quota in quotas.items():
-                if len(before) not in (0, size) or not quota.can_be(now + AHEAD * self.step):
-                    quotas[number] = Quota(next=now + self.step, free=now + self.step)
+            now, new = self.machine.clock(), not before
+            latest = now + AHEAD * self.step
+            values = [*_FORM.unpack(before)] if (whole := len(before) == _FORM.size) else [0.0] * (4 * QUOTAS + 1)
+            one = len(self.quotas) > 1 or now < values[-1] <= latest
+            self.follows = any(values[4 * it + 2] > now for it in range(QUOTAS) if it not in self.quotas)
+            quotas = {it: Quota(*values[4 * it : 4 * it + 4]) for it in (range(QUOTAS) if one else self.quotas)}
+            for it, quota in quotas.items():
+                if not (new or (whole and quota.can_be(latest))):
+                    quotas[it] = Quota(next=now + self.step, free=now + self.step)
             wait = act(quotas, now)
-            for number, quota in quotas.items():
-                _FORM.pack_into(data, number * _FORM.size, quota.next, quota.shift, quota.free, quota.served)
-            return bytes(data)
+            for it, quota in quotas.items():
+                values[4 * it : 4 * it + 4] = quota.next, quota.shift, quota.free, quota.served
+            if len(self.quotas) > 1:
+                values[-1] = now + JOINED * self.step
+            return _FORM.pack(*values)
 
         if not self.machine.works:
             return 0.0

@@ -151,8 +151,9 @@ class Intake:
         self._dropped: set[int] = set()
         self._unfit: set[tuple[Target, str]] = set()
         self._backlogs: dict[Target, Backlog] = {}
-        self.names: dict[Target, dict[str, set[str]]] = {}
-        """Where there is something to prune: the policy names that the input has, by target and identity."""
+        self.names: dict[Target, dict[str, dict[str, Action]]] = {}
+        """Where there is something to prune: the policy names that the input has and what it asks for, in its order,
+        by target and identity."""
         self.records = 0
         self.to_send = 0
         self.pruned = 0
@@ -208,7 +209,7 @@ class Intake:
         return checked
 
     def _keep(self, change: Change) -> None:
-        self.names.setdefault(change.target, {}).setdefault(change.key_identity, set()).add(change.policy_name)
+        self.names.setdefault(change.target, {}).setdefault(change.key_identity, {})[change.policy_name] = change.action
 
     def _place(self, change: Change, offset: int, *, conditional: bool) -> None:
         fate = self._journal.history.fate(

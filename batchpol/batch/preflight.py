@@ -8,7 +8,7 @@ from batchpol.batch.intake import Backlog, Intake
 from batchpol.batch.observer import Preview
 from batchpol.errors import SesError, TargetMismatch, UsageError
 from batchpol.journal import End, Journal
-from batchpol.model import MAX_POLICIES, Target
+from batchpol.model import MAX_POLICIES, Action, Target
 from batchpol.sending.ownership import owners
 from batchpol.sending.targets import Targets
 
@@ -48,11 +48,24 @@ async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int
             there = {identity: set(await reads.names(identity)) for identity in identities}
         except SesError as error:
             raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
-        for identity, kept in identities.items():
-            wanting = len(there[identity] | kept) - MAX_POLICIES  # as many too many as the identity can hold
-            gone = [name for name in sorted(there[identity] - kept) if name.startswith(prefix)]
+        for identity, asked in identities.items():
+            wanting = _wanting(there[identity], asked)
+            gone = [name for name in sorted(there[identity] - asked.keys()) if name.startswith(prefix)]
             for place, name in enumerate(gone):
                 intake.prune(target, identity, name, makes_room=place < wanting)
+
+
+def _wanting(there: set[str], asked: Mapping[str, Action]) -> int:
+    """How many policies must go before their time, since what the input asks for finds the identity full."""
+    held, wanting = len(there), 0
+    for name, action in asked.items():
+        if action is Action.DELETE:
+            held -= name in there
+        elif name not in there and held < MAX_POLICIES:
+            held += 1
+        elif name not in there:
+            wanting += 1
+    return wanting
 
 
 async def look_up(

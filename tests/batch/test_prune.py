@@ -55,6 +55,18 @@ def test_of_a_full_identity_what_is_pruned_goes_first(place: Place) -> None:
     assert names(place, "full.example") == {f"old-{number}" for number in range(20)}
 
 
+def test_no_more_goes_first_than_there_must_be_room_for(place: Place) -> None:
+    """A delete of the input's own makes room where there is something, and takes none where there is nothing."""
+    for number in range(20):
+        place.put("full.example", f"old-{number}", policy("full.example"))
+    own = [record("full.example", name, action="delete", policy="") for name in ("nowhere", "old-19")]
+    place.save("a.jsonl", [*own, *(record("full.example", f"new-{number}") for number in range(2))])
+    place.run("apply", "a.jsonl", "--prune")
+    writes = [(it.operation, it.policy_name) for it in place.writes]
+    assert writes[:4] == [(DELETE, "old-19"), (DELETE, "old-0"), (PUT, "new-0"), (PUT, "new-1")]
+    assert names(place, "full.example") == {"new-0", "new-1"}
+
+
 def test_of_any_other_what_takes_its_place_is_there_before_it_goes(place: Place) -> None:
     fill(place, "a.example")
     place.save("a.jsonl", [record("a.example", "new")])

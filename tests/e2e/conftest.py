@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,22 +14,29 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from batchpol.sandbox import SandboxOptions
+from batchpol.sandbox import Owner, SandboxOptions
 from batchpol.testing import Sandbox, running_sandbox
 from tests.e2e.command import (
+    ACCOUNT,
+    REGION,
     SAMPLES,
     Ended,
+    arrived,
+    await_that,
     environment,
     finish,
     kill,
     nothing_left_running,
+    policy,
+    record,
+    save_lines,
     save_table,
     start,
     tenants,
 )
 from tests.readme_commands import main_command
 
-EARLY = ("long_runs", "paced_run")
+EARLY = ("slept_run", "long_runs", "paced_run")
 """Fixtures whose processes are started before the first test that runs here, if any test wants them."""
 
 
@@ -56,6 +66,10 @@ class LongRun:
         if self._ended is None:
             self._ended = finish(self._process)
         return self._ended
+
+    def wake(self) -> None:
+        """Go on, after it was stopped."""
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         kill(self._process)
@@ -98,6 +112,23 @@ def paced_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LongRu
         process = start("apply", table, "--yes", "--output", "json", cwd=folder, env=sandbox.environment())
         run = LongRun(folder, process)
         yield run, sandbox
+        run.kill()
+
+
+@pytest.fixture(scope="session")
+def slept_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LongRun, Sandbox, float]]:
+    """Two records whose quota is taken by others, and a process that is stopped since then; and when that was."""
+    folder = tmp_path_factory.mktemp("slept")
+    save_lines(folder / "in.jsonl", [record("a.example", if_match="absent"), *tenants(1)])
+    with running_sandbox(SandboxOptions(rate=0, faults={"throttle@PutIdentityPolicy": 1.0})) as sandbox:
+        process = start("apply", "in.jsonl", "--yes", "--rate", "0.8", cwd=folder, env=sandbox.environment())
+        run = LongRun(folder, process)
+        await_that(arrived(sandbox, "PutIdentityPolicy", 2), process)
+        somebody_s = json.dumps(policy("a.example", Sid="Somebody"))
+        sandbox.store.put(Owner(ACCOUNT, REGION, "a.example"), "tenant", somebody_s)
+        time.sleep(0.2)  # so that no answer is under way, nor anything else to leave
+        process.send_signal(signal.SIGSTOP)
+        yield run, sandbox, time.time()
         run.kill()
 
 

@@ -15,9 +15,9 @@ from batchpol.policy.comparison import ABSENT, meaning_digest
 from batchpol.rewriting.undo import Undone, undo_records
 from tests.truth.runs import Place, Ran
 from tests.truth.truth import Truth, nothing_left, restored
-from tests.truth.world import ACCOUNT, REGION, Fault, Key, World
+from tests.truth.world import ACCOUNT, Fault, Key, World, region_of
 
-IDENTITIES, NAMES, VERSIONS = ("a.example", "b.example"), ("sending", "support", "digest"), (1, 2, 3)
+IDENTITIES, NAMES, VERSIONS = ("a.example", "b.example", "far.example"), ("sending", "support", "digest"), (1, 2, 3)
 FULL = "full.example"
 """An identity that has as many policies as it can have."""
 
@@ -29,7 +29,7 @@ def document(key: Key, version: int) -> str:
         "Effect": "Allow",
         "Principal": {"AWS": "444455556666"},
         "Action": "ses:SendEmail",
-        "Resource": f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/{key[0]}",
+        "Resource": f"arn:aws:ses:{region_of(key[0])}:{ACCOUNT}:identity/{key[0]}",
     }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
 
@@ -51,17 +51,21 @@ class Wish:
             extra["if_match"] = ABSENT if there is None else meaning_digest(there)
         text = "" if self.version is None else document(self.key, self.version)
         action = "delete" if self.version is None else "put"
-        return Record(*self.key, "{" if self.broken and text else text, action=action, line=line, extra=extra)
+        text = "{" if self.broken and text else text
+        region = region_of(self.key[0])
+        return Record(*self.key, text, action=action, region=region, line=line, extra=extra)
 
 
 @dataclass(frozen=True)
 class Move:
-    """One thing that happens: ``run`` (with its options, killed after ``lives`` passes), ``wait``, ``other``,
-    ``edit`` or ``undo``."""
+    """One thing that happens: ``run`` (with its options, killed after ``lives`` passes, slept through after ``nap``,
+    ``beside`` a run of another input), ``wait``, ``other``, ``edit`` or ``undo``."""
 
     what: str
     options: dict[str, Any] = field(default_factory=dict)
     lives: int | None = None
+    nap: tuple[int, float] | None = None
+    beside: bool = False
     seconds: float = 0.0
     key: Key = ("", "")
     version: int | None = None
@@ -78,6 +82,8 @@ class History:
     full: int
     """Policies that :data:`FULL` has at the start."""
     wishes: tuple[Wish, ...]
+    beside: tuple[Wish, ...]
+    """Of another input, which is applied at the same time now and then."""
     moves: tuple[Move, ...]
     faults: dict[int, Fault]
     never: frozenset[str]
@@ -89,10 +95,10 @@ def play(history: History) -> None:
     world.policies = {key: document(key, version) for key, version in history.there.items()}
     world.policies |= {(FULL, f"old-{number}"): document((FULL, f"old-{number}"), 1) for number in range(history.full)}
     with tempfile.TemporaryDirectory(prefix="batchpol-model-") as folder:
-        place = Place(world, Path(folder) / "model.journal.jsonl")
-        wishes = list(history.wishes)
+        place, beside = (Place(world, Path(folder) / f"{name}.journal.jsonl") for name in ("model", "beside"))
+        wishes, others = list(history.wishes), _records(list(history.beside))
         for move in history.moves:
-            _move(place, wishes, move)
+            _move(place, wishes, move, beside, others)
         _in_clear_air(place, wishes)
 
 
@@ -100,14 +106,17 @@ def _records(wishes: list[Wish]) -> list[Record]:
     return [wish.record(line) for line, wish in enumerate(wishes, 2)]
 
 
-def _move(place: Place, wishes: list[Wish], move: Move) -> None:
+def _move(place: Place, wishes: list[Wish], move: Move, beside: Place, others: list[Record]) -> None:
     match move.what:
         case "run":
             records = _records(wishes)
-            if move.options.get("prune") and any(wish.broken for wish in wishes):
+            if move.options.get("prune") and any(record.policy == "{" for record in (*records, *others)):
                 return  # refused: what the input does not have is not certain then
-            ran = place.run(records, lives=move.lives, **move.options)
+            second = (beside, others) if move.beside else None
+            ran = place.run(records, lives=move.lives, nap=move.nap, beside=second, **move.options)
             Truth(place, records, ran).check()
+            if move.beside:
+                Truth(beside, others, beside.ran[-1]).check()
         case "wait":
             place.wait(move.seconds)
         case "other":
@@ -128,12 +137,11 @@ def _undo(place: Place, *, last: bool) -> None:
     tally = Undone()
     lines = list(undo_records(place.journal, tally, last=last))
     records = [_undo_record(line, number) for number, line in enumerate(lines, 1)]
-    began = place.ran[0].began
     other = Place(place.world, place.journal.with_name(f"undo-{len(place.ran)}-{place.time:.0f}.jsonl"), place.time)
     ran = other.run(records)
     Truth(other, records, ran).check()
     if not last and not tally.without_image:
-        restored(place, ran, began)
+        restored(place, other)
     place.time = other.time
 
 
@@ -208,11 +216,13 @@ def _moves(draw: st.DrawFn) -> Move:
     match what:
         case "run":
             lives = draw(st.one_of(st.none(), st.integers(1, 400)))
-            return Move("run", draw(_options()), lives)
+            nap = draw(st.one_of(st.none(), st.none(), st.tuples(st.integers(1, 200), st.sampled_from((60.0, 900.0)))))
+            return Move("run", draw(_options()), lives, nap, draw(st.sampled_from((False, False, True))))
         case "wait":
             return Move("wait", seconds=draw(st.sampled_from((1.0, 20.0, 130.0))))
         case "other":
-            return Move("other", seconds=draw(st.floats(0, 20)), key=draw(_keys), version=draw(_versions))
+            when = draw(st.one_of(st.floats(0, 20), st.floats(0, 20), st.floats(20, 900)))
+            return Move("other", seconds=when, key=draw(_keys), version=draw(_versions))
         case "edit":
             return Move("edit", key=draw(_keys), version=draw(_versions))
     return Move("undo", last=draw(st.booleans()))
@@ -231,6 +241,7 @@ histories = st.builds(
     there=st.dictionaries(_keys, st.sampled_from(VERSIONS), max_size=5),
     full=st.sampled_from((0, 19, 20)),
     wishes=_wishes(),
+    beside=_wishes(),
     moves=st.lists(_moves(), min_size=1, max_size=5).map(tuple),
     faults=_faults,
     never=st.sets(st.sampled_from(NAMES), max_size=1).map(frozenset),

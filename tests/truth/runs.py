@@ -6,7 +6,8 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from batchpol.batch.options import Options
 from batchpol.journal import outcomes
 from batchpol.model import Outcome, Record
 from batchpol.testing import VirtualClockLoop
-from tests.truth.world import REGION, World, WorldAws
+from tests.truth.world import OTHER_REGION, REGION, World, WorldAws
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -31,18 +32,24 @@ class Killed(BaseException):
 
 
 class MortalLoop(VirtualClockLoop):
-    """A virtual clock that can be made to stop for good after so many passes."""
+    """A virtual clock that can be made to stop for good after so many passes, and stands still while the machine
+    sleeps: ``nap`` is the pass after which it does, and for how many seconds."""
 
-    def __init__(self, start: float, lives: int | None) -> None:
+    def __init__(self, world: World, start: float, lives: int | None, nap: tuple[int, float] | None) -> None:
         super().__init__(start)
-        self.lives = lives
+        self._world, self.lives, self.nap = world, lives, nap
         self.passes = 0
 
     def advance(self, seconds: float) -> None:
         super().advance(seconds)
         self.passes += 1
+        if self.nap is not None and self.passes == self.nap[0]:
+            self._world.offset += self.nap[1]
         if self.lives is not None and self.passes > self.lives:
             raise Killed
+
+    def world_time(self) -> float:
+        return self.time() + self._world.offset
 
 
 @dataclass
@@ -72,35 +79,53 @@ class Place:
         self.time += seconds
         self.world.pass_time(self.time)
 
-    def run(self, records: Sequence[Record], *, lives: int | None = None, **options: Any) -> Ran:
-        """One run to its end, or to the pass of its loop that it does not survive."""
-        loop = MortalLoop(self.time, lives)
-        self.world.offset, self.world.journal = 0.0, self.journal.name
-        chosen = Options().changed({"regions": (REGION,), "journal": self.journal, **options})
-        self.options = options
-        began, result = self.time, None
+    def run(
+        self,
+        records: Sequence[Record],
+        *,
+        lives: int | None = None,
+        nap: tuple[int, float] | None = None,
+        beside: tuple[Place, Sequence[Record]] | None = None,
+        **options: Any,
+    ) -> Ran:
+        """One run to its end, or to the pass of its loop that it does not survive; ``beside`` one of another journal's
+        on the same machine, which does not survive that either."""
+        self.world.offset = 0.0
+        loop = MortalLoop(self.world, self.time, lives, nap)
+        places = [self, *([beside[0]] if beside else [])]
+        inputs = [records, *([beside[1]] if beside else [])]
+        for place in places:
+            place.options, place.time = options, self.time
+        results: Sequence[Result | None] = [None] * len(places)
         with mock.patch.object(anyio.to_thread, "run_sync", _here):
             try:
-                result = loop.run_until_complete(self._apply(records, chosen, loop))
+                results = loop.run_until_complete(_all_at_once(places, inputs, loop))
             except Killed:
-                _bury(loop, self.journal)
+                _bury(loop, [place.journal for place in places])
             finally:
-                self.time = loop.time()
+                ended, passes = loop.world_time(), loop.passes
                 loop.close()
-        rows = list(outcomes(self.journal)) if self.journal.exists() else []
-        ran = Ran(began, self.time, result, rows, loop.passes)
-        self.ran.append(ran)
-        return ran
+        for place, result in zip(places, results, strict=True):
+            rows = list(outcomes(place.journal)) if place.journal.exists() else []
+            place.ran.append(Ran(place.time, ended, result, rows, passes))
+            place.time = ended
+        return self.ran[-1]
 
-    async def _apply(self, records: Sequence[Record], options: Options, loop: MortalLoop) -> Result:
+    async def _apply(self, records: Sequence[Record], loop: MortalLoop) -> Result:
+        chosen = {"regions": (REGION, OTHER_REGION), "journal": self.journal, **self.options}
+        options = Options().changed(chosen)
         batch = Batch(
             _one_by_one(records),
             options,
             name="model.jsonl",
-            wall=lambda: EPOCH + timedelta(seconds=loop.time()),
+            wall=lambda: EPOCH + timedelta(seconds=loop.world_time()),
         )
-        async with options.targets(lambda _: WorldAws(self.world)) as targets:  # type: ignore[arg-type,return-value]
+        async with options.targets(lambda _: WorldAws(self.world, self.journal.name)) as targets:  # type: ignore[arg-type,return-value]
             return await batch.run(targets)
+
+
+async def _all_at_once(places: Sequence[Place], inputs: Sequence[Sequence[Record]], loop: MortalLoop) -> list[Result]:
+    return await asyncio.gather(*(place._apply(them, loop) for place, them in zip(places, inputs, strict=True)))
 
 
 async def _one_by_one(records: Sequence[Record]) -> AsyncIterator[Record]:
@@ -114,16 +139,15 @@ async def _here(call: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
     return call(*arguments)
 
 
-def _bury(loop: MortalLoop, journal: Path) -> None:
-    """Let nothing of the dead run reach its journal: its coroutines still have their ``finally`` to go through."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if os.readlink(f"/proc/self/fd/{name}") == str(journal):
-                os.dup2(nowhere, int(name))
-        except OSError:
-            continue
-    os.close(nowhere)
+def _bury(loop: MortalLoop, journals: Collection[Path]) -> None:
+    """Let nothing of the dead runs reach their journals: its coroutines still have their ``finally`` to go through."""
+    with tempfile.TemporaryFile() as nowhere:  # unlike the null device it can be synced
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                if Path(os.readlink(f"/proc/self/fd/{name}")) in journals:
+                    os.dup2(nowhere.fileno(), int(name))
+            except OSError:
+                continue
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
         for task in asyncio.all_tasks(loop):

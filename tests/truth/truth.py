@@ -39,6 +39,8 @@ class Truth:
         finished = [it.ended for it in place.ran if it is not ran and it.result is not None]
         self.since = max((it for it in finished if it <= ran.began), default=0.0)
         """When the last run before this one ended of itself: what was written since belongs to one go."""
+        self.begun = min(it.began for it in place.ran if it.began >= self.since)
+        """When the first run of this go began: what that found is gone on with."""
 
     def check(self) -> None:
         for _, row in self.settled():
@@ -66,8 +68,9 @@ class Truth:
         if self._is_believed(row):
             return
         key, wanted = key_of(row), asked(record)
-        moments = [self.ran.began - self.world.stale, *(it.at for it in self._of(key)), self.ran.ended]
-        seen = [self.world.at(key, when) for when in moments if self.ran.began - self.world.stale <= when]
+        since = (self.begun if row.carried else self.ran.began) - self.world.stale
+        moments = [since, *(it.at for it in self._of(key)), self.ran.ended]
+        seen = [self.world.at(key, when) for when in moments if since <= when]
         assert wanted in seen, f"{row}: that never held while it could have been read"
         last = next(iter(reversed(self._of(key))), None)
         assert last is None or not self._is_mine(last) or last.after == wanted or last.at > self.ran.ended, (
@@ -202,14 +205,16 @@ def journalled_images(journal: Path) -> Iterable[tuple[float, Key, str | None]]:
                 yield at - 0.002, keys[entry["n"]], waiting.pop(entry["n"])
 
 
-def restored(place: Place, undone: Ran, first_began: float) -> None:
+def restored(place: Place, undo: Place) -> None:
     """After an undo that says all went well, what the journal's runs changed is as it was before them."""
-    if undone.result is None or undone.result.exit_code != 0:
+    result = undo.ran[-1].result
+    if result is None or result.exit_code != 0:
         return
-    world = place.world
-    for key in {it.key for it in world.writes if it.ours and it.at >= first_began}:
-        mine = [it for it in world.writes if it.key == key and it.at >= first_began]
-        if all(it.ours for it in mine):
+    world, ours = place.world, {place.journal.name, undo.journal.name}
+    since = [it for it in world.writes if it.at >= place.ran[0].began]
+    for key in {it.key for it in since if it.journal == place.journal.name}:
+        mine = [it for it in since if it.key == key]
+        if all(it.journal in ours for it in mine):
             assert world.policies.get(key) == mine[0].before, f"{key} is not as it was before"
 
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
@@ -16,7 +17,13 @@ from batchpol.model import Target
 from batchpol.model.settings import Connection
 from batchpol.ses import Attempt, Caller
 
-ACCOUNT, REGION = "111122223333", "us-east-1"
+ACCOUNT, REGION, OTHER_REGION = "111122223333", "us-east-1", "eu-west-1"
+
+
+def region_of(identity: str) -> str:
+    """The Region in which an identity lives."""
+    return OTHER_REGION if identity.startswith("far.") else REGION
+
 
 Key = tuple[str, str]
 """Identity and policy name."""
@@ -27,14 +34,13 @@ it took effect, refuses the policy, does not see its principal yet, or finds it 
 
 
 class Write(NamedTuple):
-    """A write that took effect: when (world time in seconds), what was there just before, whether it is of a run of
-    ours and, if so, of which journal's."""
+    """A write that took effect: when (world time in seconds), what was there just before and after it, and of which
+    journal's run it is; of none if it is somebody else's."""
 
     at: float
     key: Key
     before: str | None
     after: str | None
-    ours: bool
     journal: str
 
 
@@ -58,8 +64,7 @@ class World:
     others: list[tuple[float, Key, str | None]] = field(default_factory=list)
     """What somebody else writes, and when (world time); taken as its time comes."""
     offset: float = 0.0
-    journal: str = ""
-    """Of the run under way."""
+    """Seconds by which world time is ahead of the loop's: what the machine has slept."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -71,16 +76,16 @@ class World:
 
     def pass_time(self, until: float) -> None:
         """Let others write what they have by then."""
-        for item in sorted(it for it in self.others if it[0] <= until):
+        for item in sorted((it for it in self.others if it[0] <= until), key=itemgetter(0)):
             self.others.remove(item)
             at, key, document = item
-            self._write(at, key, document, ours=False)
+            self._write(at, key, document)
 
-    def ours(self, key: Key, document: str | None) -> None:
-        self._write(self.now, key, document, ours=True)
+    def ours(self, key: Key, document: str | None, journal: str) -> None:
+        self._write(self.now, key, document, journal)
 
-    def _write(self, at: float, key: Key, document: str | None, *, ours: bool) -> None:
-        self.writes.append(Write(at, key, self.policies.get(key), document, ours, self.journal if ours else ""))
+    def _write(self, at: float, key: Key, document: str | None, journal: str = "") -> None:
+        self.writes.append(Write(at, key, self.policies.get(key), document, journal))
         if document is None:
             self.policies.pop(key, None)
         else:
@@ -102,9 +107,11 @@ class World:
 
 @dataclass
 class WorldSes:
-    """SES of the one target there is, as a lane calls it."""
+    """SES of one Region, as a lane calls it for the run of a journal."""
 
     world: World
+    region: str
+    journal: str
 
     async def warm(self) -> None:
         await anyio.sleep(self.world.rtt)
@@ -119,39 +126,43 @@ class WorldSes:
         return await self._write((identity, policy_name), None, attempt)
 
     async def policies(self, identity: str, names: Iterable[str], attempt: Attempt) -> dict[str, str]:
-        await self._cross(attempt)
+        await self._cross(attempt, identity)
         when = self.world.now - self.world.lag()
         found = {name: self.world.at((identity, name), when) for name in names}
         await anyio.sleep(self.world.rtt / 2)
         return {name: document for name, document in found.items() if document is not None}
 
     async def policy_names(self, identity: str, attempt: Attempt) -> list[str]:
-        await self._cross(attempt)
+        await self._cross(attempt, identity)
         found = self.world.names(identity, self.world.now - self.world.lag())
         await anyio.sleep(self.world.rtt / 2)
         return found
 
     async def verified(self, identities: Iterable[str], attempt: Attempt) -> dict[str, str]:
-        await self._cross(attempt)
+        await self._cross(attempt, *identities)
         await anyio.sleep(self.world.rtt / 2)
         return dict.fromkeys(identities, "Success")
 
-    async def _cross(self, attempt: Attempt) -> None:
+    async def _cross(self, attempt: Attempt, *identities: str) -> None:
+        assert all(region_of(identity) == self.region for identity in identities), f"{identities} are not asked here"
         await attempt.admit()
         attempt.departed()
+        left = self.world.now
         await anyio.sleep(self.world.rtt / 2)
+        if self.world.now - left > 1:
+            raise NoAnswer("the machine slept, and the connection is gone", code="ConnectionReset")
         self.world.pass_time(self.world.now)
 
     async def _write(self, key: Key, document: str | None, attempt: Attempt) -> str:
         world = self.world
-        await self._cross(attempt)
+        await self._cross(attempt, key[0])
         world.sent += 1
         fault = world.faults.get(world.sent)
         if document is None and fault in ("refused", "not seen"):  # nobody refuses a delete
             fault = None
         refusal = self._refusal(key, document, fault)
         if refusal is None and fault in (None, "lost after", "error after"):
-            world.ours(key, document)
+            world.ours(key, document, self.journal)
         if fault in ("lost before", "lost after"):
             await anyio.sleep(5)
             raise NoAnswer("connection reset", code="ConnectionReset")
@@ -180,11 +191,11 @@ class WorldSes:
 
 
 class WorldAws:
-    """The connection to it: one account, one Region."""
+    """The connection to it, of the run of a journal: one account, two Regions."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, journal: str) -> None:
         self.connection, self.notes = Connection(), list[str]()
-        self._ses = WorldSes(world)
+        self._ses = {region: WorldSes(world, region, journal) for region in (REGION, OTHER_REGION)}
 
     async def __aenter__(self) -> Self:
         return self
@@ -204,9 +215,9 @@ class WorldAws:
         return ""
 
     async def ses(self, target: Target) -> WorldSes:
-        if target != Target(ACCOUNT, REGION):
+        if target.account != ACCOUNT:
             raise AccessRefused(f"no credentials of {target}", code="WrongAccount")
-        return self._ses
+        return self._ses[target.region]
 
     async def renew(self, target: Target, used: object) -> None:
         return None

@@ -35,6 +35,8 @@ class Comparisons(Observer):
         return self._effects.total() > self._effects["unchanged"]
 
     async def planned(self, preview: Preview, journal: Journal) -> bool:
+        for note in preview.notes:
+            tell(f"note: {said(note)}")
         for line in place_lines(preview):
             tell(line)
         tell(f"{preview.to_send:,} changes to compare, {preview.rejected:,} records rejected")

@@ -20,6 +20,7 @@ from batchpol.api.settings import (
     split,
 )
 from batchpol.batch.observer import Result
+from batchpol.facts import read_facts
 from batchpol.model import Outcome, Target
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.validation import Checked, Checker
@@ -86,7 +87,8 @@ async def validate(records: Input, **settings: Unpack[ValidateSettings]) -> list
     options = options_of("validate", settings, OFFLINE)
     target = Target(settings.get("account") or "", settings.get("region") or "")
     template = options.template
-    checker = Checker(options.checks, target=target, also=SOURCE_RULES)
+    doubts = read_facts(options.connection.facts).doubts
+    checker = Checker(options.checks, target=target, also=SOURCE_RULES, doubts=doubts)
     fill = template.filler(target) if template else lambda record: record
     found: list[Checked] = []
     async with opened(records, options) as (items, _):

@@ -48,7 +48,7 @@ _OF_A_BATCH = {"format", "limit", "strict", "dry_run", "prune", "prune_prefix", 
 SERVED = {name: kind for name, kind in RUN.items() if name not in _OF_A_BATCH | {"retry_failed", "reports"}}
 """What :class:`Client` has."""
 
-OFFLINE = settings_of(Assumed, Reading, Checks, but={"limit", "strict"})
+OFFLINE = settings_of(Assumed, Reading, Checks, but={"limit", "strict"}) | settings_of(Connection, only={"facts"})
 """What :func:`validate` has."""
 
 
@@ -64,6 +64,7 @@ class ValidateSettings(TypedDict, total=False):
     select: Iterable[str]
     ignore: Iterable[str]
     warnings_as_errors: bool
+    facts: str | os.PathLike[str] | None
 
 
 class Own(TypedDict, total=False):
@@ -91,6 +92,7 @@ class Connecting(Own, total=False):
     role_arn: str | None
     external_id: str | None
     expect_account: Iterable[str]
+    facts: str | os.PathLike[str] | None
     period: float
     shared_quota: bool
     share: bool

@@ -22,6 +22,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from batchpol.batch.options import Options
+from batchpol.facts import read_facts
 from batchpol.journal import (
     UNANSWERED,
     Earlier,
@@ -126,6 +127,7 @@ def checking(options: Options, here: Target, *, alone: bool = False) -> Callable
         regions=frozenset(regions) if several else frozenset(),
         alone=alone,
         also=SOURCE_RULES,
+        doubts=read_facts(options.connection.facts).doubts,
     )
     if options.template is None:
         return checker.check

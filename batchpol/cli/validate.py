@@ -13,7 +13,7 @@ from batchpol.cli.screen.terminal import finding_line, offer, reserve_output, sa
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
 from batchpol.model import Finding, Record, Rule, Target, did_you_mean
-from batchpol.model.settings import Assumed, Checks, Reading, setting
+from batchpol.model.settings import Assumed, Checks, Connection, Reading, setting
 
 EPILOG = (
     "Examples:\n"
@@ -39,6 +39,7 @@ def validate(
     *,
     reading: Annotated[Reading, Part(but=("limit",))],
     assumed: Assumed,
+    connection: Annotated[Connection, Part("facts")],
     checks: Annotated[Checks, Part(but=("strict",))],
     rows: Rows,
     form: Form,
@@ -47,6 +48,7 @@ def validate(
 ) -> None:
     """Check every record of INPUT offline; nothing is sent and no AWS configuration is needed."""
     from batchpol.batch.check import RULES, check_input
+    from batchpol.facts import read_facts
     from batchpol.outputs import check_outputs
     from batchpol.rewriting.template import Template
     from batchpol.source import RULES as SOURCE_RULES
@@ -71,7 +73,13 @@ def validate(
     target = Target(assumed.account or "", assumed.region or "")
     tally = check_input(
         input,
-        Checker(checks, target=target, changes=False, also=SOURCE_RULES),
+        Checker(
+            checks,
+            target=target,
+            changes=False,
+            also=SOURCE_RULES,
+            doubts=read_facts(connection.facts).doubts,
+        ),
         format=reading.format,
         template=Template.of(reading.policy_template, reading.policy_name),
         target=target,

@@ -69,7 +69,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file of facts. ``measured`` is the day in ISO 8601; ``account`` and ``identity`` are there only where asked."""
 
-    format: int = msgspec.field(default=0)
+    format: int = 0
     region: str
     measured: str
     batchpol: str
@@ -78,10 +78,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account: str = ""
     identity: str = ""
 
-    def refuses(self) -> Mapping[str, bool]:
-        """By code of a finding, whether SES refuses what has it; only where one example speaks for all."""
+    def at(self, region: str) -> Known:
+        """What is known of SES in a Region; nothing of any other than the one it was measured in."""
+        return self.known if region == self.region else Known()
+
+    @property
+    def doubts(self) -> Mapping[str, Mapping[str, bool]]:
+        """By Region and code of a finding, whether SES refuses what has it; only where one example speaks for all."""
         found = dict.fromkeys(self.known.refused, True) | dict.fromkeys(self.known.accepted, False)
-        return {code: refused for code, refused in found.items() if code not in NOT_BY_ONE}
+        return {self.region: {code: refused for code, refused in found.items() if code not in NOT_BY_ONE}}
 
     def of_sandbox(self) -> dict[str, Any]:
         """What an embedded SES is to be set to, so that it is like this one; doubts apart."""
@@ -91,12 +96,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def read_facts(path: Path) -> Facts:
-    """The facts in a file.
+def read_facts(path: Path | None) -> Facts:
+    """The facts in a file, none of no Region where there is no file.
 
     Raises:
         UsageError: it cannot be read, or is no such file.
     """
+    if path is None:
+        return Facts(format=FORMAT, region="", measured="", batchpol="", known=Known())
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Facts)
     except OSError as error:

@@ -107,6 +107,7 @@ class Connection:
     role_arn: str | None = setting(None, "Role to assume for each account; {account} is filled in.", metavar="ARN")
     external_id: str | None = setting(None, "External id for `role_arn`.", metavar="ID")
     expect_account: tuple[str, ...] = setting((), "Refuse any other account; may be repeated.", metavar="ACCOUNT")
+    facts: Path | None = setting(None, "What `batchpol probe` found out about SES in a Region.", metavar="FILE")
     access_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     connect_timeout: float = 5.0

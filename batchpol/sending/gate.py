@@ -122,6 +122,7 @@ class Gate:
         period: seconds between two attempts (1 unless the account's quota is known to differ).
         route: what all gates of this operation in one Region have seen so far; a new one unless given.
         turns: those of this operation among the processes of this machine, if it shares with them.
+        tolerance: seconds by which SES is known to let requests come too early.
 
     Attributes:
         pace: what it goes by: its own, or that of others with which it has one quota.
@@ -130,9 +131,11 @@ class Gate:
         last_left: loop time at which the last attempt left, in seconds; minus infinity before the first.
     """
 
-    def __init__(self, period: float = PERIOD, *, route: Route | None = None, turns: Turns | None = None) -> None:
+    def __init__(
+        self, period: float = PERIOD, *, route: Route | None = None, turns: Turns | None = None, tolerance: float = 0.0
+    ) -> None:
         self.route = route or Route()
-        self.pace = self._own = Pace(period, RoundTrips(self.route), turns)
+        self.pace = self._own = Pace(period, RoundTrips(self.route), turns, tolerance)
         self.others: Sequence[Gate] = ()
         self.told: Callable[[Ended], None] = lambda _: None
         self.last_left = -inf

@@ -75,17 +75,20 @@ class Gates:
         shared: bool = False,
         like: Gates | None = None,
         turns: Callable[[int, float], Turns] | None = None,
+        tolerance: float = 0.0,
     ) -> Gates:
         """Gates of ``period`` seconds.
 
         ``shared`` if all operations have one quota. ``like`` are gates of another target in the same Region: what
         they know of the way there is shared. ``turns`` gives those of an operation, by its number and so many seconds
         apart, where its quota is shared with other processes; who keeps to a slower pace leaves them the rest.
+        ``tolerance`` is by how many seconds SES is known to let requests come too early.
         """
         routes = [gate.route for gate in like.all] if like else [Route() for _ in range(5)]
         step = min(period, PERIOD) + MARGIN
         writes, reads, lists, look_ups, identities = (
-            Gate(period, route=route, turns=turns and turns(number, step)) for number, route in enumerate(routes)
+            Gate(period, route=route, turns=turns and turns(number, step), tolerance=tolerance)
+            for number, route in enumerate(routes)
         )
         gates = cls(writes, reads, lists, look_ups, identities)
         if shared:

@@ -99,13 +99,15 @@ class RoundTrips:
 class Pace:
     """When the next attempt may leave; shared by gates that share one quota. Times are in seconds of the loop.
 
-    ``turns`` are those that it takes among the processes of this machine, if it shares with them. On top of all that
-    it believes stands the limiter, which every attempt passes right before it leaves.
+    ``turns`` are those that it takes among the processes of this machine, if it shares with them; ``tolerance`` is by
+    how much SES is known to let requests come too early. On top of all that it believes stands the limiter, which every
+    attempt passes right before it leaves.
     """
 
     base: float
     trips: RoundTrips
     turns: Turns | None = None
+    tolerance: float = 0.0
     period: float = field(init=False)
     limiter: AsyncLimiter = field(init=False)
     due: float = 0.0
@@ -122,6 +124,7 @@ class Pace:
         self.under_way[passage] = now
         # Where a round trip takes longer than a period, the next one leaves before the answer to this one.
         guard = self.trips.guard(self.base) if self.trips.floor() >= self.period else 0.0
+        guard = max(0.0, guard - self.tolerance)
         self.due = max(self.due, now + self.period + MARGIN + guard)
         if self.turns is not None:
             self.turns.left(-guard)
@@ -135,9 +138,10 @@ class Pace:
         if answered:
             self.trips.add(now - left)
         late = self.trips.excess(now - left, cap=self.base)
-        self.due = max(self.due, left + self.period + late + MARGIN)
+        too_late = max(0.0, late - self.tolerance)
+        self.due = max(self.due, left + self.period + too_late + MARGIN)
         if self.turns is not None:
-            self.turns.left(now - left - late)
+            self.turns.left(now - left - too_late)
         self.news.set()
         self.news = anyio.Event()
         return left + late

@@ -13,6 +13,7 @@ from typing import Self
 import anyio
 
 from batchpol.errors import AccessRefused, TargetMismatch
+from batchpol.facts import read_facts
 from batchpol.model import Target
 from batchpol.model.settings import Patience
 from batchpol.sending.caller import Here, find_out
@@ -45,12 +46,16 @@ class Targets:
         aws: makes the clients; closed with this.
         patience: whose pace all keep to.
 
+    Raises:
+        UsageError: there are no facts in the file that the connection names for them.
+
     Attributes:
         entering: held by each of the many that enter their target at the same time.
     """
 
     def __init__(self, aws: Aws, patience: Patience) -> None:
         self._aws, self.period, self._patience = aws, patience.period, patience
+        self._facts = read_facts(aws.connection.facts)
         self._machine: Machine | None = None
         self.entering = anyio.Semaphore(ENTER_AT_ONCE)
         self._here: Here | None = None
@@ -149,10 +154,15 @@ class Targets:
         """What every attempt at a target passes, whoever makes it."""
         if target not in self._gates:
             like, turns = self._regions.get(target.region), None
+            known = self._facts.at(target.region)
             if self._machine is not None and self._here is not None:
                 turns = partial(self._machine.turns, self._here.endpoint, target)
             self._gates[target] = self._regions[target.region] = Gates.at(
-                self.period, shared=self._patience.shared_quota, like=like, turns=turns
+                self.period,
+                shared=self._patience.shared_quota or bool(known.shared_quota),
+                like=like,
+                turns=turns,
+                tolerance=(known.tolerance_ms or 0) / 1000,
             )
             self._gates[target].hold(self._not_before)
         return self._gates[target]

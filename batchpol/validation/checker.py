@@ -6,9 +6,10 @@ Everything is offline: no network, no clock, no files. :class:`Checker` composes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from hashlib import sha256
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -87,7 +88,8 @@ class Checker:
     reported and reject nothing, except those without which no request could be formed (``Rule.always``). Without
     ``changes`` nothing is made to be sent, for those who only want the verdicts. With ``alone`` each record is checked
     by itself, whatever came before it, and nothing of it is kept. ``also`` are the rules behind the
-    problems that records bring along from where they were read; ``checks`` is for their codes, too.
+    problems that records bring along from where they were read; ``checks`` is for their codes, too. ``doubts`` say by
+    Region and code what SES is known to refuse, which is an error there, or to take, of which nothing is said.
 
     Raises UsageError for codes that do not exist, and for a ``target`` whose account or Region is none; checking never
     raises.
@@ -104,6 +106,7 @@ class Checker:
         changes: bool = True,
         alone: bool = False,
         also: Iterable[Rule] = (),
+        doubts: Mapping[str, Mapping[str, bool]] = MappingProxyType({}),
     ) -> None:
         checks = checks or Checks()
         self._target = target or Target("", "")
@@ -118,6 +121,8 @@ class Checker:
         self._require_target = require_target
         self._require_account = require_account
         self._regions = regions
+        self._doubts = doubts
+        self._always = frozenset(code for code, rule in rules.items() if rule.always)
         self._changes = changes
         self._note = _as_new if alone else Ledger().note
         self._shapes = policy.Shapes()
@@ -137,7 +142,7 @@ class Checker:
         findings: Sequence[Finding] = alike[1]
         if findings or len(text) > SURELY_FITS:
             text, findings = fitted(text, True, findings)
-            findings = self._sifted(findings)
+            findings = self._sifted(self._measured(findings, target.region))
             if has_error(findings):
                 return Checked(number, record, Verdict.REJECTED, None, capped(findings))
         if self._changes or findings:
@@ -183,6 +188,7 @@ class Checker:
             document, place = "", _place_of(target)
         else:
             document, place = self._document_of(record, named, target, alike, findings)
+        findings = [*self._measured(findings, target.region)]
         if has_error(findings) and is_stored(record.extra, target, named.name, record.policy_name, record.policy):
             findings = as_warnings(findings, RULES)
         sifted = self._sifted(findings)
@@ -257,6 +263,17 @@ class Checker:
         if self._warnings_as_errors:
             findings = [Finding(_ERROR, it.code, it.where, it.message, it.hint) for it in findings]
         return findings
+
+    def _measured(self, findings: Sequence[Finding], region: str) -> Sequence[Finding]:
+        """Errors where SES was seen to refuse it in this Region, and nothing where it was seen to take it."""
+        known = self._doubts.get(region)
+        if not known or not findings:
+            return findings
+        return [
+            Finding(_ERROR, it.code, it.where, it.message, it.hint) if known.get(it.code) else it
+            for it in findings
+            if known.get(it.code, True) or it.code in self._always
+        ]
 
     def _faulty(self, findings: list[Finding]) -> set[str]:
         """The columns that have an error that counts: nothing is concluded from what they say."""

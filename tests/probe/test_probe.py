@@ -8,10 +8,12 @@ from __future__ import annotations
 import pytest
 
 from batchpol.errors import UsageError
+from batchpol.model import Record, Target
 from batchpol.probe import chosen
 from batchpol.probe.document import doubtful
 from batchpol.probe.odds import Odds
 from batchpol.testing import DOUBTS
+from batchpol.validation import RULES, Checker
 from tests.bench.probe import PLACE, RIGHT, WRONG, set_up
 
 
@@ -26,6 +28,14 @@ def test_of_ten_possible_sess_none_is_taken_for_another(seed: int) -> None:
 def test_every_doubt_that_a_document_can_raise_is_asked_for() -> None:
     asked = {doubt for doubt, _ in doubtful(PLACE)}
     assert {doubt for doubt in DOUBTS if not doubt.startswith(("identity-", "name-"))} == asked
+
+
+def test_what_is_asked_about_a_doubt_has_the_finding_that_its_answer_is_for() -> None:
+    target = Target(PLACE.account, PLACE.region)
+    for doubt, document in [*doubtful(PLACE), ("", PLACE.document())]:
+        checked = Checker(target=target).check(Record(PLACE.identity, "probe", document))
+        codes = {it.code for it in checked.findings}
+        assert (doubt in codes) is (doubt in RULES), (doubt, codes)
 
 
 def test_an_answer_takes_more_than_one_observation_and_outlives_one_that_is_wrong() -> None:

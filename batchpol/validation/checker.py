@@ -35,6 +35,7 @@ from batchpol.validation.rules import (
     check_document,
     check_if_match,
     codes_of,
+    decided,
     fitted,
     has_error,
     place_said,
@@ -122,7 +123,6 @@ class Checker:
         self._require_account = require_account
         self._regions = regions
         self._doubts = doubts
-        self._always = frozenset(code for code, rule in rules.items() if rule.always)
         self._changes = changes
         self._note = _as_new if alone else Ledger().note
         self._shapes = policy.Shapes()
@@ -142,7 +142,7 @@ class Checker:
         findings: Sequence[Finding] = alike[1]
         if findings or len(text) > SURELY_FITS:
             text, findings = fitted(text, True, findings)
-            findings = self._sifted(self._measured(findings, target.region))
+            findings = self._sifted(decided(findings, self._doubts.get(target.region)))
             if has_error(findings):
                 return Checked(number, record, Verdict.REJECTED, None, capped(findings))
         if self._changes or findings:
@@ -188,7 +188,7 @@ class Checker:
             document, place = "", _place_of(target)
         else:
             document, place = self._document_of(record, named, target, alike, findings)
-        findings = [*self._measured(findings, target.region)]
+        findings = [*decided(findings, self._doubts.get(target.region))]
         if has_error(findings) and is_stored(record.extra, target, named.name, record.policy_name, record.policy):
             findings = as_warnings(findings, RULES)
         sifted = self._sifted(findings)
@@ -263,17 +263,6 @@ class Checker:
         if self._warnings_as_errors:
             findings = [Finding(_ERROR, it.code, it.where, it.message, it.hint) for it in findings]
         return findings
-
-    def _measured(self, findings: Sequence[Finding], region: str) -> Sequence[Finding]:
-        """Errors where SES was seen to refuse it in this Region, and nothing where it was seen to take it."""
-        known = self._doubts.get(region)
-        if not known or not findings:
-            return findings
-        return [
-            Finding(_ERROR, it.code, it.where, it.message, it.hint) if known.get(it.code) else it
-            for it in findings
-            if known.get(it.code, True) or it.code in self._always
-        ]
 
     def _faulty(self, findings: list[Finding]) -> set[str]:
         """The columns that have an error that counts: nothing is concluded from what they say."""

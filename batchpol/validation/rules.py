@@ -200,6 +200,17 @@ def has_error(findings: Sequence[Finding]) -> bool:
     return bool(findings) and any(it.severity is _ERROR for it in findings)
 
 
+def decided(findings: Sequence[Finding], refuses: Mapping[str, bool] | None) -> Sequence[Finding]:
+    """Errors where SES is known to refuse what has a code, and nothing where it is known to take it."""
+    if not refuses:
+        return findings
+    return [
+        Finding(_ERROR, it.code, it.where, it.message, it.hint) if refuses.get(it.code) else it
+        for it in findings
+        if refuses.get(it.code, True) or RULES[it.code].always
+    ]
+
+
 def capped(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """At most :data:`MAX_FINDINGS` of a record's findings, errors first where some are left out."""
     if len(findings) <= MAX_FINDINGS:

@@ -212,8 +212,9 @@ class Feeder:
         What we wrote ourselves lately outweighs it, and so does what a record says must be there: until reads cannot
         be stale any more, nothing is concluded from a read that disagrees with either.
         """
-        change, now = job.change, self.wall()
-        wrote = self.lately.of(change, now - self.conduct.staleness)
+        assert job.read_at is not None
+        change = job.change
+        wrote = self.lately.of(change, job.read_at - self.conduct.staleness)
         if wrote is not None:
             if wrote.is_shown(job.present):
                 return False
@@ -221,7 +222,7 @@ class Feeder:
             return wrote.sure or not same or _kept(job, self.conduct) is not None  # else it is just sent once more
         if not change.if_match or matches(change.if_match, job.present) or not well_formed(change.if_match):
             return False
-        return now - self._begun < self.conduct.staleness
+        return job.read_at - self._begun < self.conduct.staleness
 
     async def compared_again(self, job: Job) -> bool:
         """Whether a job that waited for long is to be written still, to what is there by now.
@@ -259,9 +260,14 @@ class Feeder:
         """Read what is there and what each of the jobs, all of one identity, would do to it. Raises SesError."""
         identity, names = jobs[0].change.identity, [job.change.policy_name for job in jobs]
         without = ", or run with `compare=False`" if self.conduct.only_compares else ""
-        with needing(f"ses:GetIdentityPolicies{without}"):
-            present = await self._halt.unless(self.reads.policies(identity, names))
         at = self.wall()
+
+        def departed() -> None:
+            nonlocal at
+            at = self.wall()
+
+        with needing(f"ses:GetIdentityPolicies{without}"):
+            present = await self._halt.unless(self.reads.policies(identity, names, departed))
         for job in jobs:
             job.compare(present.get(job.change.policy_name), at)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -45,12 +46,16 @@ FRESH = 30.0
 """Seconds of wall time for which what was read is believed: a quota that others took, or a machine that slept, may
 have kept a change waiting for much longer."""
 
+COMPARED_AGAIN = 3
+"""Times that one turn is put off for that: many others at the gate may keep us from it for as long each time."""
+
 
 @dataclass(slots=True, eq=False)
 class _Turn:
     """A job whose turn it is: its passage through the gate, and the SES that it is sent through.
 
-    ``asked`` is when its wait at the gate began, ``left`` when the request did, in loop time.
+    ``asked`` is when its wait at the gate began, ``left`` when the request did, in loop time; ``due_at`` when it was
+    found to be due, in seconds since 1970.
     """
 
     job: Job
@@ -58,6 +63,14 @@ class _Turn:
     ses: Ses
     asked: float
     left: float = 0.0
+    due_at: float = 0.0
+
+    async def admit(self, wall: Callable[[], datetime]) -> None:
+        """Pass the gate. Raises Unreachable where the machine slept since it was due: what is there is read again."""
+        await self.passage.admit()
+        if self.job.read_at is not None and wall().timestamp() - self.due_at > FRESH:
+            text = "this machine slept before the request left: what is there is read again"
+            raise Unreachable(text, code="Overslept")
 
     def over(self, contact: Contact, request_id: str, error: SesError | None) -> Attempted:
         """Note how long the attempt took and what came of it; returns what there is to tell of it."""
@@ -173,16 +186,21 @@ class Lane:
             case Turn.WAIT:
                 self._queue.defer(job, PAUSE)
                 return False
-        if job.read_at is None or (not job.deferrals and self.wall().timestamp() - job.read_at <= FRESH):
-            return True
-        turn.passage.ended()  # where reads and writes share one quota, the read needs this turn
-        if not await self._feeder.compared_again(job):
-            await self._outcomes.end_room(job, self._queue)
-            return False
-        turn.passage = await self.contact.gates.writes.approach(LEAD)
-        if self.contact.halt.called:
-            self._queue.again(job)
-        return not self.contact.halt.called
+        waited = job.deferrals > 0
+        for _ in range(COMPARED_AGAIN):
+            if job.read_at is None or not (waited or self.wall().timestamp() - job.read_at > FRESH):
+                break
+            waited = False
+            turn.passage.ended()  # where reads and writes share one quota, the read needs this turn
+            if not await self._feeder.compared_again(job):
+                await self._outcomes.end_room(job, self._queue)
+                return False
+            turn.passage = await self.contact.gates.writes.approach(LEAD)
+            if self.contact.halt.called:
+                self._queue.again(job)
+                return False
+        turn.due_at = self.wall().timestamp()
+        return True
 
     async def _journal_intent(self, turn: _Turn) -> None:
         """Write down, durably, that the request is about to leave, and what it replaces where that was read."""
@@ -208,7 +226,7 @@ class Lane:
             turn.passage.departed()
             self.observer.attempted(self.contact.target, Attempted(change, job.attempts, turn.left - turn.asked))
 
-        attempt = Attempt(turn.passage.admit, departed)
+        attempt = Attempt(partial(turn.admit, self.wall), departed)
         try:
             if change.action is Action.PUT:
                 request_id = await turn.ses.put(change.identity, change.policy_name, change.document, attempt)

@@ -25,10 +25,15 @@ class Reads:
     contact: Contact
     at_most: int | None = None
 
-    async def policies(self, identity: str, names: Sequence[str]) -> dict[str, str]:
-        """Documents by name, of up to 20 names of one identity; names without a policy are left out."""
+    async def policies(
+        self, identity: str, names: Sequence[str], departed: Callable[[], None] = lambda: None
+    ) -> dict[str, str]:
+        """Documents by name, of up to 20 names of one identity; names without a policy are left out.
+
+        ``departed`` is called when the request leaves: what is read may be as old as that.
+        """
         return await self._through(
-            self.contact.gates.reads, lambda ses, attempt: ses.policies(identity, names, attempt)
+            self.contact.gates.reads, lambda ses, attempt: ses.policies(identity, names, attempt.telling(departed))
         )
 
     async def names(self, identity: str) -> list[str]:

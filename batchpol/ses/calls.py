@@ -40,6 +40,15 @@ class Attempt:
     admit: Callable[[], Awaitable[None]]
     departed: Callable[[], None]
 
+    def telling(self, departed: Callable[[], None]) -> Attempt:
+        """The same attempt, of whose departure somebody else is told, too."""
+
+        def both() -> None:
+            self.departed()
+            departed()
+
+        return Attempt(self.admit, both)
+
 
 @dataclass(slots=True)
 class _Call:

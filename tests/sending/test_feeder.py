@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import anyio
 import pytest
@@ -436,6 +438,32 @@ async def test_what_was_read_half_a_minute_before_its_write_is_read_again(bench)
         outcomes = await made.run(expecting)
     assert server.policies["tenant-2.example", "name-2"] == '{"theirs":1}'
     assert outcomes["name-2"].status in (Status.FAILED, Status.UNKNOWN)
+
+
+async def overwritten(bench, when: float) -> bool:
+    """Whether a lane whose machine sleeps after so many seconds overwrites what somebody wrote meanwhile, with a
+    request that left after it awoke."""
+    key, slept = ("tenant-0.example", "name-0"), 0.0
+    server = Server(policies={key: OLD})
+    made = bench(server=server, conduct=COMPARE)
+    made.lane.wall = lambda: datetime.fromtimestamp(asyncio.get_running_loop().wall_time() + slept, UTC)
+
+    async def sleeps() -> datetime:
+        nonlocal slept
+        await anyio.sleep(when)
+        server.write(key, '{"theirs":1}')
+        slept = 900.0
+        return made.lane.wall()
+
+    awoke = asyncio.create_task(sleeps())
+    outcomes = await made.run([replace(change(0), if_match=meaning_digest(OLD))])
+    left = outcomes["name-0"].started_at
+    return server.policies[key] != '{"theirs":1}' and datetime.fromisoformat(left) >= await awoke
+
+
+async def test_a_machine_that_slept_believes_nothing_that_it_read_before(bench) -> None:
+    """Wherever it was: the answer to the read under way, near the gate, in the last stretch before it left."""
+    assert [when for when in range(150) if await overwritten(bench, when / 100)] == []
 
 
 async def test_what_the_caller_may_not_read_of_one_identity_is_that_ones_failure(bench) -> None:

@@ -60,7 +60,11 @@ class Truth:
     def applied(self, row: Outcome, record: Record) -> None:
         if self._is_believed(row):
             return
-        mine = list(self._ours(key_of(row)))
+        mine, key = list(self._ours(key_of(row))), key_of(row)
+        if not row.request_id:  # an attempt that nobody answered, and then it was there: by whomever
+            held = [self.world.at(key, when) for when in (*(it.at for it in self._of(key)), self.ran.ended)]
+            assert row.attempts and asked(record) in held, f"{row}: that was never there"
+            return
         assert mine, f"{row} was never written"
         assert mine[-1].after == asked(record), f"{row}: what was written last is something else"
 

@@ -103,7 +103,7 @@ def test_the_readmes_main_command(long_runs: dict[str, LongRun]) -> None:
         assert all(row["request_id"] and row["started_at"] and row["duration_ms"] for row in report)
         for left in ("tenants.report.csv", "tenants.journal.jsonl"):
             assert stat.S_IMODE((folder / left).stat().st_mode) == 0o600
-        assert "12 to send" in ended.err
+        assert "up to 12 to write" in ended.err
         assert "arn:aws:iam::123456789012:user/sandbox, Region us-east-1" in ended.err
         assert "about 11 s" in ended.err
         assert "report: tenants.report.csv" in ended.err

@@ -24,7 +24,7 @@ def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws:
     for _, terminal in terminals.values():
         terminal.read_until(QUESTION)
         assert "account 123456789012, caller arn:aws:iam::123456789012:user/sandbox, Region us-east-1" in terminal.shown
-        assert "2 records: 2 to send" in terminal.shown
+        assert "2 records: up to 2 to write" in terminal.shown
         assert all(it.operation != "PutIdentityPolicy" for it in ses_sandbox.arrivals)
     for answer, (folder, terminal) in terminals.items():
         terminal.type(answer)

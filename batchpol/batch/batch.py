@@ -20,7 +20,7 @@ from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.batch.preflight import check_accounts, look_up, prune
-from batchpol.batch.resuming import begin, check_content, open_journal, remember
+from batchpol.batch.resuming import begin, check_content, check_plan, open_journal, remember
 from batchpol.errors import JournalError
 from batchpol.journal import Journal, Run
 from batchpol.model import Target
@@ -82,6 +82,7 @@ class Batch(Stoppable):
             return await self._never_begun(targets)
         if options.sandbox:
             here = replace(here, endpoint="")  # it has another port each time, so that none is written down
+        check_plan(options, here, self._name)
         check = checking(options, here.target)
         with open_journal(options, here, self._name) as journal:
             run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())

@@ -9,9 +9,11 @@ from pathlib import Path
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
 from batchpol.errors import BatchpolError, JournalError
+from batchpol.files import Replacement
 from batchpol.journal import FINISHED, End, Journal, Run, Section
 from batchpol.model import Status
-from batchpol.report import Summary, write_plan, write_report
+from batchpol.report import Summary, write_plan, write_plan_page, write_report
+from batchpol.rewriting.saved import steps
 
 BAD = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
 """Statuses that make the exit code 1."""
@@ -61,6 +63,9 @@ def end(
             written.append(path)
         except BatchpolError as error:
             reason, code = error.in_full, code if code > 1 else 3
+    if options.save is not None and reason == FINISHED:
+        with Replacement(options.save) as target:
+            journal.copy_to(target.file)
     summary = Summary.of(journal.outcomes(section), seconds=time.monotonic() - begun)
     return Result(summary, code, reason, tuple(written), journal.path)
 
@@ -95,7 +100,9 @@ def _write_down(end: End, journal: Journal) -> JournalError | None:
 
 
 def _write_report(path: Path, journal: Journal, section: Section | None, *, plan: bool) -> None:
-    if plan:
+    if plan and path.suffix.lower() == ".html":
+        write_plan_page(steps(journal.compared(), diffs=True), path, about=section.about() if section else {})
+    elif plan:
         write_plan(journal.outcomes(section), path)
     else:
         write_report(

@@ -34,6 +34,7 @@ from batchpol.journal import (
 )
 from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Action, Change, Record, Severity, Status, Target, if_match_of
+from batchpol.rewriting.saved import Approved
 from batchpol.sending.prunes import WITHHELD
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.validation import Amendment, Checked, Checker, Verdict
@@ -117,6 +118,8 @@ def checking(options: Options, here: Target, *, alone: bool = False) -> Callable
     Raises:
         UsageError: there is no such finding code, or no such place.
     """
+    if options.saved is not None:
+        return _checked_before
     regions = options.connection.regions
     several = len(regions) > 1
     default = Target(here.account, "") if several else here
@@ -133,6 +136,12 @@ def checking(options: Options, here: Target, *, alone: bool = False) -> Callable
         return checker.check
     fill = options.template.filler(default)
     return lambda record: checker.check(fill(record))
+
+
+def _checked_before(record: Record) -> Checked:
+    """A record of a saved plan as it was when that was made."""
+    assert isinstance(record, Approved)
+    return Checked(record.change.number, record, Verdict.VALID, record.change, record.problems)
 
 
 class Intake:
@@ -201,7 +210,9 @@ class Intake:
         if checked.status is Verdict.REJECTED and len(self.first_rejected) < 20:
             self.first_rejected.append(checked)
         offset = self._journal.append(entry_of(checked))
-        if checked.change is not None:
+        if checked.change is not None and checked.change.prune:
+            self._place_prune(checked.change, offset)
+        elif checked.change is not None:
             extra = checked.record.extra
             self._place(checked.change, offset, conditional=bool(extra and if_match_of(extra)))
             if self._prunes:
@@ -277,14 +288,16 @@ class Intake:
         )
         self.records += 1
         self._states.append(_STATES.index(Verdict.VALID))
-        offset = self._journal.append(RecordEntry.of(change, extra={}, findings=()))
-        if (target, identity) in self._unfit:
+        self._place_prune(change, self._journal.append(RecordEntry.of(change, extra={}, findings=())))
+
+    def _place_prune(self, change: Change, offset: int) -> None:
+        if (change.target, change.key_identity) in self._unfit:
             withheld = OutcomeEntry(n=change.number, status=Status.NOT_ATTEMPTED)
             withheld.error_code, withheld.message = WITHHELD.code, str(WITHHELD)
             self._journal.append(withheld)
         elif self._limit is None or self.to_send < self._limit:
             self.pruned += 1
-            self._enqueue(change, offset, first=makes_room)
+            self._enqueue(change, offset, first=change.makes_room)
 
     def _is_due(self, fate: Earlier, *, conditional: bool) -> bool:
         """Whether a change that was asked for before is to be sent again.

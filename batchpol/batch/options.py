@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 from batchpol.errors import UsageError
+from batchpol.journal import Run
 from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading
 from batchpol.rewriting.template import Template
 from batchpol.sending.targets import Targets
@@ -21,7 +23,8 @@ class Options:
     """Every choice of one run: the settings, a heading each, and what is not anybody's to set.
 
     ``template`` is what ``reading`` names, opened. ``sandbox`` says that the SES is an embedded one. ``unnamed`` says
-    that the journal is called after standard input, from which something else may come each time. ``command`` is what
+    that the journal is called after standard input, from which something else may come each time. ``saved`` is the
+    header of the saved plan that is carried out, ``save`` where one is to be kept. ``command`` is what
     asked for the run, for people who read the journal; empty for a program. Times are in seconds.
 
     Raises UsageError where one setting makes no sense, or none beside another.
@@ -36,6 +39,8 @@ class Options:
     template: Template | None = None
     sandbox: bool = False
     unnamed: bool = False
+    saved: Run | None = None
+    save: Path | None = None
     drain: float = DRAIN
     command: tuple[str, ...] = ()
 

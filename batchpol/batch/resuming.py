@@ -54,22 +54,31 @@ def _resumed(path: Path, options: Options, here: Here, name: str) -> Journal | N
         journal = closed.enter_context(Journal.copied(path) if options.conduct.dry_run else Journal.resume(path))
         before = journal.history.run
         if before is not None:
+            if before.options.get("plan"):
+                raise JournalMismatch(f"{path} is a saved plan, and no journal of a run", hint=_ANOTHER)
             if before.sandbox:
                 return None
-            _check_place(before, options, here, path)
+            _check_place(before, options, here, f"the journal {path}", _ANOTHER)
             _check_input(journal, before, name, path)
         closed.pop_all()
     return journal
 
 
-def _check_place(before: Run, options: Options, here: Here, path: Path) -> None:
+def check_plan(options: Options, here: Here, name: str) -> None:
+    """Refuse to carry a saved plan out in another place than it was made for. Raises JournalMismatch."""
+    if options.saved is not None:
+        hint = "name that place as when the plan was made, or make a plan for this one"
+        _check_place(options.saved, options, here, f"the plan {name}", hint)
+
+
+def _check_place(before: Run, options: Options, here: Here, what: str, hint: str) -> None:
     place = _place(here) | {"endpoint": here.endpoint}
     there = {key: before.options.get(key, "") for key in _place(here)} | {"endpoint": before.endpoint}
     if place != there or options.sandbox:
         described = ", ".join(f"{key} {there[key] or '(none)'}" for key in place if place[key] != there[key])
         raise JournalMismatch(
-            f"the journal {path} belongs to another place: {described or 'a real SES, not an embedded one'}",
-            hint=_ANOTHER,
+            f"{what} belongs to another place: {described or 'a real SES, not an embedded one'}",
+            hint=hint,
         )
 
 
@@ -160,6 +169,7 @@ def begin(
         endpoint=here.endpoint,
         options=_place(here)
         | {"caller": here.caller.arn, "period": period, "command": options.command}
+        | ({"plan": True} if options.conduct.plan else {})
         | {"template": options.template is not None, "compare": options.conduct.reads},
         columns=columns,
         anew=anew,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -12,11 +13,12 @@ import typer
 from batchpol.cli.options import Embedded, Form, Input, Part, Quiet, Rate, flattened
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import reserve_output
-from batchpol.cli.spelling import flag
+from batchpol.cli.spelling import harmless
 from batchpol.errors import UsageError
 from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading, setting
 
 if TYPE_CHECKING:
+    from batchpol.rewriting.saved import SavedPlan
     from batchpol.source import Source
 
 EPILOG = (
@@ -68,6 +70,7 @@ def apply(
 ) -> None:
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
     from batchpol.outputs import check_run
+    from batchpol.rewriting.saved import SUFFIX, SavedPlan
     from batchpol.rewriting.template import Template, open_input
 
     asks = not (question.yes or embedded.sandbox or conduct.dry_run)
@@ -85,12 +88,30 @@ def apply(
         "reading": reading, "checks": checks, "connection": connection, "conduct": conduct, "patience": patience,
         "keeping": keeping, "template": template, "sandbox": embedded.sandbox, "unnamed": unnamed,
     }  # fmt: skip
-    with open_input(input, format=reading.format, template=template) as source:
+    with ExitStack() as stack:
+        source: Source | SavedPlan
+        if Path(input).suffix == SUFFIX:
+            source = SavedPlan.open(input)
+            settings |= _as_planned(source, reading, connection, conduct)
+        else:
+            source = stack.enter_context(open_input(input, format=reading.format, template=template))
         code = _run(source, settings, form, asks=asks, quiet=quiet.quiet, progress=progress.progress)
     raise typer.Exit(code)
 
 
-def _run(source: Source, settings: dict[str, Any], form: Form, *, asks: bool, quiet: bool, progress: bool) -> int:
+def _as_planned(plan: SavedPlan, reading: Reading, connection: Connection, conduct: Conduct) -> dict[str, Any]:
+    """What a saved plan decides: its own Region where none is named, and everything that makes records."""
+    given = {"policy_template": reading.policy_template, "policy_name": reading.policy_name, "prune": conduct.prune}
+    if decided := [name for name, value in given.items() if value]:
+        names = ", ".join(f"`{name}`" for name in decided)
+        raise UsageError(f"the plan {plan.name} says what is to be done, and {names} has no say", hint="leave it out")
+    regions = connection.regions or (str(plan.run.options.get("region", "")),)
+    return {"saved": plan.run, "connection": replace(connection, regions=regions)}
+
+
+def _run(
+    source: Source | SavedPlan, settings: dict[str, Any], form: Form, *, asks: bool, quiet: bool, progress: bool
+) -> int:
     """Apply an input that is open; returns the exit code."""
     with importing():
         from batchpol.batch.options import Options
@@ -99,27 +120,14 @@ def _run(source: Source, settings: dict[str, Any], form: Form, *, asks: bool, qu
         from batchpol.cli.screen.live import observer_of
         from batchpol.cli.screen.question import ask
 
-    options = Options(**settings, command=("batchpol", *_harmless(sys.argv[1:])))
+    options = Options(**settings, command=("batchpol", *harmless(sys.argv[1:])))
     screen = observer_of(
         quiet=quiet, progress=progress, confirm=ask if asks else None, reported=bool(options.keeping.reports)
     )
-    screen.notes(source.notes)
+    screen.notes([*source.notes])
     result = run_batch(source, options, screen, beside=screen.show_progress)
     print_result(result, screen.run, as_json=form.is_json)
     return result.exit_code
-
-
-def _harmless(arguments: list[str]) -> list[str]:
-    """The arguments as the journal may keep them: an external id is a shared secret of two accounts."""
-    secret, kept, before = flag("external_id"), [], ""
-    for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        if before == secret:
-            kept.append("EXTERNAL_ID")
-        else:
-            kept.append(f"{secret}=EXTERNAL_ID" if name == secret and equals else argument)
-        before = argument
-    return kept
 
 
 def _check_can_ask(input: str) -> None:

@@ -20,6 +20,7 @@ from batchpol.batch.options import Options
 from batchpol.cli.screen.streams import Streams, hurry, output_lost, settle, write_output_aside
 from batchpol.cli.screen.terminal import tell
 from batchpol.errors import BatchpolError
+from batchpol.rewriting.saved import SavedPlan
 from batchpol.source import Source
 from batchpol.stopping import Stoppable, task_group
 
@@ -39,7 +40,7 @@ _ENDINGS = {
 
 
 def run_batch(
-    source: Source,
+    source: Source | SavedPlan,
     options: Options,
     observer: Observer,
     *,
@@ -69,7 +70,7 @@ def on_loop(run: Callable[[], Coroutine[Any, Any, Ended]]) -> Ended:
 
 
 async def _run(
-    source: Source,
+    source: Source | SavedPlan,
     options: Options,
     observer: Observer,
     beside: Callable[[], Coroutine[Any, Any, None]] | None,

@@ -45,3 +45,16 @@ def _typed(setting: str, value: str | None) -> str:
     if value is None or value == "True":
         return flag(setting)
     return f"{flag(setting)} {shlex.quote(ast.literal_eval(value)) if value[0] == value[-1] == chr(39) else value}"
+
+
+def harmless(arguments: list[str]) -> list[str]:
+    """The arguments as the journal may keep them: an external id is a shared secret of two accounts."""
+    secret, kept, before = flag("external_id"), [], ""
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if before == secret:
+            kept.append("EXTERNAL_ID")
+        else:
+            kept.append(f"{secret}=EXTERNAL_ID" if name == secret and equals else argument)
+        before = argument
+    return kept

@@ -11,6 +11,7 @@ Knows bytes, fsync, locking and its own format version; nothing of SES, of async
 ``chain``   the bytes below them: chained checksums, the torn tail, damage
 ``section`` one start of the command read back: the rows of the report
 ``history`` all sections together: the latest fate of each change, for a resume
+``compared`` a plan's section: what was there, and what would become of it
 ``runs``    all sections: which runs there were, and what each did
 ``sends``   all sections together: every request, and when it left
 =========== ========================================================================================
@@ -21,6 +22,7 @@ may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``
 
 from __future__ import annotations
 
+from batchpol.journal.compared import Compared
 from batchpol.journal.entries import (
     FINISHED,
     FORMAT,
@@ -37,7 +39,7 @@ from batchpol.journal.entries import (
 )
 from batchpol.journal.history import Earlier, History
 from batchpol.journal.journal import Journal, set_aside
-from batchpol.journal.reading import is_held, latest, outcomes, read, read_entry, runs, scan, sends
+from batchpol.journal.reading import compared, is_held, latest, outcomes, read, read_entry, runs, scan, sends
 from batchpol.journal.runs import Started
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
 from batchpol.journal.sends import Sent
@@ -48,6 +50,7 @@ __all__ = [
     "LANE_STOPPED",
     "UNANSWERED",
     "Before",
+    "Compared",
     "Earlier",
     "End",
     "Entry",
@@ -63,6 +66,7 @@ __all__ = [
     "Sent",
     "Started",
     "TargetCount",
+    "compared",
     "is_held",
     "latest",
     "outcomes",

@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import msgspec
 
 from batchpol import files
 from batchpol.errors import JournalDamaged, JournalError, JournalLocked
 from batchpol.journal.chain import Chain, line_at
+from batchpol.journal.compared import Compared, read_compared
 from batchpol.journal.entries import (
     Entry,
     OutcomeEntry,
@@ -206,6 +207,18 @@ class Journal:
         """Every request written down, by this run and those before it, as far as they can be read."""
         with contextlib.suppress(JournalDamaged):
             yield from read_sends(self._chain())
+
+    def compared(self) -> Iterator[Compared]:
+        """What a plan wrote down of each record; see :func:`compared`."""
+        section = self.section()
+        return read_compared(self._chain(), section, self._tail.fd) if section else iter(())
+
+    def copy_to(self, file: BinaryIO) -> None:
+        """Write all of it into another file."""
+        self._tail.flush()
+        os.lseek(self._tail.fd, 0, os.SEEK_SET)
+        with open(self._tail.fd, "rb", closefd=False) as source:
+            shutil.copyfileobj(source, file)
 
     def runs(self) -> list[Started]:
         """This run and those before it, as far as they can be read."""

@@ -49,6 +49,12 @@ class OutcomePeek(_Peek, tag="outcome"):
     carried: bool = False
 
 
+class OutcomeEffect(OutcomePeek, tag="outcome"):
+    """The same, and what it did."""
+
+    effect: str = ""
+
+
 class BeforePeek(_Peek, tag="before"):
     """Nothing: only the way back reads before-images."""
 
@@ -61,11 +67,13 @@ class NotePeek(_Peek, tag="note"):
     data: dict[str, Any] = {}
 
 
-_Other = Run | Planned | End | Intent | OutcomePeek | BeforePeek | NotePeek
+_Most = Run | Planned | End | Intent | BeforePeek | NotePeek
+_Other = _Most | OutcomePeek
 """What has no more members than are wanted, or stands but once in a section, is read whole."""
 
 # Two, since both kinds of member in every record would take a tenth longer than either.
 ColumnsLine = _Other | RecordColumns
 ChangeLine = _Other | RecordChange
+decode_effects = msgspec.json.Decoder(_Most | RecordChange | OutcomeEffect).decode_lines
 decode_columns = msgspec.json.Decoder(ColumnsLine).decode_lines
 decode_changes = msgspec.json.Decoder(ChangeLine).decode_lines

@@ -15,6 +15,7 @@ import msgspec
 from batchpol import files
 from batchpol.errors import JournalError
 from batchpol.journal.chain import Chain, line_at
+from batchpol.journal.compared import Compared, read_compared
 from batchpol.journal.entries import Entry, Intent, OutcomeEntry, Run, decode
 from batchpol.journal.runs import Started, read_runs
 from batchpol.journal.section import Section, read_section
@@ -77,6 +78,17 @@ def sends(path: str | os.PathLike[str]) -> Iterator[Sent]:
     """
     with opened(path) as fd:
         yield from read_sends(Chain(fd, str(path)))
+
+
+def compared(path: str | os.PathLike[str]) -> Iterator[Compared]:
+    """What a plan wrote down of each record, in input order.
+
+    Raises as :func:`read` does.
+    """
+    with opened(path) as fd:
+        section = read_section(Chain(fd, str(path)))
+        if section is not None:
+            yield from read_compared(Chain(fd, str(path)), section, fd)
 
 
 def runs(path: str | os.PathLike[str]) -> list[Started]:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from batchpol.journal.chain import Chain
-from batchpol.journal.entries import End, Intent, Number, Run
+from batchpol.journal.entries import End, Intent, Run
+from batchpol.journal.peek import OutcomeEffect, RecordChange, decode_effects
 from batchpol.model import EFFECTS, Status
 
 _WORDS = ("", *EFFECTS.values(), *(it.value for it in Status if it is not Status.APPLIED))
@@ -34,37 +35,6 @@ class Started:
         return {"run_id": self.run.run_id, "started_at": self.run.at, **ended, "counts": self.counts}
 
 
-class _Line(msgspec.Struct, tag_field="t"):
-    """As much of a line as is looked at here."""
-
-
-class _Record(_Line, tag="record"):
-    n: Number
-    action: str = "put"
-
-
-class _Outcome(_Line, tag="outcome"):
-    n: Number
-    status: str
-    effect: str = ""
-    carried: bool = False
-
-
-class _Planned(_Line, tag="planned"):
-    pass
-
-
-class _Before(_Line, tag="before"):
-    pass
-
-
-class _Note(_Line, tag="note"):
-    pass
-
-
-_decode = msgspec.json.Decoder(Run | End | Intent | _Record | _Outcome | _Planned | _Before | _Note).decode_lines
-
-
 def read_runs(chain: Chain) -> list[Started]:
     """All runs, the oldest first; two bytes a record of one of them in memory."""
     found: list[Started] = []
@@ -79,13 +49,13 @@ def read_runs(chain: Chain) -> list[Started]:
 
     for _, block in chain.blocks():
         try:
-            for entry in _decode(block):
-                if type(entry) is _Outcome:  # quicker than isinstance()
+            for entry in decode_effects(block):
+                if type(entry) is OutcomeEffect:  # quicker than isinstance()
                     if not entry.carried:
                         did = "delete" if deletes[entry.n] else entry.effect
                         word = EFFECTS.get(did, "written") if entry.status == Status.APPLIED else entry.status
                         fates[entry.n] = _CODE[word]
-                elif type(entry) is _Record:
+                elif type(entry) is RecordChange:
                     deletes.append(entry.action == "delete")
                     fates.append(0)
                 elif type(entry) is Intent:

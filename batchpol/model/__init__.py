@@ -241,6 +241,11 @@ class Outcome(Fate, kw_only=True):
     policy: str = ""
 
     @property
+    def would_be_sent(self) -> bool:
+        """Of a plan: whether nothing stands in the way of its effect."""
+        return bool(self.effect) and self.status in (Status.NOT_ATTEMPTED, Status.UNCHANGED)
+
+    @property
     def did(self) -> str:
         """Which of :data:`EFFECTS` it had; empty for a record that was not applied."""
         if self.status is not Status.APPLIED:

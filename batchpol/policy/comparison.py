@@ -32,7 +32,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from json.encoder import encode_basestring as _quote
@@ -160,6 +160,15 @@ def diff(present: str, asked: str) -> list[str]:
         old = list(_lines(_DOCUMENT.aligned(*both)))
         new = list(_lines(both[1]))
     return [visible(line, json.dumps) for line in difflib.unified_diff(old, new, "present", "asked", lineterm="")]
+
+
+def document_lines(text: str) -> list[str]:
+    """A document over several lines, as :func:`diff` shows it. Never raises."""
+    try:
+        found: Iterable[str] = _lines(_read(text))
+    except (ValueError, RecursionError):
+        found = text.split("\n")
+    return [visible(line, json.dumps) for line in found]
 
 
 def changed_paths(present: str, asked: str) -> list[str]:

@@ -16,18 +16,21 @@ Knows outcomes and their renderings; not where outcomes come from.
 from __future__ import annotations
 
 from batchpol.report.findings import FindingsReport
-from batchpol.report.planned import write_plan
+from batchpol.report.html import write_plan_page
+from batchpol.report.planned import Plan, write_plan
 from batchpol.report.summary import Cause, Summary, summary_json, summary_text
 from batchpol.report.write import check_report, is_json_lines, write_report
 
 __all__ = [
     "Cause",
     "FindingsReport",
+    "Plan",
     "Summary",
     "check_report",
     "is_json_lines",
     "summary_json",
     "summary_text",
     "write_plan",
+    "write_plan_page",
     "write_report",
 ]

@@ -13,8 +13,8 @@ import msgspec
 from batchpol.errors import UsageError
 from batchpol.files import Replacement
 from batchpol.model import Finding
-from batchpol.report.rows import finding_object
-from batchpol.report.write import is_json_lines, json_line
+from batchpol.report.rows import finding_object, json_line
+from batchpol.report.write import is_json_lines
 
 
 class FindingsReport:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,11 +17,12 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from batchpol.files import temporary
+from batchpol.files import Replacement, temporary
 from batchpol.model import Outcome, Status
 from batchpol.report.charts import (
     active_seconds,
@@ -34,6 +36,7 @@ from batchpol.report.charts import (
     timeline,
 )
 from batchpol.report.pace import MOST_LANES, Pace, RoundTrips
+from batchpol.report.planned import Group, Plan
 from batchpol.report.rows import COLUMNS, Value, extra_name, finding_object, values
 from batchpol.report.summary import WENT_WELL, Cause, Summary, counted, effects_line
 from batchpol.version import __version__
@@ -48,6 +51,18 @@ MOST_CHARTS = 50
 CAUSES_SHOWN = 10
 MOST_RUNS = 100
 
+PLACES_SHOWN = 50
+"""Records that a group of a plan names."""
+
+_STATUS = COLUMNS.index("status")
+_OF_A_PLAN = ("input", "account", "region", "endpoint", "started_at")
+_EFFECTS = {"delete": "×", "create": "+", "update": "≠", "unchanged": "="}
+_WOULD = {
+    "delete": "a policy that is there goes",
+    "create": "there is none of this name yet",
+    "update": "it is replaced",
+    "unchanged": "it is there already",
+}
 _FAILURES = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
 _ICONS = {
     Status.APPLIED: "✓",
@@ -109,13 +124,55 @@ def write_page(
     with ExitStack() as stack:
         table = _Table(stack, columns)
         summary = Summary.of(_passing(outcomes, table, trips))
-        parts = _parts(facts, summary, table, only) | {"runs": _runs(runs)} | _charts(pace, trips, _period(facts))
-        for name, text in _frame():
-            stream.write(text.encode())
-            if name == "records":
-                table.copy(stream)
-            elif name:
-                stream.write(parts[name].encode())
+        parts = _parts(facts, summary, table, _headline(summary, only)) | {"runs": _runs(runs)}
+        parts["lead"] = escape(_lead(summary, only, summary.can_go_on and "sandbox" not in facts))
+        parts["charts"] = _charts(pace, trips, _period(facts))
+        _write(parts, table, stream)
+
+
+def _write(parts: Mapping[str, str], table: _Table, stream: BinaryIO) -> None:
+    """The page: its frame with the parts put in."""
+    for name, text in _frame():
+        stream.write(text.encode())
+        if name == "records":
+            table.copy(stream)
+        elif name:
+            stream.write(parts[name].encode())
+
+
+def write_plan_page(
+    steps: Iterable[tuple[Outcome, list[str]]], path: str | os.PathLike[str], *, about: Mapping[str, str]
+) -> None:
+    """Write a page of what a plan would change, for whoever must agree to it.
+
+    Args:
+        steps: each record with the lines that say what it changes.
+        about: facts about the plan, by the keys of ``_FACTS``.
+
+    Raises:
+        UsageError: its place is no plain file.
+        BatchpolError: it cannot be written.
+    """
+    plan, facts = Plan(PLACES_SHOWN), {name: fact for name, fact in about.items() if name in _OF_A_PLAN}
+    with Replacement(Path(path)) as target, ExitStack() as stack:
+        table = _Table(stack, (), planned=True)
+
+        def passing() -> Iterator[tuple[Outcome, list[str]]]:
+            for outcome, lines in steps:
+                table.add(outcome)
+                yield outcome, lines
+
+        bad = Summary.of(plan.take(passing()))
+        parts = _parts(facts, bad, table, planned_headline(plan))
+        others = ", ".join(f"{count:,} {name}" for name, count in plan.others.items())
+        parts |= {
+            "brand": "batchpol plan",
+            "lead": escape("Nothing was written." + (f" Of the other records: {others}." if others else "")),
+            "counts": _effects(plan),
+            "changes": _section("changes", "What will change", "".join(map(_group, plan.groups)) or "<p>Nothing.</p>"),
+            "causes_title": "What stands in the way",
+        }
+        _write(parts, table, target.file)
 
 
 def _passing(outcomes: Iterable[Outcome], table: _Table, trips: RoundTrips) -> Iterator[Outcome]:
@@ -129,7 +186,8 @@ def _passing(outcomes: Iterable[Outcome], table: _Table, trips: RoundTrips) -> I
 class _Table:
     """The rows as JSON, in files until it is known what comes before them on the page."""
 
-    def __init__(self, stack: ExitStack, columns: Sequence[str]) -> None:
+    def __init__(self, stack: ExitStack, columns: Sequence[str], *, planned: bool = False) -> None:
+        self._planned = planned
         self.columns = tuple(columns[:MOST_EXTRAS])
         self.columns_left_out = len(columns) - len(self.columns)
         self.seen = 0
@@ -141,7 +199,7 @@ class _Table:
         self.seen += 1
         failure = outcome.status in _FAILURES
         if self._all.room or (failure and self._failures.room):
-            row = _row(outcome, self.columns)
+            row = _row(outcome, self.columns, effect=outcome.effect if self._planned and outcome.would_be_sent else "")
             self._all.add(row)
             if failure:
                 self._failures.add(row)
@@ -192,10 +250,12 @@ class _Rows:
         self._bytes += len(row)
 
 
-def _row(outcome: Outcome, columns: Sequence[str]) -> bytes:
-    """Our columns, the extra ones, and the findings in a list."""
+def _row(outcome: Outcome, columns: Sequence[str], *, effect: str) -> bytes:
+    """Our columns, the extra ones, and the findings in a list; of a plan its ``effect`` instead of the status."""
     extra = outcome.extra
     cells: list[object] = [*map(_cell, values(outcome)), *(_cell(extra.get(column)) for column in columns)]
+    if effect:
+        cells[_STATUS] = effect
     found = [finding_object(finding) for finding in outcome.findings[:MOST_FINDINGS]]
     cells.append([{name: _cell(text) for name, text in members.items()} for members in found])
     return embedded(cells)
@@ -234,17 +294,18 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _charts(pace: Pace, trips: RoundTrips, period: float) -> dict[str, str]:
-    return {
-        "pace": _pace(pace, period),
-        "trips": round_trips(trips) if trips.count else "<p>Nothing was answered.</p>",
-    }
+def _charts(pace: Pace, trips: RoundTrips, period: float) -> str:
+    answered = round_trips(trips) if trips.count else "<p>Nothing was answered.</p>"
+    return _section("pace", "Pace", _pace(pace, period)) + _section("trips", "Round trips", answered)
 
 
-def _parts(facts: dict[str, str], summary: Summary, table: _Table, only: Collection[Status]) -> dict[str, str]:
-    """Everything else the frame asks for but the rows."""
+def _section(name: str, title: str, content: str) -> str:
+    return f'<section aria-labelledby="{name}-title">\n<h2 id="{name}-title">{title}</h2>\n{content}\n</section>\n'
+
+
+def _parts(facts: Mapping[str, str], summary: Summary, table: _Table, headline: str) -> dict[str, str]:
+    """Everything that the frame asks for but the rows."""
     style, script = _asset("page.css"), _asset("page.js")
-    headline = _headline(summary, only)
     name = plain(facts.get("input", ""))
     return {
         "style": style,
@@ -253,8 +314,12 @@ def _parts(facts: dict[str, str], summary: Summary, table: _Table, only: Collect
         "script_digest": _digest(script),
         "title": escape(f"{name}: {headline}" if name else headline),
         "headline": escape(headline),
-        "lead": escape(_lead(summary, only, summary.can_go_on and "sandbox" not in facts)),
+        "brand": "batchpol report",
         "facts": _facts(facts),
+        "runs": "",
+        "changes": "",
+        "charts": "",
+        "causes_title": "What went wrong",
         "counts": _counts(summary),
         "causes": _causes(summary),
         "scope": escape(_scope(table)),
@@ -349,6 +414,48 @@ def _counts(summary: Summary) -> str:
         for status, count in summary.counts.items()
     )
     return f'{outcome_bar(summary.counts)}<ul class="counts">{items}</ul>'
+
+
+# What will change
+
+
+def planned_headline(plan: Plan) -> str:
+    """What a plan comes to, deletions first."""
+    found = [f"{count:,} to {name}" for name, count in plan.effects.items() if count and name != "unchanged"]
+    unchanged = plan.counts["unchanged"]
+    found += [f"{unchanged:,} unchanged"] if unchanged or not found else []
+    return ", ".join(found)
+
+
+def _effects(plan: Plan) -> str:
+    items = "".join(
+        f'<li class="{name}"><span class="icon" aria-hidden="true">{_EFFECTS[name]}</span><strong>{count:,}</strong>'
+        f" <b>{name}</b> <span>{_WOULD[name]}</span></li>"
+        for name, count in plan.effects.items()
+        if count
+    )
+    return f'<ul class="counts">{items}</ul>' if items else "<p>No record has an effect.</p>"
+
+
+def _group(group: Group) -> str:
+    """Records to which the same is done."""
+    if group.effect == "unchanged":
+        return ""
+    lines = "\n".join(map(_text, group.lines))
+    places = "".join(
+        f"<li>{f'line {place.line}' if place.line else 'prune'}: <bdi>{_text(place.identity)}</bdi> / "
+        f"<bdi>{_text(place.policy_name)}</bdi></li>"
+        for place in group.places
+    )
+    left = group.count - len(group.places)
+    more = f"<li>and {left:,} more; the table has them</li>" if left else ""
+    icon = f'<span class="icon" aria-hidden="true">{_EFFECTS[group.effect]}</span>'
+    same = ", the same to each" if group.count > 1 else ""
+    said = f"<pre tabindex='0'>{lines}</pre>" if lines else ""
+    return (
+        f'<article class="cause {group.effect}"><h3>{icon}{group.effect} {group.count:,}{same}</h3>{said}'
+        f"<ul>{places}{more}</ul></article>"
+    )
 
 
 # What went wrong
@@ -456,7 +563,7 @@ def _head(table: _Table) -> dict[str, object]:
     return {
         "columns": [*COLUMNS, *(plain(extra_name(column)) for column in table.columns)],
         "own": len(COLUMNS),
-        "icons": {status.value: _ICONS[status] for status in Status},
-        "words": {status.value: status.words for status in Status},
+        "icons": _EFFECTS | {status.value: _ICONS[status] for status in Status},
+        "words": {name: name for name in _EFFECTS} | {status.value: status.words for status in Status},
         "rows": table.rows,
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
@@ -39,6 +41,7 @@ _IN_STRING = re.compile(r'(?<=[",;|\s])[=+\-@＝＋－＠]')
 _OURS = frozenset({*COLUMNS, POLICY, "findings", "name", "policyname"})
 
 Value = str | int | float | None
+_encode = msgspec.json.Encoder().encode
 _HARMLESS = {
     "policy_name": re.compile(r"[A-Za-z0-9_-]{1,64}"),
     "identity": re.compile(r'[^\s,;"=+\-@＝＋－＠][^\s,;"]*'),
@@ -136,3 +139,11 @@ def _is_json(text: str) -> bool:
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
     return True
+
+
+def json_line(row: dict[str, Any]) -> bytes:
+    """One object as a line; a lone surrogate, which has no UTF-8, becomes a question mark."""
+    try:
+        return _encode(row) + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"

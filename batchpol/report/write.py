@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import msgspec
-
 from batchpol.errors import UsageError
 from batchpol.files import STANDARD_OUTPUT, Replacement, check_place
 from batchpol.model import Outcome, Status
 from batchpol.report.html import write_page
-from batchpol.report.rows import COLUMNS, POLICY, Value, as_input, cells, extra_name, finding_object, values
+from batchpol.report.rows import COLUMNS, POLICY, Value, as_input, cells, extra_name, finding_object, json_line, values
 
 Sent = tuple[str, str, str, int]
 """One request: account, Region, when it left (ISO 8601), which attempt of its record it was (from 1)."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 def is_json_lines(path: str | os.PathLike[str]) -> bool:
@@ -141,14 +136,6 @@ def _json_lines(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) 
             if column not in extra_names:
                 row[extra_name(column)] = value
         stream.write(json_line(row))
-
-
-def json_line(row: dict[str, Any]) -> bytes:
-    """One object as a line; a lone surrogate, which has no UTF-8, becomes a question mark."""
-    try:
-        return _encode(row) + b"\n"
-    except UnicodeEncodeError:
-        return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
 
 
 RENDERINGS = {".csv": _csv, ".jsonl": _json_lines, ".html": _html}

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from batchpol.errors import PolicyRefused, SesError
 from batchpol.identity import UNVERIFIED
-from batchpol.journal import Entry, OutcomeEntry
+from batchpol.journal import Before, Entry, OutcomeEntry
 from batchpol.model import Outcome, Status
+from batchpol.policy.comparison import Effect
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.observer import LaneObserver
 from batchpol.sending.prunes import Prunes, taking_back
@@ -66,7 +67,12 @@ class Outcomes:
         """Nothing is written; it is told first what the change would do to the document that is there."""
         assert job.effect is not None
         self.observer.compared(job.change, job.effect, job.present)
-        await self.settle(job, status, error)
+        there = (
+            ()
+            if job.present is None or job.effect is Effect.UNCHANGED
+            else (Before(n=job.change.number, policy=job.present),)
+        )
+        await self.settle(job, status, error, before=there)
 
     async def end_room(self, job: Job, queue: Queue, *, taken: bool = False) -> bool:
         """End the deletion that made room for this job, once the job has its outcome or was taken.
@@ -85,11 +91,18 @@ class Outcomes:
         return True
 
     async def settle(
-        self, job: Job, status: Status, error: SesError | None = None, *, request_id: str = "", retryable: bool = False
+        self,
+        job: Job,
+        status: Status,
+        error: SesError | None = None,
+        *,
+        request_id: str = "",
+        retryable: bool = False,
+        before: tuple[Entry, ...] = (),
     ) -> None:
-        """Write an outcome down, then tell of it. Raises what the journal raises."""
+        """Write an outcome down, after what goes ``before`` it, then tell of it. Raises what the journal raises."""
         outcome = outcome_of(job, status, error, request_id=request_id, retryable=retryable)
-        await self.commit.add(OutcomeEntry.of(outcome))
+        await self.commit.add(*before, OutcomeEntry.of(outcome))
         job.status = status
         self.prunes.settled(job.change, status)
         self.observer.settled(outcome)

@@ -62,7 +62,7 @@ def test_apply_again_edit_plan_apply_undo(place: Place, ses_sandbox: Sandbox, fa
     assert place.writes == []
 
     ended = place.run("plan", "edited.jsonl", "--detailed-exitcode", "--report", "plan.jsonl", code=4)
-    assert "0 create, 3 update, 10 unchanged, 0 delete" in ended.out
+    assert "0 delete, 0 create, 3 update, 10 unchanged" in ended.out
     effects = [row["effect"] for row in place.report("plan.jsonl")]
     assert [number for number, effect in enumerate(effects) if effect == "update"] == [1, 8, 11]
     assert place.writes == []
@@ -89,7 +89,7 @@ def test_apply_again_edit_plan_apply_undo(place: Place, ses_sandbox: Sandbox, fa
 
     place.forget_arrivals()
     ended = place.run("plan", "original.jsonl", "--detailed-exitcode")
-    assert "0 create, 0 update, 13 unchanged, 0 delete" in ended.out
+    assert "0 delete, 0 create, 0 update, 13 unchanged" in ended.out
     assert place.writes == []
 
 

@@ -123,7 +123,9 @@ def test_every_example_runs(folder: Path, command: Command, sandbox_elsewhere: S
             assert ended.code == (3 if "samples/tenants.csv" in line else 0), (line, ended.err)  # 3: the limit of 1
             ran += 1
     assert ran >= 10
-    assert {"findings.jsonl", "plan.jsonl", "undo.jsonl", "failed.csv"} <= {it.name for it in folder.iterdir()}
+    assert {"findings.jsonl", "plan.html", "tenants.plan", "undo.jsonl", "failed.csv"} <= {
+        it.name for it in folder.iterdir()
+    }
 
 
 def test_the_example_of_a_server_serves(folder: Path) -> None:

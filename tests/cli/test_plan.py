@@ -38,26 +38,129 @@ def some_of_each(place: Place) -> Path:
     )
 
 
-def test_one_line_a_record_and_the_counts_at_the_end(place: Place) -> None:
+CHANGES = [
+    "line 4: delete there.example goes",
+    "create 2:",
+    "  line 1: new.example tenant",
+    "  line 8: late.invalid tenant",
+    "line 3: update there.example other",
+    '    /Statement/0/Sid: - "Was"',
+]
+
+
+def test_changes_are_shown_deletions_first_and_counted_at_the_end(place: Place) -> None:
     ended = place.run("plan", some_of_each(place), code=1)
     shown = ended.out.splitlines()
-    assert shown[:-1] == [
-        "line 1: create new.example tenant",
-        "line 2: unchanged there.example same",
-        "line 3: update there.example other",
-        '    /Statement/0/Sid: - "Was"',
-        "line 4: delete there.example goes",
-        "line 5: unchanged there.example never",
-        "line 8: create late.invalid tenant",
-    ]
+    assert shown[:-1] == CHANGES
     assert re.fullmatch(
-        r"2 create, 1 update, 2 unchanged, 1 delete, 2 rejected, 1 duplicate; "
+        r"1 delete, 2 create, 1 update, 2 unchanged, 1 duplicate, 2 rejected; "
         r"compared in \d+\.\d s, apply would take about 0 s",
         shown[-1],
     )
     assert "line 7: rejected:" in ended.err
     assert "line 9: rejected:" in ended.err
     assert "not verified: late.invalid" in ended.err
+    assert place.writes == []
+
+
+def test_what_is_unchanged_is_named_where_everything_is(place: Place) -> None:
+    every = place.run("plan", some_of_each(place), "--all", code=1).out.splitlines()
+    assert every[:-1] == [*CHANGES, "unchanged 2:", "  line 2: there.example same", "  line 5: there.example never"]
+    quiet = place.run("plan", "each.jsonl", "--quiet", code=1)
+    assert quiet.out.splitlines() == [quiet.out.strip()] and quiet.err == ""
+
+
+def test_the_same_change_is_shown_once_for_all_it_is_made_to(place: Place) -> None:
+    names = [f"t{number}.example" for number in range(30)]
+    for name in names:
+        place.put(name, "tenant", policy(name))
+    place.save("30.jsonl", [record(name, policy=policy(name, Action="ses:SendRawEmail")) for name in names])
+    shown = place.run("plan", "30.jsonl", "--diff").out
+    assert shown.startswith("update 30, the same change to each:\n    --- present\n")
+    assert shown.count("+++ asked") == 1 and "identity/{identity}" in shown
+    assert "  line 5: t4.example tenant\n  ... and 25 more; --all names them\n" in shown
+    found = json.loads(place.run("plan", "30.jsonl", "--output", "json").out)
+    (group,) = found["groups"]
+    assert (group["effect"], group["count"], found["effects"]["update"]) == ("update", 30, 30)
+    assert group["changes"] == ['/Statement/0/Action: - "ses:SendEmail"']
+
+
+def save(place: Place) -> None:
+    """A saved plan of one of each effect, and of records that have none."""
+    place.run("plan", some_of_each(place), "--out", "each.plan", code=1)
+
+
+def test_a_saved_plan_does_what_it_says_and_nothing_else(place: Place) -> None:
+    save(place)
+    place.forget_arrivals()
+    place.put("there.example", "same", policy("there.example", Sid="Since"))  # unchanged then: none of its business
+    ended = place.run("apply", "each.plan", "--report", "report.jsonl", code=1)
+    assert "3 applied (1 deleted, 1 created, 1 updated), 1 failed" in ended.out, "one identity is not verified"
+    assert sorted((it.identity, it.policy_name) for it in place.writes) == [
+        ("late.invalid", "tenant"),
+        ("new.example", "tenant"),
+        ("there.example", "goes"),
+        ("there.example", "other"),
+    ]
+    rows = place.report("report.jsonl")
+    assert [row["line"] for row in rows] == [1, 3, 4, 8], "lines of the list that the plan was made of"
+    assert rows[0]["tenant"] == "T-1"
+    place.forget_arrivals()
+    again = place.run("apply", "each.plan", "--retry-failed", code=1)
+    assert "3 unchanged, 1 failed" in again.out, "what is done is done"
+    assert {it.identity for it in place.writes} == {"late.invalid"}
+
+
+def test_what_somebody_changed_since_the_plan_is_left_alone(place: Place) -> None:
+    save(place)
+    since = policy("there.example", Sid="Since")
+    for name in ("other", "goes"):
+        place.put("there.example", name, since)
+    place.put("new.example", "tenant", policy("new.example", Sid="Since"))
+    place.run("apply", "each.plan", "--report", "report.jsonl", code=1)
+    codes = {(row["identity"], row["policy_name"]): row["error_code"] for row in place.report("report.jsonl")}
+    assert codes == {
+        ("new.example", "tenant"): "Changed",
+        ("there.example", "other"): "Changed",
+        ("there.example", "goes"): "Changed",
+        ("late.invalid", "tenant"): "InvalidParameterValue",
+    }
+    assert place.there["there.example", "goes"] == since
+
+
+def test_a_saved_plan_is_of_one_place_whole_and_as_it_was_written(place: Place) -> None:
+    save(place)
+    ended = place.run("apply", "each.plan", "--region", "eu-west-1", code=2)
+    assert "the plan each.plan belongs to another place: region us-east-1" in ended.err
+    assert "has no say" in place.run("apply", "each.plan", "--prune", code=2).err
+    assert "each.plan is a journal" in place.run("plan", "each.jsonl", "--out", "each.plan", code=2).err
+    assert "no journal of a run" in place.run("apply", "each.jsonl", "--journal", "each.plan", code=2).err
+    written = Path("each.plan").read_bytes()
+    Path("each.plan").write_bytes(written.replace(b"new.example", b"bad.example"))
+    assert "the plan was altered: each.plan, line 2" in place.run("apply", "each.plan", code=2).err
+    Path("each.plan").write_bytes(written[:-20])
+    assert "its end is missing" in place.run("apply", "each.plan", code=2).err
+    Path("each.plan").write_bytes(b"")
+    assert "is no saved plan" in place.run("apply", "each.plan", code=2).err
+    assert place.writes == []
+
+
+def test_pruning_that_was_planned_waits_for_what_the_list_has(place: Place) -> None:
+    place.put("a.example", "old", policy("a.example"))
+    place.save("a.jsonl", [record("a.example", "new")])
+    place.run("plan", "a.jsonl", "--prune", "--out", "a.plan")
+    place.run("apply", "a.plan")
+    assert [it.operation for it in place.writes] == ["PutIdentityPolicy", "DeleteIdentityPolicy"]
+
+
+def test_a_page_says_what_would_change_to_whoever_must_agree(place: Place) -> None:
+    place.run("plan", some_of_each(place), "--report", "plan.html", code=1)
+    page = Path("plan.html").read_text("utf-8")
+    assert "<h1>1 to delete, 2 to create, 1 to update, 2 unchanged</h1>" in page
+    assert "Of the other records: 1 duplicate, 2 rejected." in page
+    assert page.index("delete 1</h3>") < page.index("create 2, the same to each</h3>") < page.index("update 1</h3>")
+    assert "-      &quot;Sid&quot;: &quot;Was&quot;" in page
+    assert "What stands in the way" in page and "Pace" not in page
     assert place.writes == []
 
 
@@ -142,14 +245,14 @@ def test_the_twenty_first_policy_is_found_and_said(place: Place) -> None:
 def test_identities_that_nobody_has_are_planned_all_the_same(place: Place) -> None:
     place.save("a.jsonl", [record("nobody.invalid"), {"identity": "x.invalid", "policy_name": "a", "action": "delete"}])
     ended = place.run("plan", "a.jsonl")
-    assert "1 create, 0 update, 1 unchanged, 0 delete" in ended.out
+    assert "0 delete, 1 create, 0 update, 1 unchanged" in ended.out
     assert "not verified: nobody.invalid" in ended.err
 
 
 def test_nothing_to_plan_is_no_mistake(place: Place) -> None:
     (place.folder / "none.csv").write_text("identity,policy_name,policy\n")
     ended = place.run("plan", "none.csv", "--detailed-exitcode", "--report", "plan.jsonl")
-    assert ended.out.startswith("0 create, 0 update, 0 unchanged, 0 delete; ")
+    assert ended.out.startswith("0 delete, 0 create, 0 update, 0 unchanged; ")
     assert place.report("plan.jsonl") == []
     assert place.calls == {}
 
@@ -160,7 +263,7 @@ def test_what_would_be_pruned_is_shown_by_name(place: Place) -> None:
     place.save("a.jsonl", [record("a.example", "kept")])
     ended = place.run("plan", "a.jsonl", "--prune", "--prune-prefix", "tenant-", "--detailed-exitcode", code=4)
     assert "prune: delete a.example tenant-old" in ended.out
-    assert "0 create, 0 update, 1 unchanged, 1 delete" in ended.out
+    assert "1 delete, 0 create, 0 update, 1 unchanged" in ended.out
     assert place.writes == []
 
 
@@ -223,7 +326,7 @@ def test_a_plan_that_is_interrupted_says_what_it_did_not_see(tmp_path: Path) -> 
         assert not [it for it in sandbox.arrivals if it.applied]
     assert ended.code == 130
     assert "the plan ended early: interrupted" in ended.err
-    assert "2 create, 0 update, 0 unchanged, 0 delete, 38 not compared;" in ended.out
+    assert "0 delete, 2 create, 0 update, 0 unchanged, 38 not compared;" in ended.out
     rows = [json.loads(line) for line in (tmp_path / "plan.jsonl").read_text().splitlines()]
     assert [row["effect"] for row in rows] == [CREATE] * 2 + [None] * 38
 

@@ -43,7 +43,7 @@ def test_forty_identities_with_three_policies_each(place: Place, monkeypatch: py
         place.run("export", *here, "-o", "old.jsonl")
         place.run("retarget", "old.jsonl", *MOVE, "-o", "new.jsonl")
         planned = place.run("plan", "new.jsonl", *to)
-        assert "120 create, 0 update, 0 unchanged, 0 delete" in planned.out
+        assert "0 delete, 120 create, 0 update, 0 unchanged" in planned.out
         assert not [it for it in away.arrivals if it.operation == PUT]
         ended = subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],

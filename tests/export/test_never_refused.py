@@ -54,7 +54,7 @@ def test_an_export_is_taken_back_as_it_is(place: Place) -> None:
         it["code"] for it in found
     }
     planned = place.run("plan", "there.jsonl", "--report", "plan.jsonl")
-    assert "0 create, 0 update, 13 unchanged, 0 delete" in planned.out
+    assert "0 delete, 0 create, 0 update, 13 unchanged" in planned.out
     assert not [row for row in place.report("plan.jsonl") if row["status"]]
     place.forget_arrivals()
     place.run("apply", "there.jsonl", "--report", "applied.jsonl")

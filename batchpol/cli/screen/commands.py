@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from batchpol.cli.spelling import flag
 from batchpol.journal import Run
 from batchpol.model import Status, visible
+from batchpol.model.settings import Connection
 
 ONCE = frozenset(map(flag, ("fresh", "retry_failed", "dry_run")))
 """Options that a command to type next does not take over: they were meant for that one time."""
@@ -33,9 +35,14 @@ def again(run: Run, journal: Path | None) -> list[str]:
 
 def unlimited(command: list[str]) -> list[str]:
     """The same command for all of its input."""
-    kept, limit = list[str](), flag("limit")
+    return _without(command, flag("limit"))
+
+
+def _without(command: list[str], *options: str) -> list[str]:
+    """The same without these options and their values."""
+    kept = list[str]()
     for before, word in zip(("", *command), command, strict=False):
-        if limit not in (word, before) and not word.startswith(f"{limit}="):
+        if before not in options and word.partition("=")[0] not in options:
             kept.append(word)
     return kept
 
@@ -75,6 +82,23 @@ def undo(journal: Path) -> list[str]:
 def carry_out(path: str) -> list[str]:
     """What applies an input that another command wrote."""
     return ["batchpol", "apply", path]
+
+
+def applied(run: Run | None) -> list[str]:
+    """What carries out a plan that was not saved: its own command, without what only a plan has."""
+    command = again(run, None) if run else []
+    alone = {"--diff", "--all", "--detailed-exitcode"}
+    return [*command[:1], "apply", *(word for word in _without(command[2:], "--report", "--out") if word not in alone)]
+
+
+def carry_out_plan(path: str, run: Run | None) -> list[str]:
+    """What applies a saved plan: in the place, and at the pace, that it was made with."""
+    wanted = {*map(flag, (*(it.name for it in fields(Connection)), "rate", "higher_quota"))}
+    kept, words = list[str](), again(run, None) if run else []
+    for word, following in zip(words, [*words[1:], "--"], strict=True):
+        if word.partition("=")[0] in wanted:
+            kept += [word] if "=" in word or following.startswith("-") else [word, following]
+    return [*carry_out(path), *kept]
 
 
 def only(identities: Iterable[str]) -> list[str]:

@@ -45,6 +45,7 @@ class Screen(Observer):
 
     def __init__(self, *, quiet: bool, progress: bool, confirm: Confirm | None, reported: bool = True) -> None:
         self._reported = reported
+        self.plans = False
         self._quiet, self._confirm, self.asks = quiet, confirm, confirm is not None
         self._drawn = progress and not quiet and is_wanted()
         self._standing = Standing()
@@ -66,14 +67,18 @@ class Screen(Observer):
     async def planned(self, preview: Preview, journal: Journal) -> bool:
         self.notes(preview.notes)
         if not self._quiet or self._confirm:
-            for line in _plan(preview, reported=self._reported):
+            for line in self.lines_of(preview):
                 tell(line)
         if not await agreed(self._confirm, preview):
             return False
         rows = {target: Row(target, count) for target, count in preview.targets.items() if count}
-        self._standing = Standing(rows, preview.period, began=time.monotonic())
+        self._standing = Standing(rows, preview.period, began=time.monotonic(), plans=self.plans)
         self._agreed.set()
         return True
+
+    def lines_of(self, preview: Preview) -> list[str]:
+        """What the run is about to do."""
+        return _plan(preview, reported=self._reported)
 
     def lane_started(self, contact: Contact) -> None:
         self._row(contact.target).contact = contact
@@ -89,7 +94,7 @@ class Screen(Observer):
             self._row(target).in_hand = f"{change.line}: {change.identity} / {change.policy_name}{again}"
 
     def settled(self, outcome: Outcome) -> None:
-        self._row(Target(outcome.account, outcome.region)).add(outcome)
+        self.row_of(outcome).add(outcome)
         if outcome.status in (Status.FAILED, Status.UNKNOWN):
             tell(_bad(outcome))
 
@@ -111,6 +116,10 @@ class Screen(Observer):
     async def ended(self, journal: Journal) -> None:
         if self._lined:  # whoever followed the lines sees the last one too
             self.say(self._standing.line())
+
+    def row_of(self, outcome: Outcome) -> Row:
+        """The lane in which it came about."""
+        return self._row(Target(outcome.account, outcome.region))
 
     def _row(self, target: Target) -> Row:
         self._standing.changed = True

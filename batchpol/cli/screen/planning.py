@@ -1,95 +1,157 @@
-"""What people see of a plan: each comparison as it is made, and what they come to."""
+"""What people see of a plan: progress while it is made, then the same changes together, and what they come to."""
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections.abc import Iterator
 
-from batchpol.batch.observer import Observer, Preview, Result
-from batchpol.cli.screen.terminal import duration, place_lines, said, tell, write
-from batchpol.journal import Journal
-from batchpol.model import Change, Outcome, Severity, Status, Target, visible
-from batchpol.policy.comparison import Effect, changed_paths
-from batchpol.policy.comparison import diff as difference
+import anyio.to_thread
 
-SHOWN = 20
-"""Rejected records shown; the report has them all."""
+from batchpol.batch.observer import Preview, Result
+from batchpol.batch.options import Options
+from batchpol.cli.screen import commands, log
+from batchpol.cli.screen.live import Screen
+from batchpol.cli.screen.terminal import duration, said, tell, write
+from batchpol.journal import FINISHED, Journal
+from batchpol.model import Outcome, Status, visible
+from batchpol.report import Plan, Summary, summary_json
+from batchpol.report.planned import UNCHANGED, Group, Place
+from batchpol.rewriting.saved import steps
+
+PLACES = 5
+"""Records that a group names; a group of few more names them all."""
+
+FEW = 12
 
 
-class Comparisons(Observer):
-    """Shows comparisons on standard output, and counts the effects.
+class Comparisons(Screen):
+    """Shows progress on standard error, and what a plan comes to on standard output.
 
     Args:
         diff: show how documents differ, not only where.
+        everything: name every record.
+        quiet: the summary only.
+        as_json: the summary as one object.
     """
 
-    def __init__(self, *, diff: bool) -> None:
-        self._differences = difference if diff else changed_paths
-        self._effects: Counter[str] = Counter()
-        self._writes: Counter[Target] = Counter()
-        self._would_fail = 0
+    def __init__(self, options: Options, *, diff: bool, everything: bool, quiet: bool, as_json: bool) -> None:
+        super().__init__(quiet=quiet, progress=True, confirm=None, reported=bool(options.keeping.reports))
+        self._options, self._diff, self._everything, self._as_json = options, diff, everything, as_json
+        self.plans = True
         self._unverified: set[str] = set()
+        self._bad = Summary()
+        self.plan = Plan()
 
-    @property
-    def to_do(self) -> bool:
-        """Whether there is something to do."""
-        return self._effects.total() > self._effects["unchanged"]
-
-    async def planned(self, preview: Preview, journal: Journal) -> bool:
-        for note in preview.notes:
-            tell(f"note: {said(note)}")
-        for line in place_lines(preview):
-            tell(line)
-        tell(f"{preview.to_send:,} changes to compare, {preview.rejected:,} records rejected")
-        for checked in preview.first_rejected[:SHOWN]:
-            first = next(it for it in checked.findings if it.severity is Severity.ERROR)
-            tell(f"  line {checked.record.line}: rejected: {said(first.text)} [{first.code}]")
-        if preview.rejected > SHOWN:
-            tell(f"  ... and {preview.rejected - SHOWN:,} more; a --report has them all")
-        return True
-
-    def compared(self, change: Change, effect: Effect, present: str | None) -> None:
-        self._effects[effect.value] += 1
-        write(visible(f"{_place(change)}: {effect.value} {change.identity} {change.policy_name}"))
-        if effect is Effect.UPDATE and present is not None:
-            for line in self._differences(present, change.document):
-                write(f"    {line}")
+    def lines_of(self, preview: Preview) -> list[str]:
+        """Before anything is compared."""
+        return [it.replace("time: about", "time: at most", 1) for it in super().lines_of(preview)]
 
     def settled(self, outcome: Outcome) -> None:
-        if outcome.status is Status.FAILED:
-            self._would_fail += bool(outcome.effect)
-            word = "would fail" if outcome.effect else "not compared"
-            what = f"{outcome.identity} {outcome.policy_name}: {outcome.message} [{outcome.error_code}]"
-            write(said(f"{_place(outcome)}: {word}: {what}"))
-        elif outcome.status is Status.NOT_ATTEMPTED:
-            self._writes[Target(outcome.account, outcome.region)] += 1
+        self.row_of(outcome).add(outcome, planned=True)
         if outcome.findings and outcome.identity not in self._unverified:
             self._unverified.add(outcome.identity)
-            tell(f"not verified: {visible(outcome.identity)}")
+            self.say(f"not verified: {visible(outcome.identity)}")
 
-    def noted(self, target: Target, text: str) -> None:
-        tell(f"{target}: {said(text)}")
+    async def ended(self, journal: Journal) -> None:
+        """Read back what was compared: in the order of the input, the same changes together."""
+        plan = Plan(None if self._everything else FEW)
+        read = plan.take(steps(journal.compared(), diffs=self._diff))
+        self._bad = await anyio.to_thread.run_sync(Summary.of, read)
+        self.plan = plan
 
-    def end(self, result: Result, period: float) -> None:
-        """The last line: counts and times."""
-        effects, counts = self._effects, result.summary.counts
-        changes = effects.total() - effects["unchanged"] - self._would_fail
-        others = {
-            "would fail": self._would_fail,
-            "rejected": counts.get(Status.REJECTED, 0),
-            "duplicate": counts.get(Status.DUPLICATE, 0),
-            "not compared": counts.get(Status.FAILED, 0)
-            - self._would_fail
-            + max(0, counts.get(Status.NOT_ATTEMPTED, 0) - changes),
-        }
-        found = [f"{effects[name]:,} {name}" for name in ("create", "update", "unchanged", "delete")]
-        found += [f"{count:,} {name}" for name, count in others.items() if count]
+    def end(self, result: Result) -> None:
+        """What is said once it is over."""
+        saved = self._options.save if result.reason == FINISHED else None
+        following = commands.carry_out_plan(str(saved), self.run) if saved else commands.applied(self.run)
+        if self._as_json:
+            write(json.dumps(self._json(result) | {"plan": str(saved) if saved else None, "next": [following]}))
+        else:
+            if not self._quiet:
+                for group in self.plan.groups:
+                    for line in self._lines(group):
+                        write(line)
+                for line in self._obstacles():
+                    write(line)
+            write(self._summary(result))
+        if result.reason != FINISHED:
+            tell(f"the plan ended early: {said(result.reason)}" + ("; it is not saved" if self._options.save else ""))
+        elif self.plan.to_do and not log.is_wanted():
+            kept = f"saved as {visible(str(saved))}; " if saved else ""
+            self.say(f"{kept}to carry that out: {commands.typed(following)}")
+
+    def _lines(self, group: Group) -> Iterator[str]:
+        """One effect on one record or many; what is unchanged only where everything is asked for."""
+        if group.effect == UNCHANGED and not self._everything:
+            return
+        first = group.places[0]
+        if group.count == 1:
+            yield f"{_where(first)}: {group.effect} {_name(first)}"
+        else:
+            yield f"{group.effect} {group.count:,}" + (", the same change to each:" if group.lines else ":")
+        yield from (f"    {line}" for line in group.lines)
+        if group.count > 1:
+            shown = group.places if group.count <= FEW or self._everything else group.places[:PLACES]
+            yield from (f"  {_where(place)}: {_name(place)}" for place in shown)
+            if group.count > len(shown):
+                yield f"  ... and {group.count - len(shown):,} more; --all names them"
+
+    def _obstacles(self) -> Iterator[str]:
+        """Why records would fail, or could not be compared, by cause."""
+        for cause in self._bad.causes:
+            if cause.status is Status.FAILED:
+                for it in cause.examples:
+                    what = f"{it.identity} {it.policy_name}: {it.message} [{cause.error_code}]"
+                    yield said(
+                        f"line {it.line}: {'would fail' if cause.error_code in _OURS else 'not compared'}: {what}"
+                    )
+                if cause.count > len(cause.examples):
+                    yield f"  ... and {cause.count - len(cause.examples):,} more"
+
+    def _summary(self, result: Result) -> str:
+        found = [f"{count:,} {name}" for name, count in self.plan.effects.items()]
+        found += [f"{count:,} {name}" for name, count in self.plan.others.items()]
         times = f"compared in {result.summary.seconds or 0:.1f} s"
-        if self._writes:
-            times += f", apply would take about {duration(max(self._writes.values()) * period)}"
-        write(f"{', '.join(found)}; {times}")
-        if result.reason != "finished":
-            tell(f"the plan ended early: {said(result.reason)}")
+        if self.plan.to_do:
+            times += f", apply would take about {duration(self._seconds)}"
+        return f"{', '.join(found)}; {times}"
+
+    @property
+    def _seconds(self) -> float:
+        return max(self.plan.writes.values(), default=0) * self._options.patience.period
+
+    def _json(self, result: Result) -> dict[str, object]:
+        others = {name.replace(" ", "_"): count for name, count in self.plan.others.items()}
+        groups = [
+            {
+                "effect": it.effect,
+                "count": it.count,
+                "changes": it.lines,
+                "records": [place._asdict() for place in it.places],
+            }
+            for it in self.plan.groups
+            if it.effect != UNCHANGED or self._everything
+        ]
+        return {
+            "records": result.summary.records,
+            "effects": self.plan.effects,
+            "others": others,
+            "groups": groups,
+            "causes": summary_json(self._bad)["causes"],
+            "seconds": result.summary.seconds,
+            "apply_seconds": self._seconds,
+            "exit_code": result.exit_code,
+            "reason": result.reason,
+            "reports": [str(path) for path in result.reports],
+        }
 
 
-def _place(of: Change | Outcome) -> str:
-    return f"line {of.line}" if of.line else "prune"
+_OURS = ("Changed", "BadIfMatch", "TooManyPolicies", "Exists", "Absent")
+"""Codes of what would stand in the way of a write; any other says why something was not compared."""
+
+
+def _where(place: Place) -> str:
+    return f"line {place.line}" if place.line else "prune"
+
+
+def _name(place: Place) -> str:
+    return visible(f"{place.identity} {place.policy_name}")

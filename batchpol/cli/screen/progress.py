@@ -64,9 +64,10 @@ class Row:
     stopped: bool = False
     over: bool = False
 
-    def add(self, outcome: Outcome) -> None:
-        """Count one more change: by what was done, or else by its status."""
-        self.counts[EFFECTS.get(outcome.did, outcome.status.value)] += 1
+    def add(self, outcome: Outcome, *, planned: bool = False) -> None:
+        """Count one more change: by what was done, or of a plan would be, or else by its status."""
+        done = outcome.effect if planned and outcome.would_be_sent else outcome.did
+        self.counts[EFFECTS.get(done, outcome.status.value)] += 1
 
     @property
     def done(self) -> int:
@@ -99,12 +100,19 @@ class Row:
 
 @dataclass(slots=True)
 class Standing:
-    """A whole run as it is shown; ``period`` is its least time between two requests in seconds."""
+    """A whole run as it is shown; ``period`` is its least time between two requests in seconds. Of one that only
+    ``plans``, what would be done is counted."""
 
     rows: dict[Target, Row] = field(default_factory=dict)
     period: float = 1.0
     began: float = 0.0
     changed: bool = True
+    plans: bool = False
+
+    @property
+    def heads(self) -> dict[str, str]:
+        """How columns are called that are not called by their names."""
+        return HEADS | {word: name for name, word in EFFECTS.items() if self.plans}
 
     @property
     def total(self) -> int:
@@ -139,7 +147,7 @@ class Standing:
 
     def line(self) -> str:
         """All of it in one line, for what is no terminal."""
-        counts = [f"{count:,} {word.replace('_', ' ')}" for word, count in self.counts.items()]
+        counts = [f"{count:,} {self.heads.get(word, word).replace('_', ' ')}" for word, count in self.counts.items()]
         counts += [f"{self.throttled:,} times throttled"] if self.throttled else []
         left = [self.left] if self.left else []
         return f"{self.done:,} of {self.total:,} records: {', '.join(counts + left)}"
@@ -192,7 +200,7 @@ def frame(
     if len(rows) > 1:
         cells.append(_totals(standing, len(rows)))
     widths = _widths(cells, width)
-    yield [(_padded(column, HEADS.get(column, column), size), _DIM) for column, size in widths.items()]
+    yield [(_padded(column, standing.heads.get(column, column), size), _DIM) for column, size in widths.items()]
     for number, cell in enumerate(cells):
         if number == len(shown) < len(rows):
             yield [(f"... and {len(rows) - len(shown):,} more"[:width], _DIM)]

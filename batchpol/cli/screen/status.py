@@ -64,6 +64,8 @@ class RunStatus:
             return "running" if section.planned else "running: reading the input"
         if self.held:
             return "another run has begun, and reads the input"
+        if section.run.options.get("plan") and section.end is not None:
+            return "a saved plan"
         if section.end is not None:
             return section.end.reason
         return "killed before its end" if section.planned else "killed while it read the input"
@@ -149,7 +151,7 @@ def lines(found: RunStatus) -> list[str]:
 
 def _runs(found: RunStatus) -> list[str]:
     """Every run of the journal and what it did, the latest last; none where there was but one, that did nothing yet."""
-    if len(found.runs) == 1 and not found.runs[0].counts:
+    if found.section.run.options.get("plan") or (len(found.runs) == 1 and not found.runs[0].counts):
         return []
     left_out = len(found.runs) - RUNS_SHOWN
     more = [f"runs:     {len(found.runs):,}, the last {RUNS_SHOWN} of them:"] if left_out > 0 else ["runs:"]
@@ -175,6 +177,8 @@ def _next(found: RunStatus) -> str:
     section, journal = found.section, found.journal
     if found.held:
         return f"{commands.typed(commands.status(journal))}, or stop it: kill {section.run.pid} (it can be resumed)"
+    if section.run.options.get("plan"):
+        return commands.typed(commands.carry_out_plan(str(journal), section.run))
     if section.run.sandbox:
         return "nothing: the embedded SES is gone; the same command starts over"
     if found.can_go_on:

@@ -103,7 +103,7 @@ class Journal:
             history.read(chain)
             journal = cls(fd, where, history, chain)
             if chain.torn:
-                journal._cut(fd, chain, where)
+                journal.notes.append(_cut(fd, chain, where))
         except BaseException:
             os.close(fd)
             raise
@@ -246,15 +246,17 @@ class Journal:
         """A pass over all of it from the front."""
         return Chain(self._tail.fd, str(self.path or "the temporary journal"))
 
-    def _cut(self, fd: int, chain: Chain, where: Path) -> None:
-        """Cut a torn tail off, so that the next line begins on a line of its own; a copy of it is kept beside."""
-        try:
-            copy = files.keep_copy(os.pread(fd, chain.torn, chain.size), where.with_name(f"{where.name}.torn"))
-            os.ftruncate(fd, chain.size)
-            files.make_durable(fd)
-        except OSError as error:
-            raise unwritable(where, error) from error
-        self.notes.append(f"{torn_note(chain.torn)}; a copy of it is {copy}")
+
+def _cut(fd: int, chain: Chain, where: Path) -> str:
+    """Cut a torn tail off, so that the next line begins on a line of its own; returns the note that says so, and where
+    a copy of it is kept."""
+    try:
+        copy = files.keep_copy(os.pread(fd, chain.torn, chain.size), where.with_name(f"{where.name}.torn"))
+        os.ftruncate(fd, chain.size)
+        files.make_durable(fd)
+    except OSError as error:
+        raise unwritable(where, error) from error
+    return f"{torn_note(chain.torn)}; a copy of it is {copy}"
 
 
 def set_aside(path: str | os.PathLike[str]) -> Path:

@@ -215,7 +215,7 @@ class Ses:
         Raises AccessRefused if there are none to be had, Unreachable if there may be later.
         """
         credentials = self._signs() or credentials_of(self.client)
-        if credentials is None:
+        if credentials is None or (isinstance(credentials, Credentials) and credentials.hold):
             return
         try:
             with anyio.fail_after(self.call_timeout):

@@ -50,6 +50,11 @@ class Credentials:
         if self._ends:
             self._take()
 
+    @property
+    def hold(self) -> bool:
+        """Whether there are keys that hold for sure, so that :meth:`get_frozen_credentials` waits for nothing."""
+        return self._ends and self._left() > 0
+
     async def get_frozen_credentials(self) -> Any:
         """Keys to sign with now; waited for only where there are none that still hold.
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import botocore.session
 import pytest
 from aiohttp import web
+from botocore.parsers import create_parser
 
 from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled, Unreachable
 from batchpol.model.settings import Connection
 from batchpol.sandbox.wire import SES_NAMESPACE, STS_NAMESPACE, element, list_of, map_of, result_xml
 from batchpol.ses import Aws
+from batchpol.ses.answers import check, plain_yes
 from tests.ses.conftest import KEY, SECRET, SESSION, opened
 from tests.ses.test_attempts import CALLS, both_ways, failure
 
@@ -106,6 +109,28 @@ async def test_a_success_is_only_what_is_one_to_the_letter(fault: str, callers: 
     assert (type(error), error.code, error.http_status) == (NoAnswer, "UnreadableAnswer", 200)
     assert str(error).startswith(f"this is no answer of SES's to {operation}: HTTP 200, ")
     assert "`endpoint_url`" in error.hint
+
+
+def test_what_is_taken_at_a_glance_is_taken_by_the_long_way_too() -> None:
+    """Every way to take one character out of an answer of SES's, put another one there, or repeat it."""
+    model = botocore.session.get_session().get_service_model("ses").operation_model(PUT)
+    yes, parser = plain_yes(model), create_parser("query")
+    assert yes is not None and yes.fullmatch(GOOD[PUT])
+    spaced = GOOD[PUT].replace(b"></PutIdentityPolicyResult>", b"/>").replace(b"><", b">\r\n\t <")
+    bodies = [GOOD[PUT], spaced, *(spaced[:at] + other + spaced[end:] for at, end, other in _faults(spaced))]
+    taken = [(body, said[1].decode()) for body in bodies if (said := yes.fullmatch(body))]
+    assert 10 < len(taken) < len(bodies) / 4
+    for body, request_id in taken:
+        answer = {"status_code": 200, "headers": {}, "body": body}
+        check(answer, model)
+        assert parser.parse(answer, model.output_shape)["ResponseMetadata"]["RequestId"] == request_id
+
+
+def _faults(body: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Places in a text, and what else to put there."""
+    for at in range(len(body)):
+        for other in (b"", body[at : at + 1] * 2, *(b" ", b"x", b"<", b">", b"/", b"&", b"\x0b", b"\xff", b"<!---->")):
+            yield at, at + 1, other
 
 
 PAGE = b"<!DOCTYPE html><html><title>Gone &amp; lost</title><style>p{}</style><body><p>Try %s</body></html>"

@@ -344,8 +344,8 @@ def nobody_knows(_: object) -> object:
 
 
 BUGS: dict[str, tuple[type[Exception], Callable[[pytest.MonkeyPatch], None]]] = {
-    "a name, while the request is made": (NameError, lambda it: it.delattr(batchpol.ses.exchange, "urlencode")),
-    "a call, while the request is made": (TypeError, lambda it: it.setattr(batchpol.ses.exchange, "urlencode", None)),
+    "a name, while the request is made": (NameError, lambda it: it.delattr(batchpol.ses.exchange, "quoted")),
+    "a call, while the request is made": (TypeError, lambda it: it.setattr(batchpol.ses.exchange, "quoted", None)),
     "a part, while the request is made": (
         AttributeError,
         lambda it: it.setattr(batchpol.ses.exchange, "_SERIALIZER", None),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote_plus
 
 import botocore.auth
 import pytest
@@ -13,12 +14,14 @@ from aiobotocore.session import AioSession
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import batchpol.ses.exchange
 from batchpol.errors import PolicyRefused
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Ses
-from batchpol.ses.exchange import Signer
+from batchpol.ses.exchange import Signer, quoted
 from batchpol.ses.internals import http_session_of
 from batchpol.testing import Sandbox
 from tests.ses.conftest import ACCOUNT, DOCUMENT, IDENTITY, KEY, SECRET, TARGET, opened
@@ -65,6 +68,12 @@ def test_a_signature_is_botocores(url: str, token: str | None, body: bytes, monk
     signer = Signer(url, headers, "ses", "us-east-1")
     for _ in range(2):
         assert headers | signer.sign(keys, body) == dict(expected.headers)
+
+
+@given(st.text())
+@example("".join(map(chr, range(0x250))) + "%41%+ + \U0001f600")
+def test_quoting_is_urllibs(text: str) -> None:
+    assert quoted(text).decode() == quote_plus(text)
 
 
 @pytest.mark.parametrize("path", ["", "/", "/ses", "/ses/"])

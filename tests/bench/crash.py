@@ -351,6 +351,8 @@ def main() -> int:
     with ThreadPoolExecutor(chosen.at_once) as pool:
         for figures in pool.map(partial(run_once, keep=chosen.keep), range(chosen.seed, chosen.seed + chosen.runs)):
             total.add(figures)
+            for violation in figures.violations:
+                print(f"VIOLATION {violation}", flush=True)
     print("| runs | records | starts | disturbed | requests | unknown | violations | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     print(
@@ -358,8 +360,6 @@ def main() -> int:
         f"| {total.unknown} | {len(total.violations)} | {time.monotonic() - started:.0f} |"
     )
     print(", ".join(f"{move} {count}" for move, count in total.moves.most_common()))
-    for violation in total.violations[:20]:
-        print(f"VIOLATION {violation}")
     return 1 if total.violations else 0
 
 

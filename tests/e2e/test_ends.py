@@ -69,7 +69,7 @@ def test_who_looks_at_a_journal_refuses_no_run_that_starts(
     save_lines(tmp_path / "in.jsonl", tenants(2))
     assert run("apply", "in.jsonl", *FAST, cwd=tmp_path, env=aws).code == 0
     with looked_at(tmp_path / "in.journal.jsonl"):
-        ended = run("apply", "in.jsonl", *FAST, "--dry-run", cwd=tmp_path, env=aws)
+        ended = run("apply", "in.jsonl", *FAST, cwd=tmp_path, env=aws)
     assert ended.code == 0, ended.err
 
 

@@ -167,6 +167,20 @@ async def test_a_turn_that_is_not_used_is_the_next_one_s(folder: Path) -> None:
     assert await attempt(one) - first == pytest.approx(1.0, abs=0.03)
 
 
+def test_who_leaves_late_keeps_the_order_of_all_who_wait(folder: Path) -> None:
+    at = 100.0
+    one, two, three = (Machine(folder, lambda: at).turns("", TARGET, 0, 1.0) for _ in range(3))
+    assert [it.wait() for it in (one, two, three)] == [0, 1, 2]
+    at = 102.5
+    assert one.wait(claim=True) <= 0
+    assert [it.wait() for it in (two, three, one)] == [1, 2, 3]
+    one.give_back()
+    assert [it.wait() for it in (two, three)] == [1, 2]
+    at = 103.5
+    assert two.wait(claim=True) <= 0
+    assert [it.wait() for it in (three, two, one)] == [1, 2, 3], "what was given back is another one's"
+
+
 async def test_who_was_stopped_with_the_lock_is_not_waited_for(folder: Path) -> None:
     one, two = gates(folder), gates(folder)
     times = [await attempt(one)]

@@ -90,7 +90,7 @@ class Batch(Stoppable):
             if (earlier := journal.history).run is not None:
                 targets.heed(earlier.end.at if earlier.end else None, self._wall())
             remember(journal, targets)
-            intake = Intake(options, check, journal)
+            intake = Intake(options, check, journal, run)
             with self._stoppable(0):
                 await intake.take_all(self._records, lambda: self.stopped is None)
             if options.conduct.prune:
@@ -123,7 +123,7 @@ class Batch(Stoppable):
         with Journal.temporary() if known is None else Journal.copied(known) as journal:
             run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
             if known is None:
-                intake = Intake(options, checking(options, here.target), journal)
+                intake = Intake(options, checking(options, here.target), journal, run)
                 with self._stoppable(UNKNOWN_DRAIN):
                     await intake.take_all(self._records, lambda: True)
             return await self._end(journal, run, early=early)

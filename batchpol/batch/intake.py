@@ -24,12 +24,13 @@ import anyio.to_thread
 from batchpol.batch.options import Options
 from batchpol.facts import read_facts
 from batchpol.journal import (
-    UNANSWERED,
     Earlier,
     Journal,
     OutcomeEntry,
     Planned,
     RecordEntry,
+    Repeats,
+    Run,
     TargetCount,
 )
 from batchpol.keyindex import KeyIndex, key_of
@@ -151,12 +152,14 @@ class Intake:
         options: every choice of the run.
         check: see :func:`checking`.
         journal: where every record is written down, and what earlier runs left in it.
+        run: the header of this one.
     """
 
-    def __init__(self, options: Options, check: Callable[[Record], Checked], journal: Journal) -> None:
+    def __init__(self, options: Options, check: Callable[[Record], Checked], journal: Journal, run: Run) -> None:
         self._limit, self._retries = options.reading.limit, options.keeping.retry_failed
         self._prunes, self._check, self._journal = options.conduct.prune, check, journal
         self.compares = options.conduct.reads
+        self._written = Repeats(journal, run)
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
@@ -209,12 +212,12 @@ class Intake:
         self.warnings += any(finding.severity is Severity.WARNING for finding in checked.findings)
         if checked.status is Verdict.REJECTED and len(self.first_rejected) < 20:
             self.first_rejected.append(checked)
-        offset = self._journal.append(entry_of(checked))
+        offset, fate = self._written.write(entry_of(checked), checked.change)
         if checked.change is not None and checked.change.prune:
             self._place_prune(checked.change, offset)
         elif checked.change is not None:
             extra = checked.record.extra
-            self._place(checked.change, offset, conditional=bool(extra and if_match_of(extra)))
+            self._place(checked.change, offset, fate, conditional=bool(extra and if_match_of(extra)))
             if self._prunes:
                 self._keep(checked.change)
         for amendment in checked.amends:
@@ -224,39 +227,12 @@ class Intake:
     def _keep(self, change: Change) -> None:
         self.names.setdefault(change.target, {}).setdefault(change.key_identity, {})[change.policy_name] = change.action
 
-    def _place(self, change: Change, offset: int, *, conditional: bool) -> None:
-        fate = self._journal.history.fate(
-            change.target.account,
-            change.target.region,
-            change.key_identity,
-            change.policy_name,
-            change.action.value,
-            change.sha256,
-        )
-        if fate is not None:
-            self._carry(change.number, fate)  # until a newer one replaces it
-            if not self._is_due(fate, conditional=conditional):
-                if fate.status not in DONE:
-                    self._unfit.add((change.target, change.key_identity))
-                return
+    def _place(self, change: Change, offset: int, fate: Earlier | None, *, conditional: bool) -> None:
+        if fate is not None and not self._is_due(fate, conditional=conditional):
+            if fate.status not in DONE:
+                self._unfit.add((change.target, change.key_identity))
+            return
         self._enqueue(change, offset)
-
-    def _carry(self, number: int, fate: Earlier) -> None:
-        """Write an earlier run's fate down as that of a record of this one."""
-        if fate.offset:
-            carried = self._journal.read_outcome(fate.offset)
-            carried.n, carried.carried = number, True
-        else:
-            carried = OutcomeEntry(
-                n=number,
-                status=Status.UNKNOWN,
-                error_code=UNANSWERED,
-                message="sent by an earlier run that ended before an answer was written down; it can be sent again",
-                attempts=1,
-                retryable=True,
-                carried=True,
-            )
-        self._journal.append(carried)
 
     def _enqueue(self, change: Change, offset: int, *, first: bool = False) -> None:
         self.to_send += 1
@@ -288,6 +264,7 @@ class Intake:
         )
         self.records += 1
         self._states.append(_STATES.index(Verdict.VALID))
+        self._written.end()
         self._place_prune(change, self._journal.append(RecordEntry.of(change, extra={}, findings=())))
 
     def _place_prune(self, change: Change, offset: int) -> None:
@@ -321,6 +298,7 @@ class Intake:
         """A later record changed what an earlier one is: a conflict rejects both."""
         self._dropped.add(amendment.number)
         self._states[amendment.number] = _STATES.index(amendment.status)
+        self._written.say()
         self._journal.append(
             OutcomeEntry(
                 n=amendment.number,
@@ -343,6 +321,7 @@ class Intake:
             backlog.close()
         backlogs = {target: backlog for target, backlog in self._backlogs.items() if backlog}
         counts = tuple(TargetCount(to.account, to.region, len(backlog)) for to, backlog in backlogs.items())
+        self._written.end()
         self._journal.append(Planned(records=self.records, input_sha256=input_sha256, targets=counts))
         self._journal.sync()
         return backlogs

@@ -9,6 +9,7 @@ Knows bytes, fsync, locking and its own format version; nothing of SES, of async
 ``entries`` the kinds of line, as types
 ``peek``    the few members of each that are looked at when a whole journal is gone through
 ``chain``   the bytes below them: chained checksums, the torn tail, damage
+``repeats`` what a section has in common with the one before it, and does not write again
 ``section`` one start of the command read back: the rows of the report
 ``history`` all sections together: the latest fate of each change, for a resume
 ``compared`` a plan's section: what was there, and what would become of it
@@ -16,8 +17,9 @@ Knows bytes, fsync, locking and its own format version; nothing of SES, of async
 ``sends``   all sections together: every request, and when it left
 =========== ========================================================================================
 
-A section is ``run``, its ``record`` lines, carried ``outcome`` lines, ``planned`` (durable: from here on something
-may be sent), then ``intent``, ``before`` and ``outcome`` lines as they come, ``note`` lines between, and ``end``.
+A section is ``run``, its ``record`` lines (``same`` for those that the one before it has), carried ``outcome`` lines,
+``planned`` (durable: from here on something may be sent), then ``intent``, ``before`` and ``outcome`` lines as they
+come, ``note`` lines between, and ``end``.
 """
 
 from __future__ import annotations
@@ -35,11 +37,13 @@ from batchpol.journal.entries import (
     Planned,
     RecordEntry,
     Run,
+    Same,
     TargetCount,
 )
 from batchpol.journal.history import Earlier, History
 from batchpol.journal.journal import Journal, set_aside
 from batchpol.journal.reading import compared, is_held, latest, outcomes, read, read_entry, runs, scan, sends
+from batchpol.journal.repeats import Numbered, Repeats
 from batchpol.journal.runs import Started
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
 from batchpol.journal.sends import Sent
@@ -58,10 +62,13 @@ __all__ = [
     "Intent",
     "Journal",
     "Note",
+    "Numbered",
     "OutcomeEntry",
     "Planned",
     "RecordEntry",
+    "Repeats",
     "Run",
+    "Same",
     "Section",
     "Sent",
     "Started",

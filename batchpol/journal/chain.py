@@ -40,7 +40,7 @@ class Chain:
     """
 
     def __init__(self, fd: int, name: str) -> None:
-        self._fd = fd
+        self.fd = fd
         self._name = name
         self.size = 0
         self.seed = 0
@@ -49,7 +49,7 @@ class Chain:
     @property
     def ahead(self) -> int:
         """How many bytes of the file lie behind the lines handed out so far."""
-        return os.fstat(self._fd).st_size - self.size
+        return os.fstat(self.fd).st_size - self.size
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Whole, verified lines as (offset of the first byte, bytes); a block may hold any number of lines.
@@ -58,10 +58,10 @@ class Chain:
             JournalDamaged: a line that is not the last one was altered, or this is no journal.
             JournalMismatch: a newer batchpol wrote it.
         """
-        self._recognise(os.pread(self._fd, 64, 0))
+        self._recognise(os.pread(self.fd, 64, 0))
         begun: list[bytes] = []  # What is read of a line whose end is not read yet.
         size = 0
-        while chunk := os.pread(self._fd, BLOCK, self.size + size):
+        while chunk := os.pread(self.fd, BLOCK, self.size + size):
             begun.append(chunk)
             size += len(chunk)
             if b"\n" not in chunk:
@@ -109,7 +109,7 @@ class Chain:
         found = _FORMAT.match(line)
         if found:
             self.check_format(int(found[1]))
-        if behind or os.pread(self._fd, 1, self.size + len(tail)):
+        if behind or os.pread(self.fd, 1, self.size + len(tail)):
             ends = " (line ends were turned into CRLF)" if line.endswith(b"\r") else ""
             raise self._damaged(f"it, or the line before it, is not as it was written{ends}")
         self._check_tail(line)
@@ -153,7 +153,7 @@ class Chain:
     def _lines(self) -> int:
         """How many good lines there are; counted for an error alone, since it takes a tenth of reading a journal."""
         starts = range(0, self.size, BLOCK)
-        return sum(os.pread(self._fd, min(BLOCK, self.size - at), at).count(b"\n") for at in starts)
+        return sum(os.pread(self.fd, min(BLOCK, self.size - at), at).count(b"\n") for at in starts)
 
 
 def line_at(fd: int, offset: int) -> bytes:

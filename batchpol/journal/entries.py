@@ -16,6 +16,8 @@ from batchpol.model import Action, Change, Fate, Finding, Outcome, Record, Targe
 
 FORMAT = 2
 """Version of the format of a new journal. Every version up to it is read, and gone on with in its own format."""
+REPEATS = 2
+"""The format since which a section need not write the records again that stand in the one before it."""
 
 Number = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -114,6 +116,26 @@ class RecordEntry(_Line, tag="record"):
         )
 
 
+class Same(_Line, tag="same"):
+    """The records below this number are those of the last section that was planned, byte for byte; since format 2.
+
+    So is what became of them, if it says something of what SES holds (applied, unchanged, unknown, or failed after an
+    attempt), up to an outcome in this section; but not where a run since then, or this one, looks at all anew.
+    """
+
+    records: Number
+
+    def taken(self, first: int, there: int) -> slice:
+        """Which of the ``there`` records of that section are taken over where ``first`` stand already.
+
+        Raises:
+            ValueError: there are not so many.
+        """
+        if not first <= self.records <= there:
+            raise ValueError(f"{self.records} records are to be those of the section before, which has {there}")
+        return slice(first, self.records)
+
+
 class TargetCount(msgspec.Struct, frozen=True):
     """How many changes a section means to send to one target."""
 
@@ -180,7 +202,7 @@ class End(_Line, tag="end"):
     exit_code: int = 0
 
 
-Entry = Run | RecordEntry | Planned | Intent | Before | OutcomeEntry | Note | End
+Entry = Run | RecordEntry | Same | Planned | Intent | Before | OutcomeEntry | Note | End
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Entry).decode

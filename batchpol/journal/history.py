@@ -14,22 +14,25 @@ from typing import NamedTuple, cast
 import msgspec
 
 from batchpol.journal.chain import Chain
-from batchpol.journal.entries import FINISHED, End, Intent, Planned, Run
+from batchpol.journal.entries import FINISHED, REPEATS, End, Intent, Planned, Run, Same
 from batchpol.journal.peek import ChangeLine, OutcomePeek, RecordChange, decode_changes
+from batchpol.journal.repeats import Numbered
 from batchpol.journal.section import CODE_OF, STATUSES
 from batchpol.keyindex import KeyIndex, key_of
-from batchpol.model import Status
+from batchpol.model import Change, Status
 
 
 class Earlier(NamedTuple):
     """What became of a change when it was last asked for.
 
-    ``offset`` is where its outcome stands, for :meth:`Journal.read_outcome`; 0 if it was sent and has none.
+    ``offset`` is where its outcome stands, for :meth:`Journal.read_outcome`; 0 if it was sent and has none. ``stands``
+    says that a record which is the same as in the last planned section takes it over by itself.
     """
 
     status: Status
     retryable: bool
     offset: int
+    stands: bool
 
 
 class Written(NamedTuple):
@@ -59,6 +62,8 @@ _SENT = {
 }
 """The outcomes that say something about what SES holds; any other leaves an earlier fate the latest."""
 _NO_SLOT = 0xFFFFFFFF
+_COVERED = 1 << 63
+"""Of the place of an outcome: another one followed that says nothing of what SES holds."""
 
 
 class History:
@@ -78,9 +83,10 @@ class History:
         self._fate_at = array("Q")
         self._state = bytearray()
         # By record number in the section under way:
-        self._slots = array("I")
-        self._asks = array("Q")
-        self._records = array("Q")
+        self._numbered = Numbered("I", "Q", "Q")
+        self._slots, self._asks, self._records = self._numbered.now
+        # Of the last section that was planned: its header, its records and where it ends.
+        self._before: tuple[Run | None, array[int], int] = None, array("Q"), 0
         # By slot, the last write that SES took or may have taken; of the last minutes only.
         self._written: OrderedDict[int, Written] = OrderedDict()
 
@@ -109,7 +115,20 @@ class History:
         state = self._state[slot]
         if state == _NOT_ATTEMPTED:
             return None
-        return Earlier(STATUSES[state & ~_RETRYABLE], bool(state & _RETRYABLE), self._fate_at[slot])
+        at = self._fate_at[slot]
+        stands = 0 < at < self._before[2]
+        return Earlier(STATUSES[state & ~_RETRYABLE], bool(state & _RETRYABLE), at & ~_COVERED, stands)
+
+    def repeatable(self, run: Run) -> array[int]:
+        """Where the records stand that a run need not write again if they are the same, by number."""
+        before, records, _ = self._before
+        same = before is not None and before.columns == run.columns and run.format >= REPEATS
+        return records if same else array("Q")
+
+    def fate_of(self, change: Change) -> Earlier | None:
+        """What became of a change: see :meth:`fate`."""
+        to, action = change.target, change.action.value
+        return self.fate(to.account, to.region, change.key_identity, change.policy_name, action, change.sha256)
 
     @property
     def is_over(self) -> bool:
@@ -141,7 +160,9 @@ class History:
                     self._let_go_of_old_writes()
             except (msgspec.DecodeError, LookupError, ValueError) as error:
                 raise chain.undecodable(repr(error)) from error
-        self._close_section()
+        self._close_section(chain.size)
+        self._numbered = Numbered("I", "Q", "Q")
+        self._slots, self._asks, self._records = self._numbered.now
 
     def _take(self, entries: list[ChangeLine], offset: int, block: bytes, chain: Chain) -> None:
         # One plain loop with few look-ups: it is passed two million times for a million records.
@@ -151,32 +172,39 @@ class History:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
             if type(entry) is OutcomePeek:  # quicker than isinstance()
                 code = _SENT.get(entry.status)
+                slot = slots[entry.n]
                 if code is not None and (code != _FAILED or entry.attempts):  # what was never sent is always due
-                    slot = slots[entry.n]
                     if not entry.carried and slot in self._written:
                         self._answered(slot, code)
                     ask_of[slot] = asks[entry.n]
                     state[slot] = code | _RETRYABLE if entry.retryable else code
                     fate_at[slot] = at
+                elif slot != _NO_SLOT and fate_at[slot]:
+                    fate_at[slot] |= _COVERED
             elif type(entry) is Intent:
                 slot = slots[entry.n]
                 ask_of[slot] = asks[entry.n]
                 state[slot] = _UNANSWERED
                 fate_at[slot] = 0
                 before = self._written.pop(slot, None)
-                if before is not None and before.offset == self._records[entry.n]:
+                if before is not None and entry.attempt > 1 and before.offset == self._records[entry.n]:
                     before = before.before  # the same record, tried again
                 self._written[slot] = Written(self._records[entry.n], entry.at, False, before)
             elif type(entry) is RecordChange:
                 self._take_record(entry, at)
             elif isinstance(entry, Run):
                 chain.check_format(entry.format)
-                self._close_section()
+                self._close_section(at)
+                self._numbered.take(entry)
+                self._slots, self._asks, self._records = slots, asks, _ = self._numbered.now
                 if entry.anew:
                     self.forget()
                 self.run, self.planned, self.end = entry, None, None
+            elif isinstance(entry, Same):
+                self._numbered.take(entry)
             elif isinstance(entry, Planned):
                 self.planned = entry
+                self._numbered.take(entry)
             elif isinstance(entry, End):
                 self.end = entry
 
@@ -216,16 +244,19 @@ class History:
             self._fate_at.append(0)
             self._state.append(_NOT_ATTEMPTED)
 
-    def _close_section(self) -> None:
+    def _close_section(self, at: int) -> None:
         """At a section's end: one that was killed may have lost its last lines, intents among them.
 
         So a document it meant to send counts as sent after an earlier, different one: that one is sent again
-        if asked for, rather than taken for done.
+        if asked for, rather than taken for done. One that was never planned sent nothing.
         """
+        if self.run is None or self.planned is None:
+            return
+        if self.run.format >= REPEATS and len(self._records) == self.planned.records:  # a desk's has more
+            self._before = self.run, self._records, at
         if self.end is None:
             for slot, ask in zip(self._slots, self._asks, strict=True):
                 if slot != _NO_SLOT and self._ask[slot] != ask:
                     self._ask[slot] = ask
                     self._state[slot] = _NOT_ATTEMPTED
                     self._fate_at[slot] = 0
-        del self._slots[:], self._asks[:], self._records[:]

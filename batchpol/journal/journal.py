@@ -16,7 +16,7 @@ import msgspec
 
 from batchpol import files
 from batchpol.errors import JournalDamaged, JournalError, JournalLocked
-from batchpol.journal.chain import Chain, line_at
+from batchpol.journal.chain import SEAL_SIZE, Chain, line_at
 from batchpol.journal.compared import Compared, read_compared
 from batchpol.journal.entries import (
     Entry,
@@ -167,6 +167,10 @@ class Journal:
         """
         self._tail.check()
 
+    def has(self, offset: int, entry: Entry) -> bool:
+        """Whether just this entry stands at the offset."""
+        return self._tail.line(offset)[: 1 - SEAL_SIZE] == _encode(entry)[:-1]
+
     def read_record(self, offset: int) -> RecordEntry:
         """The record whose append returned this offset."""
         try:
@@ -193,7 +197,7 @@ class Journal:
         chain = self._chain()
         section = read_section(chain, damaged=True)
         if chain.size < self._tail.written:
-            if section is None or section.planned is None or min(section.record_at, default=0) < self._begun:
+            if section is None or section.planned is None or section.at < self._begun:
                 raise altered(self.path, "was altered beyond reading", "no report can be written; see who writes to it")
             section.doubt()
         return section

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from batchpol.journal.entries import End, Intent, Number, Planned, Run
+from batchpol.journal.entries import End, Intent, Number, Planned, Run, Same
 
 
 class _Peek(msgspec.Struct, tag_field="t"):
@@ -67,7 +67,7 @@ class NotePeek(_Peek, tag="note"):
     data: dict[str, Any] = {}
 
 
-_Most = Run | Planned | End | Intent | BeforePeek | NotePeek
+_Most = Run | Same | Planned | End | Intent | BeforePeek | NotePeek
 _Other = _Most | OutcomePeek
 """What has no more members than are wanted, or stands but once in a section, is read whole."""
 

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from batchpol.journal.chain import Chain
-from batchpol.journal.entries import End, Intent, Run
+from batchpol.journal.entries import End, Intent, Planned, Run, Same
 from batchpol.journal.peek import OutcomeEffect, RecordChange, decode_effects
+from batchpol.journal.repeats import Numbered
 from batchpol.model import EFFECTS, Status
 
 _WORDS = ("", *EFFECTS.values(), *(it.value for it in Status if it is not Status.APPLIED))
@@ -38,13 +39,13 @@ class Started:
 def read_runs(chain: Chain) -> list[Started]:
     """All runs, the oldest first; two bytes a record of one of them in memory."""
     found: list[Started] = []
-    deletes, fates = bytearray(), bytearray()
+    numbered, fates = Numbered("B"), bytearray()
+    (deletes,) = numbered.now
 
     def close() -> None:
         if found:
             counted = Counter(fates)
             found[-1].counts = {word: counted[code] for word, code in _CODE.items() if code and counted[code]}
-        deletes.clear()
         fates.clear()
 
     for _, block in chain.blocks():
@@ -64,9 +65,14 @@ def read_runs(chain: Chain) -> list[Started]:
                     chain.check_format(entry.format)
                     close()
                     found.append(Started(entry))
+                    numbered.take(entry)
+                    (deletes,) = numbered.now
+                elif isinstance(entry, Same | Planned):
+                    numbered.take(entry)
+                    fates.extend(bytes(len(deletes) - len(fates)))
                 elif isinstance(entry, End):
                     found[-1].end = entry
-        except (msgspec.DecodeError, LookupError) as error:
+        except (msgspec.DecodeError, LookupError, ValueError) as error:
             raise chain.undecodable(repr(error)) from error
     close()
     return found

@@ -22,7 +22,9 @@ from batchpol.journal.entries import (
     Planned,
     RecordEntry,
     Run,
+    Same,
     decode_fate,
+    decode_outcome,
     decode_record,
 )
 from batchpol.journal.peek import ColumnsLine, NotePeek, OutcomePeek, RecordColumns, decode_columns
@@ -41,6 +43,9 @@ LANE_STOPPED = "lane_stopped"
 
 _NOT_ATTEMPTED = CODE_OF[Status.NOT_ATTEMPTED.value]
 _UNKNOWN = CODE_OF[Status.UNKNOWN.value]
+_FAILED = CODE_OF[Status.FAILED.value]
+_HELD = frozenset(CODE_OF[status.value] for status in (Status.APPLIED, Status.UNCHANGED, Status.UNKNOWN))
+_AMENDED = frozenset(CODE_OF[status.value] for status in (Status.REJECTED, Status.DUPLICATE))
 _NOWHERE = 0
 """Offset of no fate: a run's header stands there."""
 
@@ -54,10 +59,12 @@ class Section:
     status as its place in :data:`STATUSES`. ``brought`` counts those that this run brought to an outcome, and
     ``under_way`` has the numbers of those that it sent and that have none.
     ``stopped`` says of targets that stopped alone why they did, as error code and text.
-    ``notes`` are sentences for people. ``doubted`` says that lines of it are lost (:meth:`doubt`).
+    ``notes`` are sentences for people. ``doubted`` says that lines of it are lost (:meth:`doubt`). ``at`` is where its
+    header stands: what stands before that is taken over from earlier sections.
     """
 
     run: Run
+    at: int = 0
     planned: Planned | None = None
     end: End | None = None
     record_at: array[int] = field(default_factory=lambda: array("Q"))
@@ -66,7 +73,7 @@ class Section:
     brought: int = 0
     under_way: set[int] = field(default_factory=set)
     stopped: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    _columns: dict[str, None] = field(init=False)
+    _columns: dict[str, int] = field(init=False)  # with the number of the first record that has it, or -1
     notes: list[str] = field(default_factory=list)
     doubted: bool = False
 
@@ -74,18 +81,46 @@ class Section:
         return len(self.state)
 
     def __post_init__(self) -> None:
-        self._columns = dict.fromkeys(self.run.columns)
+        self._columns = dict.fromkeys(self.run.columns, -1)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The extra columns: those of the header, then those that records brought (JSON Lines has no header)."""
         return tuple(self._columns)
 
-    def met(self, names: Iterable[str]) -> None:
+    def met(self, names: Iterable[str], number: int) -> None:
         """Take in the extra columns of a record; those beyond the bounds do not become columns."""
         for name in names:
             if len(self._columns) < MOST_COLUMNS and len(name) <= LONGEST_COLUMN:
-                self._columns.setdefault(name)
+                self._columns.setdefault(name, number)
+
+    def repeat(self, before: Section, same: Same, fd: int, *, fates: bool) -> None:
+        """Take records over from the section before, with or without what became of them there."""
+        taken = same.taken(len(self), len(before))
+        self.record_at += before.record_at[taken]
+        self.fate_at += before.fate_at[taken]
+        self.state += before.state[taken]
+        for number in range(taken.start, taken.stop):
+            if self.fate_at[number] != _NOWHERE and not (fates and before._holds(number, fd)):
+                self.fate_at[number] = _NOWHERE
+                self.state[number] = before._first_state(number, fd)
+        for name, number in before._columns.items():
+            if 0 <= number < same.records:
+                self.met((name,), number)
+
+    def _holds(self, number: int, fd: int) -> bool:
+        """Whether a record's last line says something of what SES holds, and is an outcome."""
+        state = self.state[number]
+        if state == _FAILED:
+            return decode_outcome(line_at(fd, self.fate_at[number])).attempts > 0
+        return state in _HELD and number not in self.under_way
+
+    def _first_state(self, number: int, fd: int) -> int:
+        """The state of a record before it had any outcome."""
+        if self.state[number] not in _AMENDED:
+            return _NOT_ATTEMPTED
+        verdict = decode_record(line_at(fd, self.record_at[number])).verdict
+        return CODE_OF[verdict] if verdict else _NOT_ATTEMPTED
 
     def statuses(self) -> list[Status]:
         """The status of each record, by number."""
@@ -136,11 +171,13 @@ class Section:
                 yield _outcome(record, self._unsaid(record, STATUSES[self.state[number]]))
                 continue
             fate = decode_fate(line_at(fd, fate_at))
+            if fate_at < self.at and isinstance(fate, OutcomeEntry):
+                fate.carried = True
             yield _outcome(record, _unanswered(fate) if isinstance(fate, Intent) else fate)
 
     def latest(self, fd: int, most: int) -> list[OutcomeEntry | Intent]:
         """What was written down last of the records sent in this section, oldest first; at most ``most`` lines."""
-        fates = (decode_fate(line_at(fd, at)) for at in sorted(nlargest(most, self.fate_at)) if at != _NOWHERE)
+        fates = (decode_fate(line_at(fd, at)) for at in sorted(nlargest(most, self.fate_at)) if at > self.at)
         return [fate for fate in fates if isinstance(fate, Intent) or (fate.attempts and not fate.carried)]
 
     def _unsaid(self, record: RecordEntry, status: Status) -> Fate:
@@ -211,6 +248,8 @@ class _Sections:
         self._chain = chain
         self._settled: Section | None = None
         self._current: Section | None = None
+        self._anew = False
+        """Whether a run since the settled section looks, or looked, at all anew."""
 
     def take(self, offset: int, block: bytes) -> None:
         """Go through a block of verified lines."""
@@ -226,7 +265,7 @@ class _Sections:
         for entry in entries:
             at, stop = offset + stop, end_of(b"\n", stop) + 1
             if section is None:
-                section = self._begin(entry)
+                section = self._begin(entry, at)
             elif type(entry) is OutcomePeek:  # quicker than isinstance()
                 section.fate_at[entry.n] = at
                 section.state[entry.n] = CODE_OF[entry.status]
@@ -244,9 +283,13 @@ class _Sections:
                 section.fate_at.append(_NOWHERE)
                 section.state.append(CODE_OF[entry.verdict] if entry.verdict else _NOT_ATTEMPTED)
                 if not entry.extra.keys() <= section._columns.keys():
-                    section.met(entry.extra)
+                    section.met(entry.extra, entry.n)
             elif isinstance(entry, Run):
-                section = self._begin(entry)
+                section = self._begin(entry, at)
+            elif isinstance(entry, Same):
+                if self._settled is None:
+                    raise ValueError("its records are to be those of a section before it, and there is none")
+                section.repeat(self._settled, entry, self._chain.fd, fates=not self._anew)
             elif isinstance(entry, Planned):
                 section.planned = entry
             elif isinstance(entry, NotePeek):
@@ -270,13 +313,14 @@ class _Sections:
             section.notes.append(torn_note(self._chain.torn))
         return section
 
-    def _begin(self, run: ColumnsLine) -> Section:
+    def _begin(self, run: ColumnsLine, at: int) -> Section:
         if not isinstance(run, Run):
             raise ValueError("its first line begins no run")
         self._chain.check_format(run.format)
         if self._current is not None and self._current.planned is not None:
-            self._settled = self._current
-        self._current = Section(run)
+            self._settled, self._anew = self._current, False
+        self._anew = self._anew or run.anew
+        self._current = Section(run, at)
         return self._current
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
 from batchpol.journal.chain import Chain
-from batchpol.journal.entries import Intent, Run
+from batchpol.journal.entries import Intent, Planned, Run, Same
 from batchpol.journal.peek import RecordChange, decode_changes
+from batchpol.journal.repeats import Numbered
 
 
 class Sent(NamedTuple):
@@ -26,7 +26,8 @@ def read_sends(chain: Chain) -> Iterator[Sent]:
     """All attempts in the order in which they were written down; four bytes a record in memory."""
     places: dict[tuple[str, str], int] = {}
     names: list[tuple[str, str]] = []
-    place_of = array("I")
+    numbered = Numbered("I")
+    (place_of,) = numbered.now
     for _, block in chain.blocks():
         try:
             for entry in decode_changes(block):
@@ -38,7 +39,8 @@ def read_sends(chain: Chain) -> Iterator[Sent]:
                     place_of.append(place)
                 elif type(entry) is Intent:
                     yield Sent(*names[place_of[entry.n]], entry.at, entry.attempt)
-                elif isinstance(entry, Run):
-                    del place_of[:]
-        except (msgspec.DecodeError, LookupError) as error:
+                elif isinstance(entry, Run | Same | Planned):
+                    numbered.take(entry)
+                    (place_of,) = numbered.now
+        except (msgspec.DecodeError, LookupError, ValueError) as error:
             raise chain.undecodable(repr(error)) from error

@@ -20,7 +20,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from batchpol.errors import UsageError
-from batchpol.journal import Before, Entry, Intent, OutcomeEntry, RecordEntry, Run, read, read_entry
+from batchpol.journal import (
+    Before,
+    Entry,
+    Intent,
+    Numbered,
+    OutcomeEntry,
+    Planned,
+    RecordEntry,
+    Run,
+    Same,
+    read,
+    read_entry,
+)
 from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Action, Status, Target
 from batchpol.policy.comparison import Restore, undo
@@ -50,8 +62,7 @@ class _Written:
     effects: int = 0
     earlier: dict[int, list[int]] = field(default_factory=dict)
     # By record number of the section being read:
-    slots: array[int] = field(default_factory=lambda: array("L"))
-    records: array[int] = field(default_factory=lambda: array("Q"))
+    numbered: Numbered = field(default_factory=lambda: Numbered("Q", "Q"))  # the policy's key, and the record's place
     images: dict[int, int] = field(default_factory=dict)
     unanswered: dict[int, int] = field(default_factory=dict)
 
@@ -65,10 +76,14 @@ class _Written:
         match entry:
             case Run():
                 self.close_section()
+                self.numbered.take(entry)
                 self.runs.append(entry)
+            case Same() | Planned():
+                self.numbered.take(entry)
             case RecordEntry():
-                self.slots.append(self._slot(entry))
-                self.records.append(offset)
+                keys, places = self.numbered.now
+                keys.append(key_of(entry.account, entry.region, entry.key, entry.policy_name))
+                places.append(offset)
             case Before():
                 self.images[entry.n] = offset
             case Intent():
@@ -84,10 +99,9 @@ class _Written:
         """What was sent and has no outcome may have taken effect."""
         for number, turn in self.unanswered.items():
             self._took_effect(number, self.images.get(number, _NOTHING), turn, unknown=True)
-        self.slots, self.records, self.images, self.unanswered = array("L"), array("Q"), {}, {}
+        self.images, self.unanswered = {}, {}
 
-    def _slot(self, entry: RecordEntry) -> int:
-        key = key_of(entry.account, entry.region, entry.key, entry.policy_name)
+    def _slot(self, key: int) -> int:
         slot = self.index.setdefault(key, len(self.record))
         if slot == len(self.record):
             self.before.append(_NOTHING)
@@ -98,7 +112,8 @@ class _Written:
         return slot
 
     def _took_effect(self, number: int, image: int, turn: int, *, unknown: bool) -> None:
-        slot = self.slots[number]
+        keys, places = self.numbered.now
+        slot = self._slot(keys[number])
         # Only the first image is from before this journal's runs; a later one may be their own write.
         if not self.record[slot]:
             self.before[slot] = image
@@ -107,7 +122,7 @@ class _Written:
             self.earlier.setdefault(slot, []).append(self.record[slot])
         if not unknown:
             self.earlier.pop(slot, None)
-        self.record[slot] = self.records[number]
+        self.record[slot] = places[number]
         self.unknown[slot] = unknown
         self.turn[slot] = turn
 
@@ -153,8 +168,6 @@ def undo_records(
     written = _written(path, tally, last=last, run=run)
     with Path(path).open("rb") as file:
         for slot in sorted(range(len(written.record)), key=written.turn.__getitem__, reverse=True):
-            if not written.record[slot]:
-                continue
             if not written.before[slot]:
                 tally.without_image += 1
                 continue
@@ -172,7 +185,7 @@ def _written(path: str | os.PathLike[str], tally: Undone, *, last: bool, run: st
             written.close_section()
             wrote += written.anything
             chosen = _meant(chosen, written, run)
-            written = _Written()
+            written = _Written(numbered=written.numbered)
         written.take(offset, entry)
     written.close_section()
     if not (last or run):

@@ -130,18 +130,20 @@ def believed(entries: Iterable[Entry]) -> dict[Change, Status]:
     """The fate that a resume may believe of each change: the rules of :class:`History`, said the slow way."""
     fates: dict[str, tuple[Change, Status]] = {}
     section: list[RecordEntry] = []
-    ended = True
+    ended, sending = True, False
 
     def close() -> None:
         for mine in section:
-            if not ended and not mine.verdict and _change(mine) != fates.get(mine.key, (_change(mine),))[0]:
+            if not ended and sending and not mine.verdict and _change(mine) != fates.get(mine.key, (_change(mine),))[0]:
                 del fates[mine.key]
 
     for entry in entries:
         match entry:
             case Run():
                 close()
-                section, ended = [], False
+                section, ended, sending = [], False, False
+            case Planned():
+                sending = True
             case RecordEntry():
                 section.append(entry)
             case Intent():

@@ -6,7 +6,8 @@ finished run, one that was killed with a request under way, and one that resumed
 The folder ``format-N`` has a longer one, of four runs of the command of that day against its sandbox: one that finished
 and pruned, with a record throttled, one without an answer, one deferred and one in vain; one that was killed with two
 requests under way; one whose credentials expired; and one that gave a record up, not knowing what became of it. Beside
-it stand the input as the last run had it, and what ``report`` and ``undo`` of that day said after each run.
+it stand the input as the last run had it, and what ``report`` and ``undo`` of that day said after each run. The folder
+``format-2`` has the same runs as format 2 writes them down: what a run has in common with the one before is left out.
 """
 
 from __future__ import annotations
@@ -89,38 +90,40 @@ def test_each_section_of_it_can_be_told_apart(released: Path) -> None:
 
 LIVED = JOURNALS / "format-1"
 HEADER = b'{"t":"run",'
-RUNS = (LIVED / "journal.jsonl").read_bytes().split(HEADER)[1:]
 
 
-def after(runs: int, folder: Path) -> Path:
-    """The longer journal as so many runs left it."""
+def after(runs: int | None, folder: Path, lived: Path = LIVED) -> Path:
+    """The longer journal as so many runs left it, or as all did."""
     path = folder / "tenants.journal.jsonl"
-    path.write_bytes(b"".join(HEADER + run for run in RUNS[:runs]))
+    path.write_bytes(b"".join(HEADER + run for run in (lived / "journal.jsonl").read_bytes().split(HEADER)[1:][:runs]))
     return path
 
 
-@pytest.mark.parametrize("runs", range(1, len(RUNS) + 1))
-def test_its_report_is_that_of_its_day(tmp_path: Path, runs: int) -> None:
-    path = after(runs, tmp_path)
+def kept_files(pattern: str) -> list[Path]:
+    return sorted(JOURNALS.glob(f"format-*/{pattern}"))
+
+
+@pytest.mark.parametrize("kept", kept_files("report-*"), ids=lambda path: f"{path.parent.name} {path.name}")
+def test_its_report_is_that_of_its_day(tmp_path: Path, kept: Path) -> None:
+    path = after(int(kept.stem[-1]), tmp_path, kept.parent)
     section = journal.scan(path)
     assert section is not None
-    for kept in LIVED.glob(f"report-{runs}.*"):
-        write_report(journal.outcomes(path, section), tmp_path / kept.name, columns=section.columns)
-        assert (tmp_path / kept.name).read_bytes() == kept.read_bytes()
+    write_report(journal.outcomes(path, section), tmp_path / kept.name, columns=section.columns)
+    assert (tmp_path / kept.name).read_bytes() == kept.read_bytes()
 
 
-@pytest.mark.parametrize("kept", sorted(LIVED.glob("undo-*.jsonl")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("kept", kept_files("undo-*"), ids=lambda path: f"{path.parent.name} {path.stem}")
 def test_the_way_back_is_that_of_its_day(tmp_path: Path, kept: Path) -> None:
     """The same records in the same order; a record may say more today than it did then."""
     _, _, runs = kept.stem.partition("-")
     last = runs == "last"
-    path = after(len(RUNS) if last else int(runs), tmp_path)
+    path = after(None if last else int(runs), tmp_path, kept.parent)
     said = [json.loads(line) for line in kept.read_text("utf-8").splitlines()]
     found = list(undo_records(path, Undone(), last=last))
     assert [{key: now[key] for key in then} for now, then in zip(found, said, strict=True)] == said
 
 
-@pytest.mark.parametrize("kept", [*FORMATS, LIVED / "journal.jsonl"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("kept", [*FORMATS, *kept_files("journal.jsonl")], ids=str)
 def test_the_same_entries_are_the_same_bytes_today(tmp_path: Path, kept: Path) -> None:
     with Journal.create(tmp_path / "j") as book:
         book.append(*(entry for _, entry in journal.read(kept)))

@@ -126,7 +126,7 @@ def test_an_outcome_can_be_read_again_to_be_carried(tmp_path: Path) -> None:
         assert refused is not None
         assert refused.retryable
         assert book.read_outcome(refused.offset) == first
-        assert unknown == (Status.UNKNOWN, True, 0)
+        assert unknown == (Status.UNKNOWN, True, 0, False)
         assert book.history.counts() == {Status.FAILED: 1, Status.UNKNOWN: 1}
         assert len(book.history) == 2
 
@@ -154,6 +154,7 @@ def test_any_history_is_told_as_the_rules_say(
     for number, (made, ended) in enumerate(sections):
         entries.append(run(str(number)))
         entries += [record(n, f"id-{which}.example", document) for n, (which, document, _) in enumerate(made)]
+        entries.append(planned(len(made), len(made)))
         for n, (_, _, became) in enumerate(made):
             entries += [] if became == "-" else [intent(n)]
             entries += [] if became in "-?" else [outcome(n, Status(became))]

@@ -191,6 +191,7 @@ def journalled_images(journal: Path) -> Iterable[tuple[float, Key, str | None]]:
     if not journal.exists():
         return
     keys: dict[int, Key] = {}
+    planned: dict[int, Key] = {}
     waiting: dict[int, str | None] = {}
     for line in journal.read_bytes().splitlines():
         try:
@@ -202,6 +203,10 @@ def journalled_images(journal: Path) -> Iterable[tuple[float, Key, str | None]]:
                 keys, waiting = {}, {}
             case "record":
                 keys[entry["n"]] = entry["identity"], entry["policy_name"]
+            case "same":
+                keys |= {n: key for n, key in planned.items() if n < entry["records"]}
+            case "planned":
+                planned = keys
             case "before":
                 waiting[entry["n"]] = entry.get("policy")
             case "intent" if entry["n"] in waiting:

@@ -87,4 +87,4 @@ def test_the_fields_are_written_out_where_they_are_declared_and_where_a_lane_mak
         for name, parts in places(ast.parse(path.read_text("utf-8")))
         if len(set(FATE) & set(written_out(parts))) >= MANY
     }
-    assert found == {"model/__init__.py: Fate", "sending/outcomes.py: _outcome"}
+    assert found == {"model/__init__.py: Fate", "sending/outcomes.py: outcome_of"}

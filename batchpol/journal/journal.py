@@ -194,7 +194,7 @@ class Journal:
             JournalAltered: too little of that is left to say anything.
         """
         self._tail.flush()
-        chain = self._chain()
+        chain = _chain(self._tail)
         section = read_section(chain, damaged=True)
         if chain.size < self._tail.written:
             if section is None or section.planned is None or section.at < self._begun:
@@ -210,12 +210,12 @@ class Journal:
     def sends(self) -> Iterator[Sent]:
         """Every request written down, by this run and those before it, as far as they can be read."""
         with contextlib.suppress(JournalDamaged):
-            yield from read_sends(self._chain())
+            yield from read_sends(_chain(self._tail))
 
     def compared(self) -> Iterator[Compared]:
         """What a plan wrote down of each record; see :func:`compared`."""
         section = self.section()
-        return read_compared(self._chain(), section, self._tail.fd) if section else iter(())
+        return read_compared(_chain(self._tail), section, self._tail.fd) if section else iter(())
 
     def copy_to(self, file: BinaryIO) -> None:
         """Write all of it into another file."""
@@ -227,7 +227,7 @@ class Journal:
     def runs(self) -> list[Started]:
         """This run and those before it, as far as they can be read."""
         with contextlib.suppress(JournalDamaged):
-            return read_runs(self._chain())
+            return read_runs(_chain(self._tail))
         return []
 
     def close(self) -> None:
@@ -246,10 +246,6 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _chain(self) -> Chain:
-        """A pass over all of it from the front."""
-        return Chain(self._tail.fd, str(self.path or "the temporary journal"))
-
 
 def _cut(fd: int, chain: Chain, where: Path) -> str:
     """Cut a torn tail off, so that the next line begins on a line of its own; returns the note that says so, and where
@@ -261,6 +257,11 @@ def _cut(fd: int, chain: Chain, where: Path) -> str:
     except OSError as error:
         raise unwritable(where, error) from error
     return f"{torn_note(chain.torn)}; a copy of it is {copy}"
+
+
+def _chain(tail: Tail) -> Chain:
+    """A pass over all of a journal from the front."""
+    return Chain(tail.fd, str(tail.path or "the temporary journal"))
 
 
 def set_aside(path: str | os.PathLike[str]) -> Path:

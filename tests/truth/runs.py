@@ -54,13 +54,17 @@ class MortalLoop(VirtualClockLoop):
 
 @dataclass
 class Ran:
-    """What a run left: how it ended (None: killed), its rows read off the journal, and its steps."""
+    """What a run left: how it ended (None: killed), its rows read off the journal, and its steps.
+
+    ``over`` says that its journal has that it came to its end, whatever happened to the process then.
+    """
 
     began: float
     ended: float
     result: Result | None
     rows: list[Outcome]
     passes: int
+    over: bool
 
 
 @dataclass
@@ -107,7 +111,7 @@ class Place:
                 loop.close()
         for place, result in zip(places, results, strict=True):
             rows = list(outcomes(place.journal)) if place.journal.exists() else []
-            place.ran.append(Ran(place.time, ended, result, rows, passes))
+            place.ran.append(Ran(place.time, ended, result, rows, passes, _is_over(place.journal)))
             place.time = ended
         return self.ran[-1]
 
@@ -122,6 +126,11 @@ class Place:
         )
         async with options.targets(lambda _: WorldAws(self.world, self.journal.name)) as targets:  # type: ignore[arg-type,return-value]
             return await batch.run(targets)
+
+
+def _is_over(journal: Path) -> bool:
+    last = journal.read_bytes().splitlines()[-1:] if journal.exists() else []
+    return any(b'"t":"end"' in line and b'"reason":"finished"' in line for line in last)
 
 
 async def _all_at_once(places: Sequence[Place], inputs: Sequence[Sequence[Record]], loop: MortalLoop) -> list[Result]:

@@ -36,9 +36,8 @@ class Truth:
     def __init__(self, place: Place, records: Sequence[Record], ran: Ran) -> None:
         self.world: World = place.world
         self.place, self.records, self.ran = place, records, ran
-        finished = [it.ended for it in place.ran if it is not ran and it.result is not None]
-        self.since = max((it for it in finished if it <= ran.began), default=0.0)
-        """When the last run before this one ended of itself: what was written since belongs to one go."""
+        self.since = max((it.ended for it in place.ran if it.over and it.ended <= ran.began), default=0.0)
+        """When the last run before this one came to its end: what was written since belongs to one go."""
         self.begun = min(it.began for it in place.ran if it.began >= self.since)
         """When the first run of this go began: what that found is gone on with."""
 

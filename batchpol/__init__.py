@@ -14,38 +14,52 @@ from batchpol.version import __version__
 if TYPE_CHECKING:
     from batchpol.api.calls import apply, plan, stream, validate
     from batchpol.api.client import Client
+    from batchpol.api.input import Input, Item
+    from batchpol.api.settings import Applying, ApplySettings, ClientSettings, Planning, PlanSettings, ValidateSettings
     from batchpol.batch.desk import Pending
     from batchpol.batch.observer import Result
-    from batchpol.errors import (
-        BatchpolError,
-        InputError,
-        JournalError,
-        QueueFull,
-        SesError,
-        UsageError,
-    )
-    from batchpol.model import Change, Finding, Outcome, Record, Severity, Status, Target
-    from batchpol.report import Summary
+    from batchpol.errors import BatchpolError, InputError, JournalError, QueueFull, SesError, UsageError
+    from batchpol.model import Action, Change, Finding, Outcome, Record, Severity, Status, Target
+    from batchpol.report import Cause, Example, Summary
+    from batchpol.sending.observer import ContactObserver
+    from batchpol.validation import Amendment, Checked, Verdict
 
 _HOME = {
     "api.calls": ("apply", "plan", "stream", "validate"),
     "api.client": ("Client",),
+    "api.input": ("Input", "Item"),
+    "api.settings": ("ApplySettings", "Applying", "ClientSettings", "PlanSettings", "Planning", "ValidateSettings"),
     "batch.desk": ("Pending",),
     "batch.observer": ("Result",),
     "errors": ("BatchpolError", "InputError", "JournalError", "QueueFull", "SesError", "UsageError"),
-    "model": ("Change", "Finding", "Outcome", "Record", "Severity", "Status", "Target"),
-    "report": ("Summary",),
+    "model": ("Action", "Change", "Finding", "Outcome", "Record", "Severity", "Status", "Target"),
+    "report": ("Cause", "Example", "Summary"),
+    "sending.observer": ("ContactObserver",),
+    "validation": ("Amendment", "Checked", "Verdict"),
 }
 
 __all__ = [
+    "Action",
+    "Amendment",
+    "ApplySettings",
+    "Applying",
     "BatchpolError",
+    "Cause",
     "Change",
+    "Checked",
     "Client",
+    "ClientSettings",
+    "ContactObserver",
+    "Example",
     "Finding",
+    "Input",
     "InputError",
+    "Item",
     "JournalError",
     "Outcome",
     "Pending",
+    "PlanSettings",
+    "Planning",
     "QueueFull",
     "Record",
     "Result",
@@ -55,6 +69,8 @@ __all__ = [
     "Summary",
     "Target",
     "UsageError",
+    "ValidateSettings",
+    "Verdict",
     "__version__",
     "apply",
     "plan",

@@ -7,15 +7,47 @@ import pkgutil
 import subprocess
 import sys
 from enum import Enum
+from typing import Any, get_args, get_type_hints
 
 import batchpol
 import batchpol.testing
 
 PUBLIC = {
-    "BatchpolError", "Change", "Client", "Finding", "InputError", "JournalError", "Outcome", "Pending", "QueueFull",
-    "Record", "Result", "SesError", "Severity", "Status", "Summary", "Target", "UsageError", "__version__", "apply",
-    "plan", "stream", "validate",
+    "Action", "Amendment", "ApplySettings", "Applying", "BatchpolError", "Cause", "Change", "Checked", "Client",
+    "ClientSettings", "ContactObserver", "Example", "Finding", "Input", "InputError", "Item", "JournalError",
+    "Outcome", "Pending", "PlanSettings", "Planning", "QueueFull", "Record", "Result", "SesError", "Severity",
+    "Status", "Summary", "Target", "UsageError", "ValidateSettings", "Verdict", "__version__", "apply", "plan",
+    "stream", "validate",
 }  # fmt: skip
+
+
+def mentioned(kind: Any, seen: set[type]) -> None:
+    """Add every class of ours in a type, in its fields and in what its public methods take and return."""
+    for inner in get_args(kind):
+        mentioned(inner, seen)
+    if not inspect.isclass(kind) or not kind.__module__.startswith("batchpol") or kind in seen:
+        return
+    seen.add(kind)
+    if not issubclass(kind, Exception):
+        public = [it for name, it in vars(kind).items() if not name.startswith("_") or name == "__init__"]
+        calls = [getattr(it, "fget", it) for it in public]
+        for holder in (kind, *filter(inspect.isfunction, calls)):
+            for name, hint in get_type_hints(holder).items():
+                if not name.startswith("_"):
+                    mentioned(hint, seen)
+
+
+def test_every_type_that_a_call_takes_or_returns_is_public() -> None:
+    seen: set[type] = set()
+    for name in PUBLIC - {"__version__"}:
+        value = getattr(batchpol, name)
+        if inspect.isfunction(value):
+            for hint in get_type_hints(value).values():
+                mentioned(hint, seen)
+        else:
+            mentioned(value, seen)
+    assert {kind.__name__ for kind in seen} <= PUBLIC
+
 
 IMPORT_ALL = """
 import importlib, pkgutil, batchpol

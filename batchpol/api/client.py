@@ -26,16 +26,21 @@ from batchpol.api.settings import (
     aws_of,
     options_of,
 )
+from batchpol.api.told import LOG, Told
 from batchpol.batch.batch import Batch
 from batchpol.batch.desk import Desk, Pending
-from batchpol.batch.observer import Observer, Preview, Result
+from batchpol.batch.observer import Preview, Result
 from batchpol.batch.options import Options
 from batchpol.errors import UsageError
 from batchpol.journal import Journal
-from batchpol.model import Outcome, Record, Status
+from batchpol.model import Outcome, Record, Status, shown
+from batchpol.sending.observer import ContactObserver
 
 AT_ONCE = 500
 """Outcomes read from the journal at once: some milliseconds' worth, on a thread."""
+
+OUTCOMES = 10_000
+"""Outcomes that a result has in memory."""
 
 MAX_PENDING, DRAIN = 10_000, 10.0
 """Changes that may wait in a client, and seconds that leaving its block gives them, unless it is told otherwise."""
@@ -75,8 +80,10 @@ class Client:
             raise UsageError(f"`drain` takes a number of seconds, at least 0, not {drain!r}")
         self._options = options_of("Client", settings, {*SERVED, *Own.__annotations__})
         self._targets = self._options.targets(aws_of(settings))
-        self._drain = drain
-        self._desk = Desk(self._targets, self._options, Observer(), most=max_pending)
+        self._drain, self._observer = drain, settings.get("observer")
+        if not isinstance(self._observer, ContactObserver | None):
+            raise UsageError(f"`observer` takes a batchpol.ContactObserver, not {shown(self._observer)}")
+        self._desk = Desk(self._targets, self._options, Told(self._observer), most=max_pending)
         self._serving: asyncio.Task[None] | None = None
         self._place: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._opening: asyncio.Lock
@@ -115,6 +122,8 @@ class Client:
                     self._serving.result()
         finally:
             self._ended = True
+            if left := len(self.unfinished()):
+                LOG.warning("the client was closed, and %d changes that were asked for are not done", left)
             await self._targets.__aexit__(kind, error, trace)
 
     async def _end(self, serving: asyncio.Task[None]) -> None:
@@ -232,11 +241,11 @@ class Client:
         """Apply a batch as :func:`batchpol.apply` does, through the client's gates."""
         options = self._options_of("apply", settings, RUN)
         async with opened(records, options) as (items, details):
-            return await Batch(items, options, **details).run(self._targets)
+            return await Batch(items, options, observer=Told(self._observer), **details).run(self._targets)
 
     async def stream(self, records: Input, **settings: Unpack[Applying]) -> AsyncGenerator[Outcome, None]:
         """Apply a batch and yield outcomes as :func:`batchpol.stream` does, through the client's gates."""
-        options, relay, seen = self._options_of("stream", settings, RUN), _Relay(), bytearray()
+        options, relay, seen = self._options_of("stream", settings, RUN), _Relay(self._observer), bytearray()
         async with opened(records, options) as (items, details):
             running = asyncio.create_task(Batch(items, options, observer=relay, **details).run(self._targets))
             running.add_done_callback(lambda _: relay.queue.put_nowait(None))
@@ -258,7 +267,7 @@ class Client:
 
     async def plan(self, records: Input, **settings: Unpack[Planning]) -> list[Outcome]:
         """Tell what :meth:`apply` would do as :func:`batchpol.plan` does, through the client's gates."""
-        options, outcomes = self._options_of("plan", settings, PLANNED), _Outcomes()
+        options, outcomes = self._options_of("plan", settings, PLANNED), _Outcomes(self._observer)
         options = replace(options, conduct=replace(options.conduct, plan=True))
         async with opened(records, options) as (items, details):
             await Batch(items, options, observer=outcomes, **details).run(self._targets)
@@ -268,7 +277,7 @@ class Client:
         """The options of a batch in this client, which is open."""
         self._require_open()
         own = self._options
-        base = replace(own, keeping=replace(own.keeping, journal=None, fresh=False))
+        base = replace(own, keeping=replace(own.keeping, journal=None, fresh=False), outcomes=OUTCOMES)
         return options_of(call, settings, known.keys() - CONNECTING.keys(), base)
 
     def _require_open(self) -> None:
@@ -287,10 +296,11 @@ class Client:
             )
 
 
-class _Relay(Observer):
+class _Relay(Told):
     """Hands outcomes to the stream: those of queued records as they come, the others from the journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: ContactObserver | None) -> None:
+        super().__init__(observer)
         self.queue: asyncio.Queue[list[Outcome] | None] = asyncio.Queue()
         self.taken = asyncio.Event()
 
@@ -314,10 +324,11 @@ class _Relay(Observer):
             await self.taken.wait()
 
 
-class _Outcomes(Observer):
+class _Outcomes(Told):
     """Keeps what the journal says at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: ContactObserver | None) -> None:
+        super().__init__(observer)
         self.found: list[Outcome] = []
 
     async def ended(self, journal: Journal) -> None:

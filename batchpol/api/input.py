@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterab
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+from batchpol.batch.intake import AT_ONCE
 from batchpol.batch.options import Options
 from batchpol.model import Record
 from batchpol.rewriting.template import open_input
@@ -33,7 +34,8 @@ async def opened(
         async with aclosing(_converted(records, named)) as converted:
             yield converted, {}
     else:
-        yield (as_record(item, number, name_required=named) for number, item in enumerate(records)), {}
+        found = (as_record(item, number, name_required=named) for number, item in enumerate(records))
+        yield list(found) if isinstance(records, list | tuple) and len(records) <= AT_ONCE else found, {}
 
 
 async def _converted(records: AsyncIterable[Item], named: bool) -> AsyncGenerator[Record, None]:

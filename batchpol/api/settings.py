@@ -18,6 +18,7 @@ from batchpol.identity import require_account
 from batchpol.model import shown
 from batchpol.model.settings import Assumed, Checks, Conduct, Connection, Keeping, Patience, Reading
 from batchpol.rewriting.template import Template
+from batchpol.sending.observer import ContactObserver
 from batchpol.ses import Aws
 
 
@@ -73,12 +74,14 @@ class Own(TypedDict, total=False):
     ``session`` is the caller's own aiobotocore session, whose credentials and configuration are used. Or ``client``
     is an open SES client of aiobotocore's that does not retry by itself, with the ``account`` that it belongs to:
     all requests go through it, STS is not asked, and it stays open. ``region`` is the one of ``regions``, if it is one.
+    ``observer`` is told what asking comes to, as the logger ``batchpol`` is.
     """
 
     session: Any
     client: Any
     account: str
     region: str | None
+    observer: ContactObserver | None
 
 
 class Connecting(Own, total=False):

@@ -15,7 +15,7 @@ from functools import partial
 import anyio.to_thread
 
 from batchpol.batch.ending import end
-from batchpol.batch.intake import Backlog, Intake, Records, checking
+from batchpol.batch.intake import AT_ONCE, Backlog, Intake, Records, checking
 from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
@@ -104,7 +104,7 @@ class Batch(Stoppable):
                 preview = Preview.of(intake, backlogs, here, targets.period, [*here.notes, *journal.notes])
                 if await self._agreed(preview, backlogs, journal, targets):
                     failure = await self._send(backlogs, journal, targets)
-            result = await self._end(journal, run, failure=failure)
+            result = await self._end(journal, run, failure=failure, few=intake.records <= AT_ONCE)
             await self._observer.ended(journal)
             return result
 
@@ -154,11 +154,22 @@ class Batch(Stoppable):
         return None
 
     async def _end(
-        self, journal: Journal, run: Run, *, failure: JournalError | None = None, early: tuple[str, int] | None = None
+        self,
+        journal: Journal,
+        run: Run,
+        *,
+        failure: JournalError | None = None,
+        early: tuple[str, int] | None = None,
+        few: bool = False,
     ) -> Result:
-        why = early or self.early
-        finish = partial(end, journal, run, self.options, agreed=self._yes, early=why, failure=failure)
-        return await anyio.to_thread.run_sync(partial(finish, at=self._now(), begun=self._begun))
+        """Write down how it ended, and the reports; off the loop, unless the records are few and no file is kept."""
+        why, at, begun = early or self.early, self._now(), self._begun
+        finish = partial(
+            end, journal, run, self.options, agreed=self._yes, early=why, failure=failure, at=at, begun=begun
+        )
+        if few and journal.path is None and not self.options.keeping.reports:
+            return finish()
+        return await anyio.to_thread.run_sync(finish)
 
     def _now(self) -> str:
         return self._wall().isoformat(timespec="milliseconds")

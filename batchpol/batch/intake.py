@@ -14,7 +14,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from heapq import merge
-from itertools import compress, islice
+from itertools import compress, islice, takewhile
 from threading import Event
 
 import anyio
@@ -176,7 +176,11 @@ class Intake:
         self.first_rejected: list[Checked] = []
 
     async def take_all(self, records: Records, wanted: Callable[[], bool]) -> None:
-        """Take records in as long as more are wanted, off the loop where the input is a blocking one."""
+        """Take records in as long as more are wanted, off the loop unless they are here already, and few."""
+        if isinstance(records, list) and len(records) <= AT_ONCE:
+            for record in takewhile(lambda _: wanted(), records):
+                self.take(record)
+            return
         if isinstance(records, AsyncIterable):
             async for record in records:
                 if not wanted():

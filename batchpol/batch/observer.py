@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchpol.batch.intake import Backlog, Intake, Resumed
 from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
-from batchpol.model import Target
+from batchpol.model import Outcome, Target
 from batchpol.report import Summary
 from batchpol.sending.caller import Here
 from batchpol.sending.contact import Contact
@@ -113,10 +113,15 @@ class Observer(LaneObserver):
 
 @dataclass(slots=True)
 class Result:
-    """How a run ended. ``reason`` is ``finished`` or why it stopped early."""
+    """How a run ended. ``reason`` is ``finished`` or why it stopped early.
+
+    ``outcomes`` has one of each record, in input order. A program has them: as a list where there are at most 10,000,
+    else read from the journal each time they are gone through.
+    """
 
     summary: Summary
     exit_code: int
     reason: str
     reports: tuple[Path, ...]
     journal: Path | None
+    outcomes: Collection[Outcome] = field(default=(), repr=False)

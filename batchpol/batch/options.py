@@ -25,7 +25,8 @@ class Options:
     ``template`` is what ``reading`` names, opened. ``sandbox`` says that the SES is an embedded one. ``unnamed`` says
     that the journal is called after standard input, from which something else may come each time. ``saved`` is the
     header of the saved plan that is carried out, ``save`` where one is to be kept. ``command`` is what
-    asked for the run, for people who read the journal; empty for a program. Times are in seconds.
+    asked for the run, for people who read the journal; empty for a program. ``outcomes`` is how many of them a result
+    has in memory, 0 for none at all. Times are in seconds.
 
     Raises UsageError where one setting makes no sense, or none beside another.
     """
@@ -43,6 +44,7 @@ class Options:
     save: Path | None = None
     drain: float = DRAIN
     command: tuple[str, ...] = ()
+    outcomes: int = 0
 
     def __post_init__(self) -> None:
         conduct = self.conduct

@@ -32,7 +32,7 @@ from batchpol.journal.entries import (
 from batchpol.journal.history import History
 from batchpol.journal.reading import opened
 from batchpol.journal.runs import Started, read_runs
-from batchpol.journal.section import Section, read_section, torn_note
+from batchpol.journal.section import Rows, Section, read_section, torn_note
 from batchpol.journal.sends import Sent, read_sends
 from batchpol.journal.tail import Tail, altered, unwritable
 from batchpol.model import Outcome
@@ -206,6 +206,10 @@ class Journal:
         """The report's rows in input order, from what is written down; see :func:`outcomes`."""
         found = section or self.section()
         return found.outcomes(self._tail.fd) if found else iter(())
+
+    def rows(self, section: Section) -> Rows:
+        """The same, to be gone through after it was closed, too."""
+        return Rows(section, os.dup(self._tail.fd))
 
     def sends(self) -> Iterator[Sent]:
         """Every request written down, by this run and those before it, as far as they can be read."""

@@ -5,11 +5,13 @@ A section keeps 17 bytes a record in memory; documents stay in the file.
 
 from __future__ import annotations
 
+import os
 import shlex
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import nlargest
+from weakref import finalize
 
 import msgspec
 
@@ -194,6 +196,27 @@ class Section:
             elif self.end is not None:
                 fate.message = f"not sent: the run ended before its turn ({self.end.reason})"
         return fate
+
+
+class Rows(Collection[Outcome]):
+    """The rows of a section, read from its journal each time they are gone through; the file stays open until then.
+
+    Args:
+        fd: the journal's descriptor, closed with this.
+    """
+
+    def __init__(self, section: Section, fd: int) -> None:
+        self._section, self._fd = section, fd
+        finalize(self, os.close, fd)
+
+    def __len__(self) -> int:
+        return len(self._section)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return self._section.outcomes(self._fd)
+
+    def __contains__(self, outcome: object) -> bool:
+        return any(outcome == it for it in self)
 
 
 def _unanswered(intent: Intent) -> Fate:

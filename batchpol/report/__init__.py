@@ -18,11 +18,12 @@ from __future__ import annotations
 from batchpol.report.findings import FindingsReport
 from batchpol.report.html import write_plan_page
 from batchpol.report.planned import Plan, write_plan
-from batchpol.report.summary import Cause, Summary, summary_json, summary_text
+from batchpol.report.summary import Cause, Example, Summary, summary_json, summary_text
 from batchpol.report.write import check_report, is_json_lines, write_report
 
 __all__ = [
     "Cause",
+    "Example",
     "FindingsReport",
     "Plan",
     "Summary",

@@ -22,6 +22,10 @@ from batchpol.sending.halt import Halt
 from batchpol.sending.observer import ContactObserver
 from batchpol.ses import EXPIRED, Ses
 
+STAYS_OPEN = 60.0
+"""Seconds after the last request to a target for which its connections are taken to be open still: less than they may
+rest (:data:`batchpol.ses.aws.KEEP_WARM`)."""
+
 BUSY_FACTOR = 10
 """How many times longer, or more often, a lane keeps trying where SES answers that it is too fast: the server is
 there, and whoever uses the quota will be done some time."""
@@ -79,10 +83,11 @@ class Contact:
     _revoked: Ses | None = None
 
     async def warm(self, connections: int) -> None:
-        """Open so many connections before the first attempt: one that is opened by it arrives late."""
-        async with anyio.create_task_group() as tasks:
-            for _ in range(connections):
-                tasks.start_soon(self.ses.warm)
+        """Open so many connections, unless there are: an attempt for which one is opened arrives late."""
+        if anyio.current_time() - max(gate.last_left for gate in self.gates.all) > STAYS_OPEN:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(connections):
+                    tasks.start_soon(self.ses.warm)
         self.last_answer = self.last_write = anyio.current_time()
 
     def asked_again(self) -> None:
@@ -95,9 +100,13 @@ class Contact:
             self._allowed.add(id(gate))
             self._denied.pop(id(gate), None)
         refused = isinstance(error, Throttled)
-        sure, gates = self.gates.one_quota, self.gates
+        sure, period, gates = self.gates.one_quota, gate.period, self.gates
         passage.ended(answered=error is None or error.http_status > 0, refused=refused)
-        self.throttled += refused
+        if refused:
+            self.throttled += 1
+            self.observer.throttled(self.target)
+        if gate.period != period:
+            self.observer.paced(self.target, gate.period)
         if not refused and not isinstance(error, NoAnswer):
             self.last_answer = anyio.current_time()
             if gate is gates.writes:
@@ -142,7 +151,10 @@ class Contact:
         if not self._may_have_ended(error, used):
             return False
         if self.ses is used and self.renew is not None:
-            self.ses = await self.renew(used) or self.ses
+            newer = await self.renew(used)
+            if newer is not None:
+                self.ses = newer
+                self.observer.renewed(self.target)
         return self.ses is not used
 
     def _may_have_ended(self, error: AccessRefused, used: Ses) -> bool:

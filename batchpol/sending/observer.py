@@ -27,10 +27,19 @@ class Attempted:
 
 
 class ContactObserver:
-    """Who wants to know what asking a target comes to."""
+    """Who wants to know what asking a target comes to. It is told on the event loop, and raises nothing."""
 
     def noted(self, target: Target, text: str) -> None:
         """Something a person should know, said once."""
+
+    def throttled(self, target: Target) -> None:
+        """SES refused a request as too fast; it goes back to the gate."""
+
+    def paced(self, target: Target, period: float) -> None:
+        """Requests of one operation leave so many seconds apart from now on: others use the quota, or ceased to."""
+
+    def renewed(self, target: Target) -> None:
+        """The credentials had expired, or their session had ended, and there were newer ones."""
 
 
 class LaneObserver(ContactObserver):
@@ -58,6 +67,18 @@ class LaneObservers(LaneObserver):
     def noted(self, target: Target, text: str) -> None:
         for observer in self._observers:
             observer.noted(target, text)
+
+    def throttled(self, target: Target) -> None:
+        for observer in self._observers:
+            observer.throttled(target)
+
+    def paced(self, target: Target, period: float) -> None:
+        for observer in self._observers:
+            observer.paced(target, period)
+
+    def renewed(self, target: Target) -> None:
+        for observer in self._observers:
+            observer.renewed(target)
 
     def attempted(self, target: Target, attempt: Attempted) -> None:
         for observer in self._observers:

@@ -20,6 +20,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 import batchpol
+import batchpol.api.client
 from batchpol.errors import JournalLocked, TargetMismatch
 from batchpol.testing import Sandbox
 from tests.api.conftest import ACCOUNT, SOON, eventually, item, items, policy, puts
@@ -333,3 +334,19 @@ async def test_others_have_their_turn_while_a_large_input_is_read(ses_sandbox: S
     gaps = [later - earlier for earlier, later in pairwise(beats)]
     assert len(beats) >= 3000 / 100, "some of them in between"
     assert max(gaps) < (beats[-1] - beats[0]) / 2
+
+
+async def test_a_result_has_its_outcomes(ses_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a list where they are few, else read again whenever they are gone through, also from no file of one's own."""
+    batch = [*items(4), item("bad one"), items(1)[0]]
+    few = await batchpol.apply(batch, period=SOON)
+    assert [it.status for it in few.outcomes] == ["applied"] * 4 + ["rejected", "duplicate"]
+    assert isinstance(few.outcomes, list)
+    monkeypatch.setattr(batchpol.api.client, "OUTCOMES", 3)
+    many = await batchpol.apply(batch, period=SOON)
+    assert len(many.outcomes) == 6
+    for _ in range(2):
+        assert [it.status for it in many.outcomes] == ["unchanged"] * 4 + ["rejected", "duplicate"]
+    with_journal = await batchpol.apply(batch, period=SOON, journal="book.jsonl")
+    await asyncio.to_thread(Path("book.jsonl").unlink)
+    assert [it.number for it in with_journal.outcomes] == list(range(6))

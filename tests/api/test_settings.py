@@ -47,3 +47,32 @@ async def test_the_format_of_a_file_whose_name_does_not_say_it(tmp_path: Path) -
 async def test_an_error_names_the_setting_as_it_was_given(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(batchpol.UsageError, match=said):
         await batchpol.apply([], **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"max_duration": "5m"}, '`max_duration` takes a number of seconds, at least 0, not "5m"'),
+        ({"region": ["eu-west-1"]}, "`region` takes text, not a list"),
+        ({"regions": 7}, "`regions` takes text, or several in a list, not 7"),
+        ({"reports": "x.csv"}, '`reports` takes paths in a list, not "x.csv"'),
+        ({"reports": [7]}, "`reports` takes paths in a list, not 7"),
+        ({"expect_account": 123456789012}, "`expect_account` takes text, or several in a list, not 123456789012"),
+        ({"expect_account": [123456789012]}, "`expect_account` takes text, or several in a list, not 123456789012"),
+        ({"max_failures": "5%"}, '`max_failures` takes a number of records or, between 0 and 1, a share .* not "5%"'),
+        ({"max_failures": 2.5}, "`max_failures` takes a number of records or, between 0 and 1"),
+        ({"limit": -1}, "`limit` takes a whole number, at least 0, not -1"),
+        ({"limit": True}, "`limit` takes a whole number, at least 0, not true"),
+        ({"limit": 1.5}, "`limit` takes a whole number, at least 0, not 1.5"),
+        ({"max_attempts": 0}, "`max_attempts` takes a whole number, at least 1, not 0"),
+        ({"max_outage": float("nan")}, "`max_outage` takes a number of seconds, at least 0, not nan"),
+        ({"compare": "no"}, '`compare` takes True or False, not "no"'),
+        ({"journal": 7}, "`journal` takes a path, not 7"),
+        ({"policy_template": 7}, "`policy_template` takes a path, or the document itself, not 7"),
+        ({"profile": b"mine"}, "`profile` takes text, not"),
+        ({"observer": print}, "`observer` takes a batchpol.ContactObserver"),
+    ],
+)
+async def test_a_value_of_a_wrong_type_is_told_what_the_setting_takes(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(batchpol.UsageError, match=said):
+        await batchpol.apply([], **settings)

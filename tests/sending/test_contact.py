@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import anyio
 import pytest
 
-from batchpol.errors import AccessRefused, NoAnswer
-from batchpol.model import Status
+from batchpol.errors import AccessRefused, NoAnswer, Throttled
+from batchpol.model import Status, Target
 from batchpol.model.settings import Conduct, Patience
-from tests.sending.conftest import COMPARE, PLAN, change
+from batchpol.sending.contact import Contact
+from batchpol.sending.gates import Gates
+from batchpol.sending.observer import ContactObserver
+from tests.sending.conftest import COMPARE, PLAN, TARGET, change
 from tests.sending.simulated import DELETE, PUT, READ, Server, SimulatedSes, expired, server_error
 
 pytestmark = pytest.mark.virtual_clock
@@ -209,3 +213,35 @@ async def test_who_is_in_no_role_is_denied_at_once(bench) -> None:
     made.lane.contact.renew = lambda used: pytest.fail("asked")
     outcomes = await made.run([change(number) for number in range(3)])
     assert outcomes["name-1"].status is not Status.APPLIED
+
+
+class Told(ContactObserver):
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def throttled(self, target: Target) -> None:
+        self.events.append("throttled")
+
+    def paced(self, target: Target, period: float) -> None:
+        self.events.append(period)
+
+    def renewed(self, target: Target) -> None:
+        self.events.append("renewed")
+
+
+async def test_an_observer_is_told_of_refusals_of_the_pace_and_of_renewals() -> None:
+    told, ses = Told(), SimulatedSes(Server())
+
+    async def renew(used: object) -> Any:
+        return SimulatedSes(Server())
+
+    contact: Any = Contact(TARGET, ses, Gates.at(), Patience(), told, renew)
+    gate = contact.gates.writes
+    for error in (Throttled("Rate exceeded", code="Throttling", http_status=400),) * 2 + (None,) * 3:
+        passage = await gate.approach()
+        await passage.admit()
+        passage.departed()
+        contact.answered(gate, passage, error)
+    assert told.events == ["throttled", "throttled", 1.5, 1.2]
+    assert await contact.renewed(expired(), ses)
+    assert told.events[4:] == ["renewed"]

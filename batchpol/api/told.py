@@ -1,0 +1,36 @@
+"""What asking a target comes to, told to the log and to whoever wants to know."""
+
+from __future__ import annotations
+
+import logging
+
+from batchpol.batch.observer import Observer
+from batchpol.model import Target
+from batchpol.sending.observer import ContactObserver
+
+LOG = logging.getLogger("batchpol")
+"""Whoever wants it configures it: nothing is heard of it before."""
+LOG.addHandler(logging.NullHandler())
+
+
+class Told(Observer):
+    """Tells the log, and an observer of the caller's own."""
+
+    def __init__(self, observer: ContactObserver | None) -> None:
+        self.own = observer or ContactObserver()
+
+    def noted(self, target: Target, text: str) -> None:
+        LOG.warning("%s: %s", target, text)
+        self.own.noted(target, text)
+
+    def throttled(self, target: Target) -> None:
+        LOG.info("%s: SES refused a request as too fast", target)
+        self.own.throttled(target)
+
+    def paced(self, target: Target, period: float) -> None:
+        LOG.info("%s: requests leave %.2f s apart from now on", target, period)
+        self.own.paced(target, period)
+
+    def renewed(self, target: Target) -> None:
+        LOG.info("%s: the credentials were renewed", target)
+        self.own.renewed(target)

@@ -21,7 +21,6 @@ from batchpol.api.settings import (
     SERVED,
     Applying,
     ClientSettings,
-    Own,
     Planning,
     aws_of,
     options_of,
@@ -43,7 +42,7 @@ OUTCOMES = 10_000
 """Outcomes that a result has in memory."""
 
 MAX_PENDING, DRAIN = 10_000, 10.0
-"""Changes that may wait in a client, and seconds that leaving its block gives them, unless it is told otherwise."""
+"""Changes that may wait or be under way, and seconds that leaving the block gives them, unless it is told otherwise."""
 
 
 class Client:
@@ -61,8 +60,6 @@ class Client:
     An error that leaves the block waits as well, cancelling it does not.
 
     Args:
-        max_pending: how many changes may wait or be under way (10,000).
-        drain: seconds (10).
         settings: see :class:`ClientSettings`. They hold for :meth:`apply`, :meth:`stream` and :meth:`plan`, too,
             unless these are told otherwise; but for the journal, which each of them has for itself.
 
@@ -71,19 +68,15 @@ class Client:
             (this one was forked from it) or to another event loop.
     """
 
-    def __init__(
-        self, *, max_pending: int = MAX_PENDING, drain: float = DRAIN, **settings: Unpack[ClientSettings]
-    ) -> None:
-        if not isinstance(max_pending, int) or max_pending < 1:
-            raise UsageError(f"`max_pending` takes a whole number, at least 1, not {max_pending!r}")
-        if not isinstance(drain, int | float) or not drain >= 0:
-            raise UsageError(f"`drain` takes a number of seconds, at least 0, not {drain!r}")
-        self._options = options_of("Client", settings, {*SERVED, *Own.__annotations__})
+    def __init__(self, **settings: Unpack[ClientSettings]) -> None:
+        self._options = options_of("Client", settings, {*SERVED, *ClientSettings.__annotations__})
         self._targets = self._options.targets(aws_of(settings))
-        self._drain, self._observer = drain, settings.get("observer")
+        self._drain, self._observer = settings.get("drain", DRAIN), settings.get("observer")
         if not isinstance(self._observer, ContactObserver | None):
             raise UsageError(f"`observer` takes a batchpol.ContactObserver, not {shown(self._observer)}")
-        self._desk = Desk(self._targets, self._options, Told(self._observer), most=max_pending)
+        self._desk = Desk(
+            self._targets, self._options, Told(self._observer), most=settings.get("max_pending", MAX_PENDING)
+        )
         self._serving: asyncio.Task[None] | None = None
         self._place: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._opening: asyncio.Lock

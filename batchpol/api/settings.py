@@ -148,8 +148,14 @@ class Applying(Planning, total=False):
 
 
 class Serving(TypedDict, total=False):
-    """How a client puts and deletes, and what of it is written down, beside :class:`Connecting`."""
+    """How a client puts and deletes, and what of it is written down, beside :class:`Connecting`.
 
+    ``max_pending`` is how many changes may wait or be under way (10,000), ``drain`` how many seconds leaving the
+    client's block gives them (10).
+    """
+
+    max_pending: int
+    drain: float
     # python -m tests.api.settings writes what follows, from batchpol.model.settings
     policy_template: str | os.PathLike[str] | Mapping[str, Any] | None
     policy_name: str | None
@@ -216,7 +222,7 @@ def options_of(call: str, settings: Mapping[str, Any], known: Collection[str], b
     """
     _check_known(call, settings, known)
     given = {name: _value(name, value) for name, value in settings.items() if value is not None}
-    for name in Own.__annotations__.keys() - {"region"}:
+    for name in {*Own.__annotations__, "max_pending", "drain"} - {"region"}:
         given.pop(name, None)
     if region := given.pop("region", None):
         given.setdefault("regions", (region,))
@@ -231,8 +237,8 @@ def _check_known(call: str, settings: Mapping[str, Any], known: Collection[str])
         raise UsageError(f"{call} has no setting {', '.join(unknown)}", hint=hint)
 
 
-_KINDS = {"region": str, "account": str, **RUN}
-_LEAST = {"max_attempts": 1}
+_KINDS = {"region": str, "account": str, "max_pending": int, "drain": float, **RUN}
+_LEAST = {"max_attempts": 1, "max_pending": 1}
 _SEVERAL, _PATHS, _SHARE = (
     "text, or several in a list",
     "paths in a list",

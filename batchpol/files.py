@@ -270,6 +270,11 @@ def hold(fd: int, path: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
+def let_go(fd: int) -> None:
+    """Give the lock up, also where a copy of the descriptor (a reader's, a forked process's) stays open."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 def is_held(fd: int) -> bool:
     """Whether another process has the lock; otherwise this one looks at the file until it closes it."""
     try:

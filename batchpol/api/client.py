@@ -307,7 +307,7 @@ class _Relay(Told):
         self.queue.put_nowait([outcome])
 
     async def ended(self, journal: Journal) -> None:
-        await self._hand(journal.outcomes())
+        await self._hand(iter(journal.outcomes()))
 
     async def _hand(self, outcomes: Iterator[Outcome]) -> None:
         """Give rows of the journal over, some at a time: neither memory nor the event loop takes all at once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
 from pathlib import Path
 
 from batchpol.batch.observer import Result
@@ -12,7 +11,7 @@ from batchpol.batch.options import Options
 from batchpol.errors import BatchpolError, JournalError
 from batchpol.files import Replacement
 from batchpol.journal import FINISHED, End, Journal, Run, Section
-from batchpol.model import Outcome, Status
+from batchpol.model import Status
 from batchpol.report import Summary, write_plan, write_plan_page, write_report
 from batchpol.rewriting.saved import steps
 
@@ -67,10 +66,10 @@ def end(
     if options.save is not None and reason == FINISHED:
         with Replacement(options.save) as target:
             journal.copy_to(target.file)
-    outcomes: Collection[Outcome] = ()
-    if section is not None and options.outcomes:
-        outcomes = list(journal.outcomes(section)) if len(section) <= options.outcomes else journal.rows(section)
-    summary = Summary.of(outcomes or journal.outcomes(section), seconds=time.monotonic() - begun)
+    outcomes = journal.outcomes(section)
+    if len(outcomes) <= options.outcomes:
+        outcomes = list(outcomes)
+    summary = Summary.of(outcomes, seconds=time.monotonic() - begun)
     return Result(summary, code, reason, tuple(written), journal.path, outcomes)
 
 

@@ -115,8 +115,8 @@ class Observer(LaneObserver):
 class Result:
     """How a run ended. ``reason`` is ``finished`` or why it stopped early.
 
-    ``outcomes`` has one of each record, in input order. A program has them: as a list where there are at most 10,000,
-    else read from the journal each time they are gone through.
+    ``outcomes`` has one of each record, in input order: for a program a list where there are at most 10,000, else read
+    from the journal each time they are gone through.
     """
 
     summary: Summary

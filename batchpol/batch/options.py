@@ -26,7 +26,7 @@ class Options:
     that the journal is called after standard input, from which something else may come each time. ``saved`` is the
     header of the saved plan that is carried out, ``save`` where one is to be kept. ``command`` is what
     asked for the run, for people who read the journal; empty for a program. ``outcomes`` is how many of them a result
-    has in memory, 0 for none at all. Times are in seconds.
+    has in memory, at most; more are read from the journal when they are wanted. Times are in seconds.
 
     Raises UsageError where one setting makes no sense, or none beside another.
     """

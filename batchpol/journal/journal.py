@@ -7,7 +7,7 @@ import errno
 import mmap
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -202,14 +202,11 @@ class Journal:
             section.doubt()
         return section
 
-    def outcomes(self, section: Section | None = None) -> Iterator[Outcome]:
-        """The report's rows in input order, from what is written down; see :func:`outcomes`."""
+    def outcomes(self, section: Section | None = None) -> Collection[Outcome]:
+        """The report's rows in input order, from what is written down, also after this was closed; see
+        :func:`outcomes`."""
         found = section or self.section()
-        return found.outcomes(self._tail.fd) if found else iter(())
-
-    def rows(self, section: Section) -> Rows:
-        """The same, to be gone through after it was closed, too."""
-        return Rows(section, os.dup(self._tail.fd))
+        return Rows(found, os.dup(self._tail.fd)) if found else ()
 
     def sends(self) -> Iterator[Sent]:
         """Every request written down, by this run and those before it, as far as they can be read."""

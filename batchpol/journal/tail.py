@@ -124,6 +124,7 @@ class Tail:
                 self.flush()
                 self._make_durable()
         finally:
+            files.let_go(self.fd)
             os.close(self.fd)
             self.fd = -1
 

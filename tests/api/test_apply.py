@@ -348,5 +348,6 @@ async def test_a_result_has_its_outcomes(ses_sandbox: Sandbox, monkeypatch: pyte
     for _ in range(2):
         assert [it.status for it in many.outcomes] == ["unchanged"] * 4 + ["rejected", "duplicate"]
     with_journal = await batchpol.apply(batch, period=SOON, journal="book.jsonl")
+    await batchpol.apply(batch, period=SOON, journal="book.jsonl")  # who keeps a result does not keep the lock
     await asyncio.to_thread(Path("book.jsonl").unlink)
     assert [it.number for it in with_journal.outcomes] == list(range(6))

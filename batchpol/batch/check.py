@@ -23,10 +23,11 @@ RULES: dict[str, Rule] = VALIDATE_RULES | {rule.code: rule for rule in (*SOURCE_
 
 @dataclass(slots=True)
 class Tally:
-    """What a validation found: records by verdict, and records with warnings."""
+    """What a validation found: records by verdict, records with warnings, and findings by code."""
 
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     warned: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
 
 
 def check_input(
@@ -62,6 +63,7 @@ def check_input(
             checked = check(record)
             states.append(_VERDICTS.index(checked.status))
             if checked.findings:
+                tally.codes.update(finding.code for finding in checked.findings)
                 tally.warned += any(finding.severity is Severity.WARNING for finding in checked.findings)
             if rows is not None:
                 rows.add(record.line, record.identity, record.policy_name, checked.status, checked.findings)

@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import time
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 from batchpol.cli.options import Form, JournalFile, Part, flattened
 from batchpol.cli.screen.terminal import said, tell, write
+from batchpol.errors import UsageError
+from batchpol.model.settings import setting
 
-EPILOG = "Example:\nbatchpol status tenants.journal.jsonl\nExit: 0, or 2 if the journal cannot be read."
+EPILOG = (
+    "Examples:\n"
+    "batchpol status tenants.journal.jsonl\n"
+    "batchpol status tenants.journal.jsonl --failed\n"
+    "Exit: 0, or 2 if the journal cannot be read."
+)
+
+EVERY = 10.0
+"""Seconds between two lines of a run that is followed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    HEADING: ClassVar[str] = "Journal, report and output"
+
+    failed: bool = setting(False, "A line for each record that is rejected, failed or unknown.")
+    follow: bool = setting(False, "A line now and then, until the run ends.")
 
 
 @flattened
 def status(
-    journal: JournalFile, form: Annotated[Form, Part(output="Form of what is said on standard output.")]
+    journal: JournalFile, looked: Looked, form: Annotated[Form, Part(output="Form of what is said on standard output.")]
 ) -> None:
     """Say how far the run of a journal is, and what to do next."""
-    from batchpol.cli.screen.status import as_json, lines, status_of
+    from batchpol.cli.screen.status import as_json, failed, failed_line, line, lines, status_of
 
+    if looked.follow and form.is_json:
+        raise UsageError("`follow` is for people, and has no `output=json`", hint="ask for the status again and again")
     found = status_of(journal)
     for note in found.section.notes:
         tell(f"note: {said(note)}")
-    write(json.dumps(as_json(found)) if form.is_json else "\n".join(lines(found)))
+    while looked.follow and found.held:
+        write(line(found))
+        time.sleep(EVERY)
+        found = status_of(journal)
+    if form.is_json:
+        write(json.dumps(as_json(found) | ({"failed": [*failed(found)]} if looked.failed else {})))
+        return
+    for it in failed(found) if looked.failed else ():
+        write(failed_line(it))
+    write("\n".join(lines(found)))

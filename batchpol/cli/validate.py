@@ -13,6 +13,7 @@ from batchpol.cli.screen.terminal import finding_line, offer, reserve_output, sa
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
 from batchpol.model import Finding, Record, Rule, Target, did_you_mean
+from batchpol.model.remedies import REMEDIES
 from batchpol.model.settings import Assumed, Checks, Connection, Reading, setting
 
 EPILOG = (
@@ -48,6 +49,7 @@ def validate(
 ) -> None:
     """Check every record of INPUT offline; nothing is sent and no AWS configuration is needed."""
     from batchpol.batch.check import RULES, check_input
+    from batchpol.cli.screen import commands
     from batchpol.facts import read_facts
     from batchpol.outputs import check_outputs
     from batchpol.rewriting.template import Template
@@ -56,7 +58,10 @@ def validate(
 
     if explained.explain is not None:
         if (rule := RULES.get(explained.explain)) is None:
-            hint = did_you_mean(explained.explain, RULES)
+            if remedy := REMEDIES.get(explained.explain):  # of an answer of SES's, or of ours
+                write(f"{explained.explain}: {said(remedy)}")
+                raise typer.Exit
+            hint = did_you_mean(explained.explain, REMEDIES)
             raise UsageError(f"there is no finding code {explained.explain!r}", hint=hint)
         _explain(rule)
         raise typer.Exit
@@ -88,7 +93,13 @@ def validate(
     )
     counts = {verdict.value: tally.verdicts[verdict] for verdict in tally.verdicts} | {"with_warnings": tally.warned}
     if form.is_json:
-        print_(json.dumps(counts))
+        causes = [
+            {"code": code, "count": count, "severity": RULES[code].severity.value, "remedy": REMEDIES[code]}
+            for code, count in tally.codes.most_common()
+        ]
+        print_(
+            json.dumps({**counts, "causes": causes, "next": [commands.checked(input, counts["rejected"]).as_json()]})
+        )
     else:
         print_(", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()))
     raise typer.Exit(1 if counts["rejected"] else 0)
@@ -96,6 +107,7 @@ def validate(
 
 def _explain(rule: Rule) -> None:
     write(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {spelled(rule.source)}")
+    write(f"\nMend: {said(REMEDIES[rule.code])}")
     write(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
 
 

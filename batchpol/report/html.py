@@ -38,7 +38,7 @@ from batchpol.report.charts import (
 from batchpol.report.pace import MOST_LANES, Pace, RoundTrips
 from batchpol.report.planned import Group, Plan
 from batchpol.report.rows import COLUMNS, Value, extra_name, finding_object, values
-from batchpol.report.summary import WENT_WELL, Cause, Summary, counted, effects_line
+from batchpol.report.summary import WENT_WELL, Cause, Summary, counted, effects_line, shared_line
 from batchpol.version import __version__
 
 MOST_ROWS = 100_000
@@ -493,10 +493,16 @@ def _cause(cause: Cause) -> str:
         f'<article class="cause {cause.status.value}"><h3>{_icon(cause.status)}{cause.count:,} '
         f"{cause.status.words}{code}</h3>{said}<ul>{examples}"
         + (f"<li>and {left:,} more</li>" if left else "")
-        + f'</ul><button type="button" class="show" hidden data-status="{cause.status.value}"'
+        + f"</ul>{_what_to_do(cause)}"
+        + f'<button type="button" class="show" hidden data-status="{cause.status.value}"'
         f' data-code="{_text(cause.error_code)}">Show {"it" if cause.count == 1 else "them"} in the table</button>'
         "</article>"
     )
+
+
+def _what_to_do(cause: Cause) -> str:
+    shared = f"<p>All of them: <bdi>{_text(shared_line(cause.shared))}</bdi></p>" if cause.shared else ""
+    return shared + (f'<p class="remedy">{_text(cause.remedy)}</p>' if cause.remedy else "")
 
 
 # When they were sent

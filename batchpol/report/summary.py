@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from batchpol.model import EFFECTS, Outcome, Status, excerpt
+from batchpol.model.remedies import remedy_of
 from batchpol.report.rows import reason
 
 Key = TypeVar("Key", bound=str)
@@ -40,13 +41,80 @@ class Example:
 
 
 @dataclass(slots=True)
+class Common:
+    """What all records that were taken in have in common, by what it is: one account, Region, domain and so on."""
+
+    seen: bool = False
+    values: dict[str, str] = field(default_factory=dict)
+    principals: frozenset[str] = frozenset()
+
+    def take(self, outcome: Outcome) -> None:
+        """Keep what this record shares with those before it."""
+        if not self.seen:
+            self.seen, self.values = True, _traits(outcome)
+            self.principals = frozenset(_PRINCIPAL.findall(outcome.policy))
+            return
+        if self.values:
+            own = _traits(outcome)
+            domain = _shared_domain(self.values.get("domain", ""), own["domain"])
+            self.values = {name: value for name, value in self.values.items() if own[name] == value and value}
+            if domain:
+                self.values["domain"] = domain
+        if self.principals:
+            self.principals &= frozenset(_PRINCIPAL.findall(outcome.policy))
+
+    def beside(self, others: Common) -> dict[str, str]:
+        """What these have in common that not all have."""
+        found = {name: value for name, value in self.values.items() if value and others.values.get(name) != value}
+        principals = ", ".join(sorted(self.principals - others.principals))
+        return found | ({"principal": principals} if principals else {})
+
+
+_PRINCIPAL = re.compile(r'(?:arn:[a-z-]+:iam::[0-9]{12}:[^"]+|(?<=")[0-9]{12}(?="))')
+_LABELS = 2
+"""Labels that a shared domain has at least: a top-level one says nothing."""
+
+
+def _traits(outcome: Outcome) -> dict[str, str]:
+    identity = outcome.identity.rpartition("identity/")[2]
+    return {
+        "account": outcome.account,
+        "Region": outcome.region,
+        "domain": identity.rpartition("@")[2].lower(),
+        "policy name": outcome.policy_name,
+    }
+
+
+def _shared_domain(one: str, other: str) -> str:
+    """The domain that both are in, if there is one."""
+    if one == other:
+        return one
+    shared = list[str]()
+    for a, b in zip(reversed(one.split(".")), reversed(other.split(".")), strict=False):
+        if a != b:
+            break
+        shared.append(a)
+    return ".".join(reversed(shared)) if len(shared) >= _LABELS else ""
+
+
+@dataclass(slots=True)
 class Cause:
-    """Records that share status, error code and, but for the values in it, message."""
+    """Records that share status, error code and, but for the values in it, message.
+
+    ``shared`` is what else they have in common and not all records have, where they are several: words and values.
+    """
 
     status: Status
     error_code: str
     count: int = 0
     examples: list[Example] = field(default_factory=list)
+    shared: dict[str, str] = field(default_factory=dict)
+    common: Common = field(default_factory=Common, repr=False)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it, in a sentence."""
+        return remedy_of(self.status, self.error_code)
 
 
 @dataclass(slots=True)
@@ -74,8 +142,9 @@ class Summary:
         counts: dict[Status, int] = dict.fromkeys(Status, 0)
         effects = dict.fromkeys(EFFECTS, 0)
         causes: dict[tuple[Status, str, str], Cause] = {}
-        can_go_on = False
+        can_go_on, all_of_them = False, Common()
         for outcome in outcomes:
+            all_of_them.take(outcome)
             counts[outcome.status] += 1
             if did := outcome.did:
                 effects[did] += 1
@@ -83,6 +152,9 @@ class Summary:
             if outcome.status not in WENT_WELL:
                 _enter(causes, outcome)
         found = sorted(causes.values(), key=lambda cause: -cause.count)
+        for cause in found:
+            alone = cause.count == sum(counts.values())
+            cause.shared = cause.common.beside(Common() if alone else all_of_them) if cause.count > 1 else {}
         return cls(_some(counts), _some(effects), found, can_go_on, seconds)
 
 
@@ -108,6 +180,7 @@ def _enter(causes: dict[tuple[Status, str, str], Cause], outcome: Outcome) -> No
             return
         cause = causes[key] = Cause(outcome.status, code)
     cause.count += 1
+    cause.common.take(outcome)
     if len(cause.examples) < EXAMPLES:
         cause.examples.append(Example(outcome.line, outcome.identity, outcome.policy_name, message))
 
@@ -129,24 +202,31 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "effects": {name: summary.effects.get(name, 0) for name in EFFECTS},
         "seconds": summary.seconds,
         "can_go_on": summary.can_go_on,
-        "causes": [
-            {
-                "status": cause.status.value,
-                "error_code": cause.error_code or None,
-                "count": cause.count,
-                "examples": [
-                    {
-                        "line": example.line,
-                        "identity": example.identity,
-                        "policy_name": example.policy_name,
-                        "message": example.message,
-                    }
-                    for example in cause.examples
-                ],
-            }
-            for cause in summary.causes
-        ],
+        "causes": causes_json(summary.causes),
     }
+
+
+def causes_json(causes: Iterable[Cause]) -> list[dict[str, Any]]:
+    """Causes as plain values, each with what to do about it."""
+    return [
+        {
+            "status": cause.status.value,
+            "error_code": cause.error_code or None,
+            "count": cause.count,
+            "remedy": cause.remedy,
+            "shared": cause.shared,
+            "examples": [
+                {
+                    "line": example.line,
+                    "identity": example.identity,
+                    "policy_name": example.policy_name,
+                    "message": example.message,
+                }
+                for example in cause.examples
+            ],
+        }
+        for cause in causes
+    ]
 
 
 def counted(counts: Mapping[Status, int], effects: Mapping[str, int] | None = None) -> str:
@@ -192,7 +272,16 @@ def _cause_lines(cause: Cause) -> list[str]:
         lines.append(f"  line {example.line}: {_plain(example.identity) or '(no identity)'}{name}{said}")
     if cause.count > len(cause.examples):
         lines.append(f"  … and {cause.count - len(cause.examples):,} more")
+    if cause.shared:
+        lines.append(f"  all of them: {_plain(shared_line(cause.shared))}")
+    if cause.remedy:
+        lines.append(f"  -> {cause.remedy}")
     return lines
+
+
+def shared_line(shared: Mapping[str, str]) -> str:
+    """What the records of a cause have in common, in words."""
+    return ", ".join(f"{name} {value}" for name, value in shared.items())
 
 
 def _plain(text: str) -> str:

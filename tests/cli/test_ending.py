@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from batchpol.batch.observer import Result
-from batchpol.cli.screen import commands
-from batchpol.cli.screen.ending import DRY_RUN, next_steps, verdict
+from batchpol.cli.screen import commands, ending
+from batchpol.cli.screen.ending import DRY_RUN, verdict
 from batchpol.journal import FINISHED, FORMAT, Run
 from batchpol.model import Outcome, Status
 from batchpol.report import Summary
@@ -45,6 +45,11 @@ def result(reason: str = FINISHED, code: int = 0, **counts: int) -> Result:
 def run(*, command: tuple[str, ...] = TYPED, sandbox: bool = False, **options: object) -> Run:
     given, name = options | {"command": command}, "my tenants.csv" if command else ""
     return Run(format=FORMAT, run_id="1", at="", input=name, sandbox=sandbox, options=given)
+
+
+def next_steps(of: Result, header: Run) -> list[str]:
+    """As people read them."""
+    return [str(step) for step in ending.next_steps(of, header)]
 
 
 UNDO = "batchpol undo 'my journal.jsonl' --last -o undo.jsonl"
@@ -147,7 +152,11 @@ def test_what_a_limit_left_is_counted_and_gone_on_with_where_status_says(
     ended = command("apply", "list.csv", *FAST, "--limit", "3", **ses_sandbox.environment())
     assert (ended.code, "3 applied (3 created), 2 not attempted" in ended.out) == (3, True)
     said = command("status", "list.journal.jsonl").out
+    found = command("apply", "list.csv", *FAST, "--limit", "1", "--output", "json", **ses_sandbox.environment())
+    undo, further = found.summary["next"]
+    assert undo["command"] == ["batchpol", "undo", "list.journal.jsonl", "--last", "-o", "undo.jsonl"]
+    assert further["command"][:3] == ["batchpol", "apply", "list.csv"] and "--limit" not in further["command"]
     assert "3 applied, 2 not attempted" in said and ": 3 created\n" in said
-    (following,) = re.findall(r"next: +batchpol (apply .+) \(goes on", said)
+    (following,) = re.findall(r"next: .+: batchpol (apply .+)", said)
     assert "5 records" in command(*shlex.split(following), **ses_sandbox.environment()).out
     assert len(ses_sandbox.store.policies) == 5

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,7 +192,9 @@ async def test_status_of_a_run_that_is_going_on(sandbox: Sandbox, source: Path, 
     assert f"account {ACCOUNT}, Region {REGION} at {sandbox.url}" in lines["place"]
     assert lines["state"].strip() == "running"
     assert "to send, about 1 s" in lines["left"]
-    assert f"kill {os.getpid()}" in lines["next"]
+    assert lines["next"].endswith(f"batchpol status {BOOK} --follow")
+    assert f"to stop it (it can be resumed): kill {os.getpid()}" in out
+    assert [it["command"][:2] for it in found["next"]] == [["batchpol", "status"], ["kill", str(os.getpid())]]
     assert (found["running"], found["records"], found["pid"]) == (True, 6, os.getpid())
     assert found["counts"]["applied"] + found["counts"]["unknown"] + found["left"] == 6
     assert 0.15 < found["seconds_between_requests"] < 0.5
@@ -220,7 +223,9 @@ async def test_status_of_an_interrupted_run_gives_its_own_command(
         await running
     code, out, _ = batchpol("status", BOOK)
     assert (code, "state:    interrupted" in out) == (0, True)
-    assert "next:     batchpol apply 'my tenants.csv' --yes (goes on" in out, "without what would start over"
+    assert "next:     to go on (what went through is not sent again): batchpol apply 'my tenants.csv' --yes\n" in out, (
+        "without what would start over"
+    )
 
 
 async def test_status_of_a_killed_run(sandbox: Sandbox, source: Path, batchpol: Command) -> None:
@@ -229,7 +234,7 @@ async def test_status_of_a_killed_run(sandbox: Sandbox, source: Path, batchpol: 
     put(BOOK, b"".join(lines[:-4]))
     _, out, _ = batchpol("status", BOOK)
     assert "state:    killed before its end" in out
-    assert f"next:     batchpol apply {source} --journal {BOOK} (goes on" in out
+    assert f"not sent again): batchpol apply {source} --journal {BOOK}\n" in out
     put(BOOK, b"".join(lines[:4]))
     _, out, _ = batchpol("status", BOOK)
     assert "state:    killed while it read the input" in out
@@ -245,6 +250,28 @@ async def test_status_of_failures_groups_them_and_says_how_to_mend_them(
     assert f"next:     to mend them, and then apply mend.csv: {mend}" in out
     found = json.loads(batchpol("status", BOOK, "--output", "json")[1])
     assert (found["can_go_on"], found["exit_code"]) == (False, 1)
+    assert found["next"][0]["command"] == ["batchpol", "report", BOOK, "--only", "failed", "--report", "mend.csv"]
+    assert found["causes"][0]["remedy"].startswith("Look at the principal first")
+    lines = batchpol("status", BOOK, "--failed")[1].splitlines()
+    assert [line.split(":")[1].strip() for line in lines[:2]] == ["failed"] * 2
+    assert " / sending: InvalidPolicy: " in lines[0] and " -> Look at the principal first" in lines[0]
+    listed = json.loads(batchpol("status", BOOK, "--failed", "--output", "json")[1])["failed"]
+    assert [it["error_code"] for it in listed] == ["InvalidPolicy"] * 2
+
+
+async def test_a_run_is_followed_to_its_end(
+    sandbox: Sandbox, source: Path, batchpol: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchpol.cli.status.EVERY", 0.1)
+    with opened(sandbox, source, period=0.2) as batch:
+        running = asyncio.create_task(run(batch))
+        while len(writes(sandbox)) < 2:
+            await asyncio.sleep(0.005)
+        _, out, _ = await asyncio.to_thread(batchpol, "status", BOOK, "--follow")
+        await running
+    first, *_ = out.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d UTC: running: .+; \d left, about \d s", first)
+    assert "state:    finished" in out
 
 
 async def test_status_of_several_targets_shows_each(sandbox: Sandbox, source: Path, batchpol: Command) -> None:
@@ -256,7 +283,7 @@ async def test_status_of_several_targets_shows_each(sandbox: Sandbox, source: Pa
     _, out, _ = batchpol("status", BOOK)
     assert f"  {other}/{REGION}: 3 of 3 left" in out
     assert f"  {ACCOUNT}/{REGION}: 0 of 3 left" in out
-    assert "(goes on; what went through is not sent again)" in out
+    assert "next:     to go on (what went through is not sent again)" in out
 
 
 async def test_nothing_in_a_journal_moves_the_terminal(sandbox: Sandbox, tmp_path: Path, batchpol: Command) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from batchpol.model import Finding, Outcome, Severity, Status
+from batchpol.model.remedies import REMEDIES
 from batchpol.report import Summary, summary_json, summary_text
 
 
@@ -103,13 +104,33 @@ def test_text_for_people() -> None:
         '  line 3: tenant-1.example / sending: no principal "1"',
         '  line 4: tenant-2.example / sending: no principal "2"',
         "  … and 2 more",
+        f"  -> {REMEDIES['InvalidPolicy']}",
         "",
         "2 unknown, Timeout",
         "  no answer in 30 s",
         "  line 2: tenant-0.example / sending",
         "  line 3: tenant-1.example / sending",
+        f"  -> {REMEDIES['Timeout']}",
     ]
     assert summary_text(Summary.of([])) == "0 records"
+
+
+def test_what_the_failed_have_in_common_and_the_others_have_not_is_said() -> None:
+    def asked(n: int, who: str, identity: str, status: Status, **more: object) -> Outcome:
+        policy = f'{{"Principal": {{"AWS": ["{who}", "arn:aws:iam::999999999999:root"]}}}}'
+        place = {"account": "123456789012", "region": "us-east-1"}
+        return outcome(n, status, "InvalidPolicy", "no", identity=identity, policy=policy, **(place | more))
+
+    gone = "arn:aws:iam::111122223333:role/gone"
+    well = [asked(n, f"{n:012}", f"t{n}.example", Status.APPLIED) for n in range(3)]
+    bad = [asked(n, gone, f"t{n}.eu.example", Status.FAILED, region="eu-west-1") for n in range(3, 6)]
+    (cause,) = Summary.of([*well, *bad]).causes
+    assert cause.shared == {"Region": "eu-west-1", "domain": "eu.example", "principal": gone}
+    said = f"  all of them: Region eu-west-1, domain eu.example, principal {gone}"
+    assert said in summary_text(Summary.of([*well, *bad])).splitlines()
+    assert Summary.of([*well, bad[0]]).causes[0].shared == {}, "one record has everything in common with itself"
+    (alone,) = Summary.of(bad).causes
+    assert alone.shared["account"] == "123456789012" and gone in alone.shared["principal"], "all that there is failed"
 
 
 def test_nothing_in_the_text_moves_a_terminal() -> None:
@@ -142,6 +163,8 @@ def test_json_has_every_status_and_plain_values() -> None:
                 "status": "failed",
                 "error_code": "Timeout",
                 "count": 1,
+                "remedy": REMEDIES["Timeout"],
+                "shared": {},
                 "examples": [{"line": 2, "identity": "tenant-0.example", "policy_name": "sending", "message": "late"}],
             }
         ],

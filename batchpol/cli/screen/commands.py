@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from batchpol.cli.spelling import flag
 from batchpol.journal import Run
@@ -15,7 +16,23 @@ from batchpol.model.settings import Connection
 ONCE = frozenset(map(flag, ("fresh", "retry_failed", "dry_run")))
 """Options that a command to type next does not take over: they were meant for that one time."""
 
-MEND = "mend.csv"
+MEND, FINDINGS = "mend.csv", "findings.jsonl"
+
+
+class Step(NamedTuple):
+    """What to do next: for what, the command, and what else there is to know of it."""
+
+    purpose: str
+    command: list[str]
+    more: str = ""
+
+    def __str__(self) -> str:
+        command = f": {typed(self.command)}" if self.command else ""
+        return f"{self.purpose}{command}{self.more}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; the command as a list of its arguments."""
+        return {"to": f"{self.purpose}{self.more}".removeprefix("to "), "command": self.command}
 
 
 def typed(command: Sequence[str]) -> str:
@@ -59,11 +76,12 @@ def mend(journal: Path, statuses: Iterable[Status]) -> list[str]:
     return ["batchpol", "report", str(journal), flag("only"), ",".join(only), flag("reports"), MEND]
 
 
-def how_to_mend(run: Run, journal: Path, statuses: Iterable[Status]) -> str:
-    """What follows "to mend them": a list whose policies a template makes is mended itself, not what was made of it."""
+def how_to_mend(what: str, run: Run, journal: Path, statuses: Iterable[Status]) -> Step:
+    """How ``what`` is mended: a list whose policies a template makes is mended itself, not what was made of it."""
     if run.options.get("template") and run.input:
-        return f", mend {visible(run.input)} and run the same command again: {typed(again(run, journal))}"
-    return f", and then apply {MEND}: {typed(mend(journal, statuses))}"
+        purpose = f"to mend {what}, mend {visible(run.input)} and run the same command again"
+        return Step(purpose, again(run, journal))
+    return Step(f"to mend {what}, and then apply {MEND}", mend(journal, statuses))
 
 
 def report(journal: Path) -> list[str]:
@@ -74,9 +92,20 @@ def status(journal: Path) -> list[str]:
     return ["batchpol", "status", str(journal)]
 
 
+def follow(journal: Path) -> list[str]:
+    return [*status(journal), flag("follow")]
+
+
 def undo(journal: Path) -> list[str]:
     """What writes an input that restores what was there before the last run."""
     return ["batchpol", "undo", str(journal), flag("last"), "-o", "undo.jsonl"]
+
+
+def checked(path: str, rejected: int) -> Step:
+    """What follows a validation."""
+    if rejected:
+        return Step("to see what is wrong, record by record", ["batchpol", "validate", path, flag("report"), FINDINGS])
+    return Step("to see what it would change", ["batchpol", "plan", path])
 
 
 def carry_out(path: str) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from batchpol.batch.observer import Result
 from batchpol.cli.screen import commands, log
+from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.streams import settle
 from batchpol.cli.screen.terminal import said, tell, write
 from batchpol.cli.spelling import spelled
@@ -28,18 +29,25 @@ def print_result(result: Result, run: Run | None, *, as_json: bool) -> None:
     Args:
         run: the header of the run, which knows the command; None if it never began.
     """
-    summary = summary_json(result.summary) | _ending(result)
+    steps = next_steps(result, run)
+    summary = summary_json(result.summary) | _ending(result) | {"next": [step.as_json() for step in steps]}
     write(spelled(json.dumps(summary) if as_json else summary_text(result.summary)))
     settle()
-    steps = next_steps(result, run)
     if log.is_wanted():
         level = "info" if result.exit_code == 0 else "error" if result.exit_code > 1 else "warning"
         counts = {status.value: count for status, count in result.summary.counts.items()}
-        log.event("run_ended", level, counts=counts, **_ending(result), seconds=result.summary.seconds, next=steps)
+        log.event(
+            "run_ended",
+            level,
+            counts=counts,
+            **_ending(result),
+            seconds=result.summary.seconds,
+            next=[*map(str, steps)],
+        )
         return
     if sys.stderr.isatty():
         tell("")
-    for line in [*verdict(result), *(f"report: {visible(str(path))}" for path in result.reports), *steps]:
+    for line in [*verdict(result), *(f"report: {visible(str(path))}" for path in result.reports), *map(str, steps)]:
         tell(line)
 
 
@@ -66,44 +74,44 @@ def verdict(result: Result) -> list[str]:
     return ["all went well: every record is as asked"] if counts else []
 
 
-def next_steps(result: Result, run: Run | None) -> list[str]:
+def next_steps(result: Result, run: Run | None) -> list[Step]:
     """What to do now, each with the command to type; the most urgent comes last, where people look first."""
     if run is None:
         return []
     if result.reason == DRY_RUN:
         valid, command = result.summary.counts.get(Status.NOT_ATTEMPTED, 0), commands.again(run, None)
-        return [f"to carry out the {valid:,} that are valid: {commands.typed(command)}"] if valid else []
+        return [Step(f"to carry out the {valid:,} that are valid", command)] if valid else []
     if run.sandbox:
-        gone = ["the embedded SES is gone with all it had; the same command starts over"]
+        gone = [Step("the embedded SES is gone with all it had; the same command starts over", [])]
         return [*_mends(result, run), *(gone if result.summary.can_go_on else [])]
     return [*_mends(result, run), *_retry(result, run), *_way_back(result, run), *_way_on(result, run)]
 
 
-def _mends(result: Result, run: Run) -> Iterable[str]:
+def _mends(result: Result, run: Run) -> Iterable[Step]:
     """What to do about records that the same command would not send again."""
     bad = [status.value for status in (Status.REJECTED, Status.FAILED) if status in result.summary.counts]
     if bad and result.journal:
-        yield f"to mend what is {' or '.join(bad)}{commands.how_to_mend(run, result.journal, result.summary.counts)}"
+        yield commands.how_to_mend(f"what is {' or '.join(bad)}", run, result.journal, result.summary.counts)
 
 
-def _retry(result: Result, run: Run) -> Iterable[str]:
+def _retry(result: Result, run: Run) -> Iterable[Step]:
     refused = any(cause.status is Status.FAILED for cause in result.summary.causes)
     if refused and not result.summary.can_go_on and (command := commands.retry(run, result.journal)):
-        yield f"to send again what SES refused: {commands.typed(command)}"
+        yield Step("to send again what SES refused", command)
 
 
-def _way_back(result: Result, run: Run) -> Iterable[str]:
+def _way_back(result: Result, run: Run) -> Iterable[Step]:
     """How to restore what was there; a run that read nothing kept nothing."""
     if Status.APPLIED in result.summary.counts and result.journal and run.options.get("compare", True):
-        yield f"to take back what this run did: {commands.typed(commands.undo(result.journal))}"
+        yield Step("to take back what this run did", commands.undo(result.journal))
 
 
-def _way_on(result: Result, run: Run) -> Iterable[str]:
+def _way_on(result: Result, run: Run) -> Iterable[Step]:
     if result.journal and result.exit_code in (1, 3, 130, 143) and result.summary.can_go_on:
         command = commands.again(run, result.journal)
         whole = commands.unlimited(command)
         if whole != command:
-            yield f"to go on with as many again, run the same command; with all that are left: {commands.typed(whole)}"
+            yield Step("to go on with as many again, run the same command; with all that are left", whole)
             return
         kept = f"what went through is in {visible(str(result.journal))}"
-        yield f"to go on, run the same command again ({kept})" + (f": {commands.typed(command)}" if command else "")
+        yield Step(f"to go on, run the same command again ({kept})", command)

@@ -88,7 +88,9 @@ class Screen(Observer):
         row.over, row.stopped, row.in_hand = True, error is not None, ""
 
     def attempted(self, target: Target, attempt: Attempted) -> None:
-        if not attempt.ended:
+        if attempt.ended:
+            self._row(target).moved = time.monotonic()
+        else:
             change = attempt.change
             again = f" (attempt {attempt.number})" if attempt.number > 1 else ""
             self._row(target).in_hand = f"{change.line}: {change.identity} / {change.policy_name}{again}"

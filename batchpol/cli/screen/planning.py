@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 
 import anyio.to_thread
 
 from batchpol.batch.observer import Preview, Result
 from batchpol.batch.options import Options
 from batchpol.cli.screen import commands, log
+from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.live import Screen
 from batchpol.cli.screen.terminal import duration, said, tell, write
 from batchpol.journal import FINISHED, Journal
 from batchpol.model import Outcome, Status, visible
-from batchpol.report import Plan, Summary, summary_json
+from batchpol.report import Plan, Summary
 from batchpol.report.planned import UNCHANGED, Group, Place
+from batchpol.report.summary import causes_json
 from batchpol.rewriting.saved import steps
 
 PLACES = 5
@@ -62,22 +65,21 @@ class Comparisons(Screen):
     def end(self, result: Result) -> None:
         """What is said once it is over."""
         saved = self._options.save if result.reason == FINISHED else None
-        following = commands.carry_out_plan(str(saved), self.run) if saved else commands.applied(self.run)
+        step = Step("to carry that out", commands.applied(self.run))
+        if saved is not None:
+            command = commands.carry_out_plan(str(saved), self.run)
+            step = Step(f"saved as {visible(str(saved))}; to carry that out", command)
         if self._as_json:
-            write(json.dumps(self._json(result) | {"plan": str(saved) if saved else None, "next": [following]}))
+            more = {"plan": str(saved) if saved else None, "next": [step.as_json()] if self.plan.to_do else []}
+            write(json.dumps(self._json(result) | more))
         else:
-            if not self._quiet:
-                for group in self.plan.groups:
-                    for line in self._lines(group):
-                        write(line)
-                for line in self._obstacles():
-                    write(line)
+            for line in () if self._quiet else (*chain(*map(self._lines, self.plan.groups)), *self._obstacles()):
+                write(line)
             write(self._summary(result))
         if result.reason != FINISHED:
             tell(f"the plan ended early: {said(result.reason)}" + ("; it is not saved" if self._options.save else ""))
         elif self.plan.to_do and not log.is_wanted():
-            kept = f"saved as {visible(str(saved))}; " if saved else ""
-            self.say(f"{kept}to carry that out: {commands.typed(following)}")
+            self.say(str(step))
 
     def _lines(self, group: Group) -> Iterator[str]:
         """One effect on one record or many; what is unchanged only where everything is asked for."""
@@ -136,7 +138,7 @@ class Comparisons(Screen):
             "effects": self.plan.effects,
             "others": others,
             "groups": groups,
-            "causes": summary_json(self._bad)["causes"],
+            "causes": causes_json(self._bad.causes),
             "seconds": result.summary.seconds,
             "apply_seconds": self._seconds,
             "exit_code": result.exit_code,

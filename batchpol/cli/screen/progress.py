@@ -33,6 +33,9 @@ SHARE = 0.01
 MARGIN = 8
 """Lines of the terminal that are left to what scrolls past above, and to the head and the totals."""
 
+STALLED = 10.0
+"""Seconds without an answer or an outcome after which nobody says how long a lane takes yet."""
+
 IN_HAND = 16
 """Least width of the column that names the record in hand; without room for it there is none."""
 
@@ -63,9 +66,12 @@ class Row:
     in_hand: str = ""
     stopped: bool = False
     over: bool = False
+    moved: float = field(default_factory=time.monotonic)
+    """When something last came back, by the monotonic clock."""
 
     def add(self, outcome: Outcome, *, planned: bool = False) -> None:
         """Count one more change: by what was done, or of a plan would be, or else by its status."""
+        self.moved = time.monotonic()
         done = outcome.effect if planned and outcome.would_be_sent else outcome.did
         self.counts[EFFECTS.get(done, outcome.status.value)] += 1
 
@@ -82,6 +88,16 @@ class Row:
         """Whether SES cannot be reached, so that nobody knows how long it takes."""
         return self.contact is not None and self.contact.silent and not (self.over or self.stopped)
 
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing came back for so long that nobody knows, either."""
+        return self.contact is not None and not (self.over or self.stopped) and self.quiet > STALLED
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since something came back, the pace of the gate not counted."""
+        return time.monotonic() - self.moved - (self.contact.gates.writes.period if self.contact else 0.0)
+
     def seconds_left(self, period: float) -> float:
         """At the pace of the lane's gate; at ``period`` seconds a request until there is one."""
         if self.over or self.stopped:
@@ -95,6 +111,8 @@ class Row:
             return "done"
         if self.silent:
             return "no answer"
+        if self.stalled:
+            return "waiting"
         return duration(self.seconds_left(period)) if self.contact else "waiting"
 
 
@@ -137,8 +155,12 @@ class Standing:
         """How long it takes yet, as far as that can be said; empty at the end."""
         if self.done >= self.total:
             return ""
-        silent = any(row.silent for row in self.rows.values())
-        return "SES does not answer" if silent else f"about {duration(self.seconds_left)} left"
+        if any(row.silent for row in self.rows.values()):
+            return "SES does not answer"
+        under_way = [row for row in self.rows.values() if not (row.over or row.stopped)]
+        if under_way and all(row.stalled for row in under_way):
+            return f"nothing came back for {duration(min(row.quiet for row in under_way))}"
+        return f"about {duration(self.seconds_left)} left"
 
     @property
     def seconds_left(self) -> float:
@@ -228,7 +250,8 @@ def _totals(standing: Standing, lanes: int) -> dict[str, str]:
     counted = standing.counts
     counts = {word: f"{counted[word]:,}" for word in _COUNTED}
     done = {"lane": f"all {lanes:,}", "done": f"{standing.done:,}/{standing.total:,}"}
-    left = duration(standing.seconds_left) if standing.done < standing.total else "done"
+    left = duration(standing.seconds_left) if standing.left.startswith("about") else "waiting"
+    left = left if standing.left else "done"
     return done | counts | {"throttled": f"{standing.throttled:,}", "left": left, "in hand": ""}
 
 

@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from batchpol.cli.screen import commands
+from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.terminal import counts_line, duration, moment, said
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
 from batchpol.journal import Intent, Section, Started, is_held, latest, outcomes, runs, scan
-from batchpol.model import Outcome, Status, visible
+from batchpol.model import EFFECTS, Outcome, Status, visible
+from batchpol.model.remedies import remedy_of
 from batchpol.report import Cause, Summary
+from batchpol.report.rows import reason
+from batchpol.report.summary import causes_json, shared_line
 
 LATEST = 60
 """Requests from which the present rate is taken."""
+
+QUIET = 30.0
+"""Seconds without a request after which nobody says how long a run takes yet."""
 
 SHOWN = 10
 """Targets and causes shown; the report has everything."""
@@ -42,7 +49,7 @@ class RunStatus:
     """How far a run is. ``left`` counts the records it still means to send, ``targets`` those of each target.
 
     ``interval`` is the time between its latest requests in seconds, None where there are too few; ``seconds`` what
-    is left of a run that goes on, at the present pace.
+    is left of a run that goes on, at the present pace. For ``quiet`` seconds it has sent nothing that was due.
     """
 
     journal: Path
@@ -55,6 +62,7 @@ class RunStatus:
     can_go_on: bool = False
     seconds: float | None = None
     runs: list[Started] = field(default_factory=list)
+    quiet: float = 0.0
 
     @property
     def state(self) -> str:
@@ -92,7 +100,9 @@ def status_of(journal: Path) -> RunStatus:
     if held and section.end is None and section.planned:
         period = float(section.run.options.get("period", 1.0))
         pace = max(period, found.interval or 0.0) if len(planned) == 1 else period
-        found.seconds = max((left for left, _ in found.targets.values()), default=0) * pace
+        found.quiet = (datetime.now(UTC) - max(sent)).total_seconds() - pace if sent else 0.0
+        if found.quiet < QUIET:
+            found.seconds = max((left for left, _ in found.targets.values()), default=0) * pace
     return found
 
 
@@ -121,6 +131,14 @@ def _look_closer(found: RunStatus) -> None:
     }
 
 
+def line(found: RunStatus) -> str:
+    """All of it in one line, for whoever follows the run."""
+    section, left = found.section, ""
+    if section.left:
+        left = f"; {section.left:,} left" + (f", about {duration(found.seconds)}" if found.seconds is not None else "")
+    return f"{datetime.now(UTC):%H:%M:%S} UTC: {said(found.state)}: {counts_line(section.counts())}{left}"
+
+
 def lines(found: RunStatus) -> list[str]:
     """For people."""
     section, run = found.section, found.section.run
@@ -139,6 +157,8 @@ def lines(found: RunStatus) -> list[str]:
         lines.append(f"sent:     last at {found.last_sent}" + _pace(found))
     if found.seconds is not None:
         lines.append(f"left:     {section.left:,} to send, about {duration(found.seconds)}")
+    elif found.quiet >= QUIET:
+        lines.append(f"left:     {section.left:,} to send; nothing was sent for {duration(found.quiet)}")
     if len(found.targets) > 1 or f"{run.options.get('account')}/{run.options.get('region')}" not in found.targets:
         by_left = sorted(found.targets.items(), key=lambda item: -item[1][0])
         lines += [f"  {target}: {left:,} of {changes:,} left" for target, (left, changes) in by_left[:SHOWN]]
@@ -146,7 +166,10 @@ def lines(found: RunStatus) -> list[str]:
     for cause in found.causes[:SHOWN]:
         message = said(cause.examples[0].message)[:160]
         lines.append(f"  {cause.count:,} {cause.status} {visible(cause.error_code)}: {message}")
-    return [*lines, f"next:     {_next(found)}"]
+        lines += [f"    all of them: {said(shared_line(cause.shared))}"] if cause.shared else []
+        lines.append(f"    -> {cause.remedy}")
+    first, *others = map(str, _next(found))
+    return [*lines, f"next:     {first}", *(f"          {it}" for it in others)]
 
 
 def _runs(found: RunStatus) -> list[str]:
@@ -172,22 +195,51 @@ def _pace(found: RunStatus) -> str:
     return f", {1 / found.interval:.2g} a second lately" if found.interval < 1 else f", every {found.interval:.1f} s"
 
 
-def _next(found: RunStatus) -> str:
-    """What to do now, with the command to type."""
+def _next(found: RunStatus) -> list[Step]:
+    """What to do now, the most urgent first."""
     section, journal = found.section, found.journal
     if found.held:
-        return f"{commands.typed(commands.status(journal))}, or stop it: kill {section.run.pid} (it can be resumed)"
+        stop = Step("to stop it (it can be resumed)", ["kill", str(section.run.pid)])
+        return [Step("to follow it", commands.follow(journal)), stop]
     if section.run.options.get("plan"):
-        return commands.typed(commands.carry_out_plan(str(journal), section.run))
+        return [Step("to carry it out", commands.carry_out_plan(str(journal), section.run))]
     if section.run.sandbox:
-        return "nothing: the embedded SES is gone; the same command starts over"
+        return [Step("nothing: the embedded SES is gone; the same command starts over", [])]
+    undo = [Step("to take the last run back", commands.undo(journal))] if _has_written(found) else []
     if found.can_go_on:
-        command = commands.typed(commands.unlimited(commands.again(section.run, journal)))
-        command = command or "the same call with this journal"
-        return f"{command} (goes on; what went through is not sent again)"
+        command = commands.unlimited(commands.again(section.run, journal))
+        purpose = "to go on (what went through is not sent again)"
+        return [Step(purpose if command else f"{purpose}, make the same call with this journal", command), *undo]
     if found.causes or Status.REJECTED in section.counts():
-        return f"to mend them{commands.how_to_mend(section.run, journal, section.counts())}"
-    return f"nothing is left to do; {commands.typed(commands.report(journal))}"
+        return [commands.how_to_mend("them", section.run, journal, section.counts()), *undo]
+    return [Step("nothing is left to do; to write the report again", commands.report(journal)), *undo]
+
+
+def _has_written(found: RunStatus) -> bool:
+    return bool(found.runs and found.runs[-1].counts.keys() & set(EFFECTS.values()))
+
+
+def failed(found: RunStatus) -> Iterator[dict[str, Any]]:
+    """Every record that is rejected, failed or unknown, as plain values, with what to do about it."""
+    for outcome in outcomes(found.journal, found.section):
+        if outcome.status in (Status.REJECTED, *_BAD):
+            code, message = reason(outcome)
+            yield {
+                "line": outcome.line or None,
+                "status": outcome.status.value,
+                "identity": outcome.identity,
+                "policy_name": outcome.policy_name,
+                "error_code": code or None,
+                "message": message,
+                "remedy": remedy_of(outcome.status, code),
+            }
+
+
+def failed_line(it: dict[str, Any]) -> str:
+    """One of them, for people."""
+    where = f"line {it['line']}" if it["line"] else "prune"
+    what = f"{it['identity']} / {it['policy_name']}: {it['error_code']}: {it['message']}"
+    return said(f"{where}: {it['status']}: {what} -> {it['remedy']}")
 
 
 def as_json(found: RunStatus) -> dict[str, Any]:
@@ -219,6 +271,7 @@ def as_json(found: RunStatus) -> dict[str, Any]:
         ],
         "can_go_on": found.can_go_on and not run.sandbox,
         "runs": [it.as_json() for it in found.runs],
-        "next": _next(found),
+        "causes": causes_json(found.causes),
+        "next": [step.as_json() for step in _next(found)],
         "read_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

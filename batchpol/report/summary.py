@@ -41,7 +41,7 @@ class Example:
 
 
 @dataclass(slots=True)
-class Common:
+class _Common:
     """What all records that were taken in have in common, by what it is: one account, Region, domain and so on."""
 
     seen: bool = False
@@ -63,7 +63,7 @@ class Common:
         if self.principals:
             self.principals &= frozenset(_PRINCIPAL.findall(outcome.policy))
 
-    def beside(self, others: Common) -> dict[str, str]:
+    def beside(self, others: _Common) -> dict[str, str]:
         """What these have in common that not all have."""
         found = {name: value for name, value in self.values.items() if value and others.values.get(name) != value}
         principals = ", ".join(sorted(self.principals - others.principals))
@@ -109,7 +109,7 @@ class Cause:
     count: int = 0
     examples: list[Example] = field(default_factory=list)
     shared: dict[str, str] = field(default_factory=dict)
-    common: Common = field(default_factory=Common, repr=False)
+    _common: _Common = field(default_factory=_Common, repr=False)
 
     @property
     def remedy(self) -> str:
@@ -142,7 +142,7 @@ class Summary:
         counts: dict[Status, int] = dict.fromkeys(Status, 0)
         effects = dict.fromkeys(EFFECTS, 0)
         causes: dict[tuple[Status, str, str], Cause] = {}
-        can_go_on, all_of_them = False, Common()
+        can_go_on, all_of_them = False, _Common()
         for outcome in outcomes:
             all_of_them.take(outcome)
             counts[outcome.status] += 1
@@ -154,7 +154,7 @@ class Summary:
         found = sorted(causes.values(), key=lambda cause: -cause.count)
         for cause in found:
             alone = cause.count == sum(counts.values())
-            cause.shared = cause.common.beside(Common() if alone else all_of_them) if cause.count > 1 else {}
+            cause.shared = cause._common.beside(_Common() if alone else all_of_them) if cause.count > 1 else {}
         return cls(_some(counts), _some(effects), found, can_go_on, seconds)
 
 
@@ -180,7 +180,7 @@ def _enter(causes: dict[tuple[Status, str, str], Cause], outcome: Outcome) -> No
             return
         cause = causes[key] = Cause(outcome.status, code)
     cause.count += 1
-    cause.common.take(outcome)
+    cause._common.take(outcome)
     if len(cause.examples) < EXAMPLES:
         cause.examples.append(Example(outcome.line, outcome.identity, outcome.policy_name, message))
 

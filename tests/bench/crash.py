@@ -273,7 +273,7 @@ def bring_through(scene: Scene, batch: Batch, url: str, flags: Sequence[str], *,
         scene.figures.unknown += sum(row.status is Status.UNKNOWN for row in rows)
         sent = Counter((it.identity, it.policy_name) for it in seen.arrivals[batch.start :] if it.operation in WRITES)
         scene.figures.requests += sent.total()
-        batch.done = {(row.identity, row.policy_name) for row in rows if row.status in DONE and row.line}
+        batch.done = {key for row in rows if row.status in DONE and (key := batch.asked_by(row)) is not None}
         if Book.of(batch.journal).finished:
             batch.since = len(seen.arrivals)
         if ended and count >= disturbed and all(row.status in DONE or row.error_code in STAYS for row in rows):

@@ -164,6 +164,11 @@ class Batch:
     def rows(self) -> list[Outcome]:
         return list(outcomes(self.journal)) if self.journal.exists() and self.journal.stat().st_size else []
 
+    def asked_by(self, row: Outcome) -> Key | None:
+        """The key of a row if it is what the input asks for as it is now."""
+        key = row.identity, row.policy_name
+        return key if self.asked.get(key) == (NOTHING if row.action == "delete" else row.sha256) else None
+
     def _of_row(self, row: Outcome, seen: Seen, mine: Sequence[Write]) -> Iterator[str]:
         """What a row claims and is not so."""
         key = row.identity, row.policy_name

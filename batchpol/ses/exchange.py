@@ -159,7 +159,7 @@ class Exchange:
         """
         model = self.client.meta.service_model.operation_model(operation)
         fields = _SERIALIZER.serialize_to_request(arguments, model)["body"]
-        body = b"&".join([b"%s=%s" % (_quoted_name(name), quoted(value)) for name, value in fields.items()])
+        body = b"&".join([b"%s=%s" % (_quoted_name(name), quoted(str(value))) for name, value in fields.items()])
         await admit()
         if credentials is None:
             raise bx.NoCredentialsError

@@ -22,6 +22,7 @@ from batchpol.batch.check import RULES
 from batchpol.cli import app
 from batchpol.cli.help import MANUAL, topics
 from batchpol.model import Status
+from batchpol.probe import QUESTIONS
 from batchpol.sandbox import DOUBTS, FAULTS, Sandbox, SandboxOptions
 from tests.readme_commands import README
 
@@ -128,6 +129,12 @@ def contents() -> str:
     )
 
 
+def questions() -> str:
+    """What a probe asks."""
+    body = [(f"`{it.name}`", it.asks, f"{it.requests} in {it.seconds} s", it.matters) for it in QUESTIONS.values()]
+    return rows(("question", "what is asked", "requests", "what it decides"), body)
+
+
 TABLES = {
     "mistakes": mistakes,
     "codes": codes,
@@ -137,6 +144,7 @@ TABLES = {
     "options": options,
     "settings": settings,
     "topics": contents,
+    "questions": questions,
 }
 
 

@@ -32,7 +32,7 @@ class Adopted(Aws):
     async def endpoint(self, region: str) -> str:
         return elsewhere(self._ses.client)
 
-    async def ses(self, target: Target) -> Ses:
+    async def ses(self, target: Target, service: str = "ses") -> Ses:
         if target != self._target:
             raise AccessRefused(
                 f"the client is of {self._target}, the records of {target}",

@@ -26,7 +26,7 @@ from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import apply, export, help, plan, render, report, retarget, sandbox, status, undo, validate
+from batchpol.cli import apply, export, help, plan, probe, render, report, retarget, sandbox, status, undo, validate
 from batchpol.cli.command import Command, Group, State, Undebugged
 from batchpol.cli.process import leave
 from batchpol.cli.screen import log
@@ -55,6 +55,7 @@ for name, call, epilog, short in (
     ("retarget", retarget.retarget, retarget.EPILOG, "Move records to another account or Region; offline."),
     ("status", status.status, status.EPILOG, "Say how far a run is, and what to do next."),
     ("report", report.report, report.EPILOG, "Write the report of a journal again."),
+    ("probe", probe.probe, probe.EPILOG, "Find out what SES really does, in your account."),
     ("sandbox", sandbox.sandbox, sandbox.EPILOG, "Run the embedded SES for any client."),
     ("help", help.help_, help.EPILOG, "Show a page of the manual, e.g. batchpol help resume."),
 ):

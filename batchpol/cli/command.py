@@ -20,6 +20,7 @@ HEADINGS = (
     "Input",
     "Checks",
     "What is read",
+    "What is asked",
     "Where",
     "What is written",
     "Pace and patience",

@@ -20,6 +20,7 @@ from batchpol.batch.options import Options
 from batchpol.cli.screen.streams import Streams, hurry, output_lost, settle, write_output_aside
 from batchpol.cli.screen.terminal import tell
 from batchpol.errors import BatchpolError
+from batchpol.model.settings import Connection
 from batchpol.rewriting.saved import SavedPlan
 from batchpol.source import Source
 from batchpol.stopping import Stoppable, task_group
@@ -78,7 +79,7 @@ async def _run(
 ) -> Result:
     async with AsyncExitStack() as stack:
         if options.sandbox:
-            options = await _embedded(options, stack)
+            options = replace(options, connection=await embedded(options.connection, stack))
         batch = Batch(
             source,
             options,
@@ -120,18 +121,17 @@ async def _beside(shows: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await shows()
 
 
-async def _embedded(options: Options, stack: AsyncExitStack) -> Options:
-    """Start an SES in this process and point the run at it, whatever AWS configuration this machine has."""
+async def embedded(connection: Connection, stack: AsyncExitStack) -> Connection:
+    """Start an SES in this process and lead there, whatever AWS configuration this machine has."""
     server = await stack.enter_async_context(sandbox.Sandbox())
-    connection = replace(
-        options.connection,
-        regions=options.connection.regions or ("us-east-1",),
+    return replace(
+        connection,
+        regions=connection.regions or ("us-east-1",),
         profile=None,
         endpoint_url=server.url,
         access_key="EMBEDDEDSES",
         secret_key="-",  # noqa: S106 - it opens nothing
     )
-    return replace(options, connection=connection)
 
 
 async def _heed_signals(work: Stoppable) -> None:

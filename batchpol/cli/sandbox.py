@@ -38,6 +38,9 @@ class Limits:
 class Server:
     HEADING: ClassVar[str] = "The server"
 
+    facts: Path | None = setting(
+        None, "Be like the SES of `batchpol probe`'s FILE, but for other options.", metavar="FILE"
+    )
     port: int = setting(0, "Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
     burst: int = setting(1, "Requests that may come at once after a pause.", min=1)
     tolerance: float = setting(0.0, "How much too early one may come.", metavar="MS", min=0)
@@ -60,6 +63,7 @@ class Server:
 @flattened
 def sandbox(limits: Limits, server: Server) -> None:
     """Run the embedded SES on loopback: the real protocol and limits, no account, nothing kept."""
+    from batchpol.facts import read_facts
     from batchpol.outputs import check_no_input
     from batchpol.sandbox import DOUBTS, FAULTS, Facts, SandboxOptions
 
@@ -73,18 +77,22 @@ def sandbox(limits: Limits, server: Server) -> None:
         raise typer.Exit
     if server.log is not None:
         check_no_input(server.log, "log")
-    lags = _numbers("--stale", server.stale)
+    found, lags = read_facts(server.facts), _numbers("--stale", server.stale)
+    refused = {*Facts().refused, *found.known.refused} - {*found.known.accepted}
+    given = {
+        "rate": limits.rate,
+        "burst": server.burst,
+        "tolerance_ms": server.tolerance,
+        "shared_quota": limits.shared_quota,
+        "v2_shares_quota": server.v2_shares_quota,
+        "stale_seconds": lags.pop("", 0.0),
+        "stale_by": lags,
+        "strict_identities": server.strict_identities,
+    }
     with _usage(server.port):
         options = SandboxOptions(
-            rate=limits.rate,
-            burst=server.burst,
-            tolerance_ms=server.tolerance,
-            shared_quota=limits.shared_quota,
-            v2_shares_quota=server.v2_shares_quota,
-            stale_seconds=lags.pop("", 0.0),
-            stale_by=lags,
-            strict_identities=server.strict_identities,
-            refused=frozenset(Facts().refused).union(server.refuse).difference(server.accept),
+            **found.of_sandbox() | {name: it for name, it in given.items() if it != getattr(Facts(), name)},
+            refused=frozenset(refused.union(server.refuse).difference(server.accept)),
             latency_ms=server.latency,
             jitter_ms=server.jitter,
             faults=_numbers("--fault", server.fault),

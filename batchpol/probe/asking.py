@@ -5,7 +5,6 @@ All operations pass one gate, so that nothing is refused as too fast except wher
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +15,8 @@ from typing import Any, NamedTuple
 import anyio
 
 from batchpol.errors import AccessRefused, PolicyRefused, SesError, Throttled
+from batchpol.probe.place import Call, Place
 from batchpol.sending.gate import Gate
-
-PREFIX = "batchpol-probe-"
-"""How the name of every policy begins that a probe puts."""
 
 PUTS = frozenset({"PutIdentityPolicy", "CreateEmailIdentityPolicy", "UpdateEmailIdentityPolicy"})
 
@@ -62,56 +59,6 @@ class Reply(NamedTuple):
     def taken(self) -> bool | None:
         """Whether SES took it; None where that is not known."""
         return self.fate is Fate.TAKEN if self.passed else None
-
-
-class Call(NamedTuple):
-    operation: str
-    arguments: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a probe is made: one identity, by its name, of one account and Region."""
-
-    identity: str
-    account: str
-    region: str
-    partition: str = "aws"
-    unverified: str = ""
-    """An identity of the account's that is not verified, if one was named."""
-
-    def arn(self, identity: str = "") -> str:
-        return f"arn:{self.partition}:ses:{self.region}:{self.account}:identity/{identity or self.identity}"
-
-    def statement(self, identity: str = "") -> dict[str, Any]:
-        """A statement that allows nothing: its own account, and only from an address that nobody can send from."""
-        return {
-            "Sid": "probe",
-            "Effect": "Allow",
-            "Principal": {"AWS": f"arn:{self.partition}:iam::{self.account}:root"},
-            "Action": "ses:SendEmail",
-            "Resource": self.arn(identity),
-            "Condition": {"StringEquals": {"ses:FromAddress": "nobody@batchpol-probe.invalid"}},
-        }
-
-    def document(self, identity: str = "", **changes: Any) -> str:
-        """A policy with that statement, changed; an element that is changed to None is left out."""
-        statement = {name: it for name, it in (self.statement(identity) | changes).items() if it is not None}
-        return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
-
-    def put(self, name: str, document: str = "", identity: str = "") -> Call:
-        identity = identity or self.identity
-        named = {"Identity": identity, "PolicyName": name, "Policy": document or self.document(identity)}
-        return Call("PutIdentityPolicy", named)
-
-    def delete(self, name: str, identity: str = "") -> Call:
-        return Call("DeleteIdentityPolicy", {"Identity": identity or self.identity, "PolicyName": name})
-
-    def names(self) -> Call:
-        return Call("ListIdentityPolicies", {"Identity": self.identity})
-
-    def policies(self, *names: str) -> Call:
-        return Call("GetIdentityPolicies", {"Identity": self.identity, "PolicyNames": list(names)})
 
 
 @dataclass(slots=True)

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchpol.facts import Told
-from batchpol.probe.asking import PREFIX, Asker, passed, spread
+from batchpol.probe.asking import Asker, passed, spread
 from batchpol.probe.odds import Odds
+from batchpol.probe.place import PREFIX
 from batchpol.probe.question import Question, cannot_tell, told_of
 
 SIZES = (8, 16, 32)

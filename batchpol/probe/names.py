@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchpol.facts import Told
-from batchpol.probe.asking import PREFIX, Asker
+from batchpol.probe.asking import Asker
+from batchpol.probe.place import PREFIX
 from batchpol.probe.question import Question, told_of, weighed
 
 MOST = 30

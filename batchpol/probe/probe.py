@@ -13,8 +13,10 @@ import msgspec
 from batchpol.errors import AccessRefused, NoAnswer, SesError, UsageError
 from batchpol.facts import FORMAT, Facts, Known, Told
 from batchpol.probe import burst, document, identity, length, names, quota, refused, staleness, stored, tolerance
-from batchpol.probe.asking import PREFIX, Asker, Call, Fate, Place, Send
+from batchpol.probe.asking import Asker, Fate, Send
+from batchpol.probe.place import PREFIX, Call, Place
 from batchpol.probe.question import Question, cannot_tell
+from batchpol.sending.gate import Gate
 from batchpol.stopping import Stoppable
 from batchpol.version import __version__
 
@@ -64,6 +66,7 @@ class Probe(Stoppable):
     Args:
         send: makes one attempt.
         place: where policies are put, and nowhere else.
+        gate: what everybody passes who asks for something there; one of its own unless given.
         questions: what is asked, in this order.
         asking: told of each question before it is asked, or of what else is done.
         answered: told of what came of each.
@@ -79,11 +82,12 @@ class Probe(Stoppable):
         place: Place,
         questions: Sequence[Question],
         *,
+        gate: Gate | None = None,
         asking: Callable[[str], None] = lambda _: None,
         answered: Callable[[Question, Told], None] = lambda _, __: None,
     ) -> None:
         super().__init__()
-        self._asker, self._place, self._questions = Asker(send, place), place, questions
+        self._asker, self._place, self._questions = Asker(send, place, gate or Gate()), place, questions
         self._asking, self._answered = asking, answered
         self.told: dict[str, Told] = {}
 
@@ -110,8 +114,8 @@ class Probe(Stoppable):
                 self._asking("removing what was made")
                 await self._tidy()
 
-    def facts(self, today: date) -> Facts:
-        """What is known now."""
+    def facts(self, today: date, *, named: bool = False) -> Facts:
+        """What is known now; with the account and the identity where it is to be ``named``."""
         known: dict[str, Any] = {"accepted": [], "refused": []}
         for told in self.told.values():
             for name, it in told.known.items():
@@ -123,29 +127,33 @@ class Probe(Stoppable):
             batchpol=__version__,
             known=msgspec.convert(known, Known),
             questions=self.told,
+            account=self._place.account if named else "",
+            identity=self._place.identity if named else "",
         )
 
     async def _begin(self) -> None:
-        """See that nothing is there of an earlier probe, and that a policy is taken at all."""
+        """See that a policy is taken at all, and that nothing is there of an earlier probe."""
         asker, place = self._asker, self._place
-        created = Call(
-            "CreateEmailIdentityPolicy",
-            {"EmailIdentity": place.identity, "PolicyName": MARKER, "Policy": place.document()},
-        )
-        anew = None
+        await self._open()
+        named = {"EmailIdentity": place.identity, "PolicyName": MARKER, "Policy": place.document()}
+        alone = None
         with suppress(SesError):  # without SESv2 nobody knows
-            anew = (await asker.told(created)).taken
-        if not anew:
+            alone = (await asker.told(Call("CreateEmailIdentityPolicy", named))).taken
+        if not alone:
             self._asking("removing what an earlier probe may have left")
             for it in _all_there_may_be(place):
                 with suppress(AccessRefused):  # it cannot have been made either
                     await asker.told(it)
-        opened = await asker.told(place.put(PREFIX + "01"))
+            await self._open()
+
+    async def _open(self) -> None:
+        """Put the policy that most questions are about."""
+        opened = await self._asker.told(self._place.put(PREFIX + "01"))
         if opened.fate is Fate.NOTHING:
             raise NoAnswer(f"SES does not answer: {opened.text}", code=opened.code)
         if not opened.taken:
             raise UsageError(
-                f"SES takes no policy for {place.identity}: {opened.text}",
+                f"SES takes no policy for {self._place.identity}: {opened.text}",
                 hint="name a verified identity of this account and Region, with room for more policies",
             )
 

@@ -16,9 +16,10 @@ from typing import Any
 
 from batchpol.errors import AccessRefused
 from batchpol.facts import Told
-from batchpol.probe.asking import PREFIX, Asker, Call, passed, spread
+from batchpol.probe.asking import Asker, passed, spread
 from batchpol.probe.burst import ROUNDS, TOGETHER
 from batchpol.probe.odds import Odds
+from batchpol.probe.place import PREFIX, Call
 from batchpol.probe.question import Question, cannot_tell
 
 NAMES = ("shared_quota", "v2_shares_quota")

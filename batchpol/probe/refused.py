@@ -18,9 +18,10 @@ from typing import Any
 import anyio
 
 from batchpol.facts import Told
-from batchpol.probe.asking import PREFIX, Asker, Call, Fate, passed, spread
+from batchpol.probe.asking import Asker, Fate, passed, spread
 from batchpol.probe.burst import ROUNDS, TOGETHER
 from batchpol.probe.odds import Odds
+from batchpol.probe.place import PREFIX, Call
 from batchpol.probe.question import Question, cannot_tell, told_of
 
 EVERY, SINGLES = 0.4, 7

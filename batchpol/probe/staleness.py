@@ -20,7 +20,8 @@ from typing import Any
 import anyio
 
 from batchpol.facts import Told
-from batchpol.probe.asking import PREFIX, Asker, Call
+from batchpol.probe.asking import Asker
+from batchpol.probe.place import PREFIX, Call
 from batchpol.probe.question import Question, cannot_tell, told_of
 from batchpol.probe.stored import PATIENCE
 

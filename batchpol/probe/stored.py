@@ -15,7 +15,8 @@ from typing import Any
 import anyio
 
 from batchpol.facts import Told
-from batchpol.probe.asking import PREFIX, Asker
+from batchpol.probe.asking import Asker
+from batchpol.probe.place import PREFIX
 from batchpol.probe.question import Question, cannot_tell, told_of
 
 NAMES = ("keeps_blanks", "sorts_keys", "accounts_as_roots")

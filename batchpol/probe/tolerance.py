@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchpol.facts import Told
-from batchpol.probe.asking import PREFIX, Asker, Call, Fate
+from batchpol.probe.asking import Asker, Fate
 from batchpol.probe.odds import SURE, Odds
+from batchpol.probe.place import PREFIX, Call
 from batchpol.probe.question import Question, cannot_tell, told_of
 
 MOST, NEAR, WIDEST = 400, 12, 40

@@ -149,10 +149,10 @@ class Aws:
         except Exception as error:
             raise translate(error, sent=False, setup=self._setup) from error
 
-    async def ses(self, target: Target) -> Ses:
-        """SES of one target, open until this object is closed."""
+    async def ses(self, target: Target, service: str = "ses") -> Ses:
+        """SES of one target, open until this object is closed; of ``sesv2`` only :meth:`Ses.ask` is of use."""
         try:
-            return await self._signed(target, await self._client("ses", target.region))
+            return await self._signed(target, await self._client(service, target.region))
         except BatchpolError:
             raise
         except Exception as error:
@@ -257,6 +257,8 @@ class Aws:
 
     async def _exchange(self, client: Any, region: str) -> Exchange | None:
         """How requests are made: not through the client where nobody but us can have registered anything on it."""
+        if client.meta.service_model.service_name != "ses":
+            return None
         if self._is_direct() and region not in self._exchanges:
             self._exchanges[region] = await Exchange.of(client)
         return self._exchanges.get(region)
@@ -281,7 +283,7 @@ class Aws:
         if service == "sts":
             client.meta.events.register("before-sign.sts", self._sign_sts)
             client.meta.events.register("before-parse.sts", _before_parse_sts)
-        elif not self._is_direct():
+        elif service == "sesv2" or not self._is_direct():
             hook(client)
         return client
 
@@ -396,7 +398,7 @@ def _check(session: AioSession, connection: Connection) -> None:
 def _endpoint(connection: Connection, service: str) -> str | None:
     """The endpoint for ``service``, or None for botocore's own choice (its ``AWS_ENDPOINT_URL…`` included)."""
     url = connection.endpoint_url
-    if url is None or service == "ses" or connection.embedded:
+    if url is None or service != "sts" or connection.embedded:
         return url
     if (urlsplit(url).hostname or "").endswith(AWS_HOSTS) or os.environ.get("AWS_ENDPOINT_URL_STS"):
         return None
@@ -421,7 +423,7 @@ def in_the_clear(url: str) -> bool:
 
 
 def _config(session: AioSession, connection: Connection, service: str, http: Any) -> AioConfig:
-    attempts = 1 if service == "ses" else STS_ATTEMPTS
+    attempts = STS_ATTEMPTS if service == "sts" else 1
     given = session.get_default_client_config()
     app_id = (given and given.user_agent_appid) or session.get_config_variable("user_agent_appid")
     # Loopback is never asked for through a proxy.

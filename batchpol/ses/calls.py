@@ -105,10 +105,14 @@ _HOOKS: Mapping[str, Callable[..., Any]] = {
     "before-parse.ses": _before_parse,
 }
 
+_HOOKS_V2 = {"before-sign.sesv2": _before_sign, "before-send.sesv2": _before_send}
+"""Of SESv2, whose answers are JSON, which botocore reads no junk as."""
+
 
 def hook(client: Any) -> Any:
     """Let the gate take part in every call of this SES client that :class:`Ses` makes; other calls pass as before."""
-    for event, handler in _HOOKS.items():
+    hooks = _HOOKS if client.meta.service_model.service_name == "ses" else _HOOKS_V2
+    for event, handler in hooks.items():
         client.meta.events.register(event, handler, unique_id=f"batchpol-{event}", unique_id_uses_count=True)
     return client
 
@@ -232,6 +236,10 @@ class Ses:
         """Make one attempt."""
         if "Identity" in arguments:
             arguments["Identity"] = _bare(arguments["Identity"])
+        return await self.ask(operation, arguments, attempt)
+
+    async def ask(self, operation: str, arguments: Mapping[str, Any], attempt: Attempt | None) -> Mapping[str, Any]:
+        """Any operation with its arguments as they are, however wrong; returns the answer as botocore reads it."""
         with anyio.CancelScope() as scope:
             call = _Call(attempt, scope, self.call_timeout, self._signs())
             try:

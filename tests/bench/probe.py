@@ -5,7 +5,7 @@
 Each set-up is drawn at random: one quota or several, burst 1 to 5, tolerance 0 to 100 ms, reads that are stale by 0 to
 60 s, strict or lax about each doubtful thing, SES and SESv2 together or apart; a network of its own delays requests by
 0 to 100 ms on the average (exponentially, on the way there; in every fourth set-up on the way back, too), and 2 % of
-them meet a fault. They run on a virtual clock; with ``--http`` in real time, by the installed command on a server.
+them meet a fault. They run on a virtual clock; with ``--http`` in real time, with the real client and server.
 Printed is a table by question and fact: right, cannot tell, wrong. The exit code is 1 where anything is wrong, where
 one in twenty cannot be told, or where a policy is left behind.
 """
@@ -31,19 +31,21 @@ import msgspec
 
 from batchpol.errors import NoAnswer
 from batchpol.facts import Facts as Found
-from batchpol.probe import Place, Probe, chosen
+from batchpol.model.settings import Connection
+from batchpol.probe import Place, Probe, chosen, reached
 from batchpol.probe.probe import QUESTIONS
+from batchpol.sandbox import Owner, Store
 from batchpol.sandbox.service import Answer, Service
 from batchpol.sandbox.wire import Clock, Request
 from batchpol.ses import translate
-from batchpol.testing import DOUBTS, FAULTS, Facts, SandboxOptions, VirtualClockLoop
+from batchpol.testing import DOUBTS, FAULTS, Facts, Sandbox, SandboxOptions, VirtualClockLoop
 
 ACCOUNT, REGION, IDENTITY = "123456789012", "us-east-1", "probe.example.com"
 PLACE = Place(IDENTITY, ACCOUNT, REGION, unverified="pending.invalid")
 MANGLED = {"reset_before", "drop_before", "reset_after", "drop_after", "malformed", "truncated", "portal",
            "wrong_type", "bad_gateway"}  # fmt: skip
 V2 = {"CreateEmailIdentityPolicy": "POST", "UpdateEmailIdentityPolicy": "PUT", "GetEmailIdentityPolicies": "GET"}
-RIGHT, OPEN, WRONG, NOT_ASKED = "right", "cannot tell", "wrong", "not asked"
+RIGHT, OPEN, WRONG = "right", "cannot tell", "wrong"
 
 
 def drawn(seed: int) -> SandboxOptions:
@@ -196,19 +198,30 @@ async def probed(seed: int, only: tuple[str, ...]) -> Outcome:
     loop, options = asyncio.get_running_loop(), drawn(seed)
     assert isinstance(loop, VirtualClockLoop)
     service = Service(options, Clock(loop.time, loop.wall_time))
-    register(service)
-    began, probe = loop.time(), Probe(Network(service).send, PLACE, chosen(only))
+    register(service.store)
+    return await outcome(seed, Probe(Network(service).send, PLACE, chosen(only)), service)
+
+
+async def over_http(seed: int, only: tuple[str, ...]) -> Outcome:
+    """Probe one set-up in real time, as the command does."""
+    async with Sandbox(drawn(seed)) as sandbox:
+        register(sandbox.store)
+        connection = Connection(regions=(REGION,), endpoint_url=sandbox.url, access_key="AKIATEST", secret_key="-")
+        async with reached(connection, IDENTITY, PLACE.unverified) as (place, gate, send):
+            return await outcome(seed, Probe(send, place, chosen(only), gate=gate), sandbox)
+
+
+async def outcome(seed: int, probe: Probe, ses: Service | Sandbox) -> Outcome:
+    began = anyio.current_time()
     await probe.run()
-    left = sum(len(names) for names in service.store.policies.values())
-    verdicts = list(judged(probe.facts(date(2026, 1, 1)), options))
-    return Outcome(seed, verdicts, len(service.arrivals), loop.time() - began, left)
+    left = sum(len(names) for names in ses.store.policies.values())
+    verdicts = list(judged(probe.facts(date(2026, 1, 1)), ses.options))
+    return Outcome(seed, verdicts, len(ses.arrivals), anyio.current_time() - began, left)
 
 
-def register(service: Service) -> None:
+def register(store: Store) -> None:
     """Have the identities of the probe known."""
-    from batchpol.sandbox import Owner
-
-    service.store.registered |= {Owner(ACCOUNT, REGION, PLACE.identity), Owner(ACCOUNT, REGION, PLACE.unverified)}
+    store.registered |= {Owner(ACCOUNT, REGION, PLACE.identity), Owner(ACCOUNT, REGION, PLACE.unverified)}
 
 
 def table(verdicts: list[Verdict]) -> str:
@@ -225,27 +238,34 @@ def table(verdicts: list[Verdict]) -> str:
     return "\n".join(lines)
 
 
+async def all_over_http(seeds: range, only: tuple[str, ...]) -> list[Outcome]:
+    return await asyncio.gather(*(over_http(seed, only) for seed in seeds))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set-ups", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--question", action="append", default=[])
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--http", action="store_true")
     given = parser.parse_args()
-    seeds = range(given.seed, given.seed + given.set_ups)
-    run = partial(set_up, only=tuple(given.question))
-    verdicts, requests, seconds, leftovers = list[Verdict](), list[int](), list[float](), 0
-    with ProcessPoolExecutor(given.jobs) as pool:
-        for seed, of_one, asked, took, left in pool.map(run, seeds):
-            verdicts += of_one
-            requests.append(asked)
-            seconds.append(took)
-            leftovers += left
-            for it in of_one:
-                if it.verdict != RIGHT:
-                    print(f"set-up {seed}: {it.verdict}: {it.question}, {it.fact}: {it.said}", file=sys.stderr)
+    seeds, only = range(given.seed, given.seed + given.set_ups), tuple(given.question)
+    if given.http:
+        outcomes = asyncio.run(all_over_http(seeds, only))
+    else:
+        with ProcessPoolExecutor(given.jobs) as pool:
+            outcomes = list(pool.map(partial(set_up, only=only), seeds))
+    verdicts = [it for outcome in outcomes for it in outcome.verdicts]
+    for outcome in outcomes:
+        for it in outcome.verdicts:
+            if it.verdict != RIGHT:
+                said = f"{it.question}, {it.fact}: {it.said}"
+                print(f"set-up {outcome.seed}: {it.verdict}: {said}", file=sys.stderr)
+    leftovers, seconds = sum(it.left for it in outcomes), [it.seconds for it in outcomes]
+    requests = sum(it.requests for it in outcomes)
     print(table(verdicts))
-    print(f"{len(seeds)} set-ups, {sum(requests) // len(seeds)} requests and {sum(seconds) / len(seeds):.0f} s each "
+    print(f"{len(seeds)} set-ups, {requests // len(seeds)} requests and {sum(seconds) / len(seeds):.0f} s each "
           f"({max(seconds):.0f} s at most), policies left behind: {leftovers}")  # fmt: skip
     total = Counter(it.verdict for it in verdicts)
     return int(bool(total[WRONG] or leftovers or total[OPEN] > 0.05 * len(verdicts)))

@@ -23,7 +23,9 @@ from tests.e2e import command as installed
 from tests.e2e.command import ACCOUNT, REGION, Ended, policy, record, save_lines, save_table, tenants
 
 RECORDED = Path(__file__).with_name("recorded")
-COMMANDS = ("apply", "validate", "plan", "undo", "export", "render", "retarget", "status", "report", "sandbox", "help")
+COMMANDS = (
+    "apply", "validate", "plan", "undo", "export", "render", "retarget", "status", "report", "probe", "sandbox", "help",
+)  # fmt: skip
 LATE = "arn:aws:iam::999999999999:role/late"
 
 Run = Callable[..., Ended]

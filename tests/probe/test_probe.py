@@ -5,16 +5,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
 import pytest
 
-from batchpol.errors import UsageError
+from batchpol.errors import NoAnswer, UsageError
 from batchpol.model import Record, Target
-from batchpol.probe import chosen
+from batchpol.probe import Probe, Question, chosen, permissions
 from batchpol.probe.document import doubtful
 from batchpol.probe.odds import Odds
-from batchpol.testing import DOUBTS
+from batchpol.probe.place import PREFIX
+from batchpol.sandbox.service import Service
+from batchpol.sandbox.wire import Clock
+from batchpol.testing import DOUBTS, SandboxOptions, VirtualClockLoop
 from batchpol.validation import RULES, Checker
-from tests.bench.probe import PLACE, RIGHT, WRONG, set_up
+from tests.bench.probe import PLACE, RIGHT, WRONG, Network, drawn, register, set_up
 
 
 @pytest.mark.parametrize("seed", range(7, 17))
@@ -23,6 +33,88 @@ def test_of_ten_possible_sess_none_is_taken_for_another(seed: int) -> None:
     assert [it for it in outcome.verdicts if it.verdict == WRONG] == []
     assert sum(it.verdict != RIGHT for it in outcome.verdicts) <= 0.05 * len(outcome.verdicts)
     assert outcome.left == 0
+
+
+def service_of(options: SandboxOptions) -> Service:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualClockLoop)
+    service = Service(options, Clock(loop.time, loop.wall_time))
+    register(service.store)
+    return service
+
+
+@pytest.mark.virtual_clock
+@pytest.mark.parametrize("seed", range(2))
+async def test_after_any_ten_kills_the_next_probe_leaves_nothing_behind(seed: int) -> None:
+    """Whatever reads show: on an SES whose lists lag by a minute, too."""
+    draw, left = random.Random(seed), 0
+    lax = {"strict_identities": False, "require_verified": False, "refused": frozenset[str]()}
+    service = service_of(replace(drawn(seed), stale_by={}, stale_seconds=60.0, **lax))
+    for _ in range(10):
+        await killed(service, draw.uniform(5, 600))
+        left += sum(map(len, service.store.policies.values()))
+        await probe_of(service, chosen(["stored"])).run()
+        assert service.store.policies == {}
+    assert left > 10
+
+
+async def killed(service: Service, after: float) -> None:
+    """A probe that is killed: nothing of it runs any more, not what would clean up."""
+    network = Network(service)
+    dead = asyncio.Event()
+
+    async def send(*request: Any) -> Any:
+        if dead.is_set():
+            raise NoAnswer("killed", code="ConnectionClosed")
+        return await network.send(*request)
+
+    probe = Probe(send, PLACE, chosen([]))
+    running = asyncio.create_task(probe.run())
+    await asyncio.sleep(after)
+    dead.set()
+    probe.stop("killed", 137)
+    probe.abandon()
+    running.cancel()
+    await asyncio.wait([running])
+
+
+def probe_of(service: Service, questions: Sequence[Question]) -> Probe:
+    return Probe(Network(service).send, PLACE, questions)
+
+
+@pytest.mark.virtual_clock
+async def test_a_probe_that_is_stopped_removes_what_it_made_and_keeps_what_it_knows() -> None:
+    service = service_of(SandboxOptions())
+    probe = probe_of(service, chosen(["stored", "names"]))
+    running = asyncio.create_task(probe.run())
+    await asyncio.sleep(25)
+    assert service.store.policies
+    probe.stop("interrupted", 130)
+    await running
+    assert (service.store.policies, probe.left, list(probe.told)) == ({}, [], ["stored"])
+    nameless, named = (probe.facts(date(2026, 1, 1), named=it) for it in (False, True))
+    assert (nameless.account, nameless.identity) == ("", "")
+    assert (named.account, named.identity) == (PLACE.account, PLACE.identity)
+
+
+@pytest.mark.virtual_clock
+async def test_it_needs_no_more_than_it_says_and_touches_nothing_else() -> None:
+    service = service_of(SandboxOptions(refused=()))
+    await probe_of(service, chosen([])).run()
+    (allowed,) = permissions(PLACE)["Statement"]
+    assert {f"ses:{it.operation}" for it in service.arrivals} == set(allowed["Action"])
+    assert {PLACE.arn(it.identity) for it in service.arrivals} - {PLACE.arn(PLACE.arn())} == set(allowed["Resource"])
+    names = {it.policy_name for it in service.arrivals if it.operation.startswith(("Put", "Create", "Update", "Del"))}
+    assert {name for name in names if not name.startswith(PREFIX)} == {""}
+
+
+@pytest.mark.virtual_clock
+async def test_where_ses_takes_no_policy_it_says_so_and_asks_nothing() -> None:
+    service = service_of(SandboxOptions())
+    probe = Probe(Network(service).send, replace(PLACE, identity="pending.invalid"), chosen([]))
+    with pytest.raises(UsageError, match=r"takes no policy for pending.invalid: Identity pending.invalid is not"):
+        await probe.run()
+    assert (probe.told, service.store.policies) == ({}, {})
 
 
 def test_every_doubt_that_a_document_can_raise_is_asked_for() -> None:

@@ -86,7 +86,8 @@ class Book:
 
     @classmethod
     def of(cls, journal: Path) -> Book:
-        book, records, images = cls(), dict[int, dict[str, str]](), dict[int, str]()
+        book, images = cls(), dict[int, str]()
+        records, planned = dict[int, dict[str, str]](), dict[int, dict[str, str]]()
         for line in journal.read_bytes().splitlines() if journal.exists() else ():
             try:
                 entry = json.loads(line[line.index(b"{") :])
@@ -95,7 +96,11 @@ class Book:
             number = entry.get("n", -1)
             book.finished = entry["t"] == "end" and entry["reason"] == "finished"
             if entry["t"] == "run":
-                images = {}
+                records, images = {}, {}
+            elif entry["t"] == "same":
+                records |= {number: it for number, it in planned.items() if number < entry["records"]}
+            elif entry["t"] == "planned":
+                planned = records
             elif entry["t"] == "record":
                 records[number] = entry
                 book.documents[_key(entry)].add(_digest(entry.get("policy")))

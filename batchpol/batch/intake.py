@@ -218,7 +218,7 @@ class Intake:
             self.first_rejected.append(checked)
         offset, fate = self._written.write(entry_of(checked), checked.change)
         if checked.change is not None and checked.change.prune:
-            self._place_prune(checked.change, offset)
+            self._place_prune(checked.change, offset, fate)
         elif checked.change is not None:
             extra = checked.record.extra
             self._place(checked.change, offset, fate, conditional=bool(extra and if_match_of(extra)))
@@ -269,10 +269,14 @@ class Intake:
         self.records += 1
         self._states.append(_STATES.index(Verdict.VALID))
         self._written.end()
-        self._place_prune(change, self._journal.append(RecordEntry.of(change, extra={}, findings=())))
+        self._place_prune(change, *self._written.write(RecordEntry.of(change, extra={}, findings=()), change))
 
-    def _place_prune(self, change: Change, offset: int) -> None:
-        if (change.target, change.key_identity) in self._unfit:
+    def _place_prune(self, change: Change, offset: int, fate: Earlier | None) -> None:
+        if fate is not None and fate.status in DONE:  # and listed still, since lists may show the past
+            self.resumed.done += 1
+        elif (change.target, change.key_identity) in self._unfit:
+            if fate is not None:
+                return
             withheld = OutcomeEntry(n=change.number, status=Status.NOT_ATTEMPTED)
             withheld.error_code, withheld.message = WITHHELD.code, str(WITHHELD)
             self._journal.append(withheld)

@@ -180,7 +180,8 @@ class Lane:
         job = turn.job
         match self._outcomes.prunes.turn(job.change):
             case Turn.WITHHELD:
-                await self._outcomes.withheld(job, WITHHELD)
+                sent = self.lately.of(job.change, 0.0) is not None
+                await (self._outcomes.sent_before if sent else self._outcomes.withheld)(job, WITHHELD)
                 self._queue.settled(job)
                 return False
             case Turn.WAIT:

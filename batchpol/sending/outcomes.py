@@ -59,6 +59,11 @@ class Outcomes:
         """It was to be pruned, and may still be needed."""
         await self.settle(job, Status.NOT_ATTEMPTED, why)
 
+    async def sent_before(self, job: Job, why: PolicyRefused) -> None:
+        """It is not sent any more, and an earlier run that sent it may have been obeyed."""
+        job.unsure, job.attempts, job.last_error = True, max(job.attempts, 1), why
+        await self.given_up(job)
+
     async def unverified(self, job: Job) -> None:
         """Its identity is not verified, and must be."""
         await self.settle(job, Status.REJECTED, _UNVERIFIED_REFUSED)

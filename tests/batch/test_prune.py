@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.command import policy, record
+from tests.e2e.command import arrived, await_that, kill, policy, record, start
 from tests.place import DELETE, FASTER, LIST, PUT, Place, Record
 from tests.terminal import Terminal
 
@@ -219,6 +219,20 @@ def test_nothing_is_pruned_without_a_copy(place: Place) -> None:
     ended = place.run("apply", "a.jsonl", "--prune", "--blind", code=2)
     assert "no copy of it would be kept" in ended.err
     assert not place.sandbox.arrivals
+
+
+def test_what_was_pruned_without_an_answer_stays_unknown_while_lists_show_the_past(place: Place) -> None:
+    fill(place, "a.example")
+    place.save("a.jsonl", kept("a.example"))
+    place.sandbox.change(faults={f"stall_after@{DELETE}": 1.0})
+    process = start("apply", "a.jsonl", "--yes", "--prune", cwd=place.folder, env=place.sandbox.environment())
+    await_that(arrived(place.sandbox, DELETE), process)
+    kill(process)
+    sent = {it.policy_name for it in place.arrivals(DELETE)}
+    place.sandbox.change(faults={}, stale_seconds=60.0)
+    place.run("apply", "a.jsonl", "--prune", "--limit", "0", "--report", "report.jsonl", code=3)
+    rows = {row["policy_name"]: row["status"] for row in place.report("report.jsonl") if not row["line"]}
+    assert rows == {"other": "unknown", "tenant-old": "not_attempted"} and sent == {"other"}
 
 
 def test_names_that_cannot_be_listed_end_the_run_before_anything_is_sent(place: Place) -> None:

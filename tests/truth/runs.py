@@ -56,7 +56,8 @@ class MortalLoop(VirtualClockLoop):
 class Ran:
     """What a run left: how it ended (None: killed), its rows read off the journal, and its steps.
 
-    ``over`` says that its journal has that it came to its end, whatever happened to the process then.
+    ``over`` says that its journal has that it came to its end, whatever happened to the process then; ``planned`` that
+    it has all that was to be sent, so that the rows are of this run.
     """
 
     began: float
@@ -65,6 +66,7 @@ class Ran:
     rows: list[Outcome]
     passes: int
     over: bool
+    planned: bool
 
 
 @dataclass
@@ -111,7 +113,7 @@ class Place:
                 loop.close()
         for place, result in zip(places, results, strict=True):
             rows = list(outcomes(place.journal)) if place.journal.exists() else []
-            place.ran.append(Ran(place.time, ended, result, rows, passes, _is_over(place.journal)))
+            place.ran.append(Ran(place.time, ended, result, rows, passes, *_heard(place.journal)))
             place.time = ended
         return self.ran[-1]
 
@@ -128,9 +130,12 @@ class Place:
             return await batch.run(targets)
 
 
-def _is_over(journal: Path) -> bool:
-    last = journal.read_bytes().splitlines()[-1:] if journal.exists() else []
-    return any(b'"t":"end"' in line and b'"reason":"finished"' in line for line in last)
+def _heard(journal: Path) -> tuple[bool, bool]:
+    """Whether the last section of a journal came to its end, and whether it was planned."""
+    section = journal.read_bytes().rpartition(b'{"t":"run"')[2] if journal.exists() else b""
+    last = section.splitlines()[-1:]
+    over = any(b'"t":"end"' in line and b'"reason":"finished"' in line for line in last)
+    return over, b'{"t":"planned"' in section
 
 
 async def _all_at_once(places: Sequence[Place], inputs: Sequence[Sequence[Record]], loop: MortalLoop) -> list[Result]:

@@ -38,14 +38,14 @@ class Truth:
         self.place, self.records, self.ran = place, records, ran
         self.since = max((it.ended for it in place.ran if it.over and it.ended <= ran.began), default=0.0)
         """When the last run before this one came to its end: what was written since belongs to one go."""
-        self.begun = min(it.began for it in place.ran if it.began >= self.since)
-        """When the first run of this go began: what that found is gone on with."""
+        shown = [it for it in place.ran if it.began <= ran.began and it.planned][-1:] or [ran]
+        over = max((it.ended for it in place.ran if it.over and it.ended <= shown[0].began), default=0.0)
+        self.begun = min(it.began for it in place.ran if it.began >= over)
+        """When the first run of the go whose rows are shown began: what that found is gone on with."""
 
     def check(self) -> None:
         for _, row in self.settled():
-            record = self._record(row)
-            if record is not None:
-                getattr(self, row.status.value)(row, record)
+            getattr(self, row.status.value)(row, self._record(row))
         self.images()
         self.conditions()
         if self.ran.result is not None:
@@ -71,7 +71,7 @@ class Truth:
         if self._is_believed(row):
             return
         key, wanted = key_of(row), asked(record)
-        since = (self.begun if row.carried else self.ran.began) - self.world.stale
+        since = self.begun - self.world.stale
         moments = [since, *(it.at for it in self._of(key)), self.ran.ended]
         seen = [self.world.at(key, when) for when in moments if since <= when]
         assert wanted in seen, f"{row}: that never held while it could have been read"
@@ -167,8 +167,10 @@ class Truth:
 
     # -- helpers -------------------------------------------------------------------------------------------
 
-    def _record(self, row: Outcome) -> Record | None:
-        return self.records[row.number] if row.number < len(self.records) else None
+    def _record(self, row: Outcome) -> Record:
+        """What was asked for; what the run itself added is to be gone."""
+        pruned = Record(row.identity, row.policy_name, "", action="delete")
+        return self.records[row.number] if row.number < len(self.records) else pruned
 
     def _is_believed(self, row: Outcome) -> bool:
         """Whether it is taken over from the journal by a run that looks at nothing."""

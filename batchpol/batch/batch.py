@@ -111,7 +111,8 @@ class Batch(Stoppable):
     async def _never_begun(self, targets: Targets) -> Result:
         """The end of a run that was stopped before AWS said who it is: its report has a row for every record, too.
 
-        In a journal of earlier runs they are as those left them; without one the input is read, for a moment.
+        In a journal of earlier runs they are as those left them; without one, or where none of those had read its input
+        to the end, the input is read, for a moment.
         """
         options, path = self.options, self.options.keeping.journal
         reason, code = self.stopped or ("stopped", 3)
@@ -122,7 +123,8 @@ class Batch(Stoppable):
         here = Here(Caller("", ""), targets.region, "")
         with Journal.temporary() if known is None else Journal.copied(known) as journal:
             run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
-            if known is None:
+            section = journal.section()
+            if section is None or section.planned is None:
                 intake = Intake(options, checking(options, here.target), journal, run)
                 with self._stoppable(UNKNOWN_DRAIN):
                     await intake.take_all(self._records, lambda: True)

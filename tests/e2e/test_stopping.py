@@ -118,3 +118,7 @@ def test_stopped_while_it_asks_who_it_is_a_run_leaves_its_report(tmp_path: Path)
         report.unlink()
         assert stopped().code == 143
         assert {row["status"] for row in rows(report)} == {"applied"}, "what the journal says of them"
+        journal.write_bytes(before[1][: before[1].rindex(b'{"t":"record"')])  # of a run that was killed while it read
+        report.unlink()
+        assert stopped().code == 143
+        assert [row["status"] for row in rows(report)] == ["not_attempted"] * 2

@@ -89,14 +89,14 @@ class Row:
         return [name for name, met in checks.items() if not met]
 
 
-def write_records(path: Path, count: int, of: str = "tenant") -> dict[tuple[str, str], str]:
+def write_records(path: Path, count: int) -> dict[tuple[str, str], str]:
     """A CSV of records that are valid for batchpol and SES; returns the SHA-256 of each document by its key."""
     digests = {}
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["identity", "policy_name", "policy"])
         for number in range(count):
-            identity = f"{of}-{number}.example.com"
+            identity = f"tenant-{number}.example.com"
             document = policy(identity, ACCOUNT)
             writer.writerow([identity, "sending", document])
             digests[identity, "sending"] = hashlib.sha256(document.encode()).hexdigest()

@@ -213,7 +213,7 @@ class Rows(Collection[Outcome]):
         return len(self._section)
 
     def __iter__(self) -> Iterator[Outcome]:
-        return self._section.outcomes(self._fd)
+        yield from self._section.outcomes(self._fd)  # whoever goes through them keeps the file open
 
     def __contains__(self, outcome: object) -> bool:
         return any(outcome == it for it in self)

@@ -80,8 +80,8 @@ class Group(TyperGroup):
         params: list[Any] = self.get_params(ctx)
         _hide_variables(params)
         for it in params:
-            if "--show-completion" in it.opts:
-                it.hidden = True  # the manual has it; the first help is to fit a screen
+            if {"--install-completion", "--show-completion"} & set(it.opts):
+                it.hidden = True  # the manual has them; the first help is to fit a screen
         rows = [record for it in params if (record := it.get_help_record(ctx)) is not None]
         with formatter.section("Options"):
             formatter.write_dl(rows)

@@ -220,6 +220,8 @@ class Batch:
                 first = next((it for it in mine if it.key == key and it.wall >= intent.wall - 0.001), None)
                 if intent.image is None or first is None:
                     continue
+                if any(it.image is not None and intent.wall < it.wall <= first.wall for it in intents):
+                    continue  # that attempt never left, and what was there was read again
                 replaced = {first.before}
                 if first.before == first.after:  # sent once more after nobody answered: it replaces what that one did
                     replaced |= {it.before for it in mine if it.key == key and it.place < first.place}

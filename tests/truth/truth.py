@@ -104,12 +104,15 @@ class Truth:
 
     def images(self) -> None:
         """What is written down as replaced is what was replaced."""
-        for at, key, image in journalled_images(self.place.journal):
+        images = list(journalled_images(self.place.journal))
+        for at, key, image in images:
             if not self.ran.began <= at <= self.ran.ended:
                 continue
             first = next((it for it in self._ours(key) if it.at >= at and it.at <= self.ran.ended), None)
             if first is None or self._disturbed(key, first.at):
                 continue
+            if any(at < later <= first.at for later, whose, _ in images if whose == key):
+                continue  # that attempt never left, and what was there was read again
             replaced = [first.before]
             if first.before == first.after:  # sent once more after nobody answered: it replaces what that one did
                 replaced += [it.before for it in self._ours(key) if it.at < first.at and it.after == first.after]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batchpol.batch.desk import Pending
     from batchpol.batch.observer import Result
     from batchpol.errors import BatchpolError, InputError, JournalError, QueueFull, SesError, UsageError
+    from batchpol.export.observer import Exported
     from batchpol.model import Action, Change, Finding, Outcome, Record, Severity, Status, Target
     from batchpol.report import Cause, Example, Summary
     from batchpol.sending.observer import ContactObserver
@@ -27,8 +28,17 @@ if TYPE_CHECKING:
 _HOME = {
     "api.calls": ("apply", "plan", "stream", "validate"),
     "api.client": ("Client",),
+    "export.observer": ("Exported",),
     "api.input": ("Input", "Item"),
-    "api.settings": ("ApplySettings", "Applying", "ClientSettings", "PlanSettings", "Planning", "ValidateSettings"),
+    "api.settings": (
+        "ApplySettings",
+        "Applying",
+        "ClientSettings",
+        "Exporting",
+        "PlanSettings",
+        "Planning",
+        "ValidateSettings",
+    ),
     "batch.desk": ("Pending",),
     "batch.observer": ("Result",),
     "errors": ("BatchpolError", "InputError", "JournalError", "QueueFull", "SesError", "UsageError"),
@@ -51,6 +61,8 @@ __all__ = [
     "ClientSettings",
     "ContactObserver",
     "Example",
+    "Exported",
+    "Exporting",
     "Finding",
     "Input",
     "InputError",

@@ -21,16 +21,19 @@ from batchpol.api.settings import (
     SERVED,
     Applying,
     ClientSettings,
+    Exporting,
     Planning,
     aws_of,
+    export_options_of,
     options_of,
 )
-from batchpol.api.told import LOG, Told
+from batchpol.api.told import LOG, Told, ToldOfExport
 from batchpol.batch.batch import Batch
 from batchpol.batch.desk import Desk, Pending
 from batchpol.batch.observer import Preview, Result
 from batchpol.batch.options import Options
 from batchpol.errors import UsageError
+from batchpol.export import Export, Exported
 from batchpol.journal import Journal
 from batchpol.model import Outcome, Record, Status, shown
 from batchpol.sending.observer import ContactObserver
@@ -266,6 +269,21 @@ class Client:
             await Batch(items, options, observer=outcomes, **details).run(self._targets)
         return outcomes.found
 
+    async def export(self, output: str | os.PathLike[str], **settings: Unpack[Exporting]) -> Exported:
+        """Write every policy that is there as JSON Lines, which :meth:`apply` takes back, through the client's gates.
+
+        Args:
+            output: a file, put in its place when it is complete; what was read of one that was cut off is gone on with.
+            settings: see :class:`Exporting`.
+
+        Raises:
+            UsageError: settings or output unusable; nothing was read.
+            JournalError: what is read cannot be kept, or what was kept cannot be used.
+        """
+        self._require_open()
+        options = export_options_of(settings, output, self._options)
+        return await Export(options, observer=ToldOfExport(self._observer)).run(self._targets)
+
     def _options_of(self, call: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Options:
         """The options of a batch in this client, which is open."""
         self._require_open()
@@ -274,19 +292,23 @@ class Client:
         return options_of(call, settings, known.keys() - CONNECTING.keys(), base)
 
     def _require_open(self) -> None:
-        if self._place is None:
-            raise UsageError("a client is open within its block only", hint="async with batchpol.Client(…) as client:")
-        process, loop = self._place
-        if process != os.getpid():
-            raise UsageError(
-                "the client belongs to the process that opened it, from which this one was forked",
-                hint="open a client in each process",
-            )
-        if loop is not asyncio.get_running_loop():
-            raise UsageError(
-                "the client belongs to the event loop that opened it, and this is another one",
-                hint="open a client in each event loop",
-            )
+        _check_place(self._place)
+
+
+def _check_place(place: tuple[int, asyncio.AbstractEventLoop] | None) -> None:
+    """Raise UsageError unless a client is open, and was opened by this process in this event loop."""
+    if place is None:
+        raise UsageError("a client is open within its block only", hint="async with batchpol.Client(…) as client:")
+    if place[0] != os.getpid():
+        raise UsageError(
+            "the client belongs to the process that opened it, from which this one was forked",
+            hint="open a client in each process",
+        )
+    if place[1] is not asyncio.get_running_loop():
+        raise UsageError(
+            "the client belongs to the event loop that opened it, and this is another one",
+            hint="open a client in each event loop",
+        )
 
 
 class _Relay(Told):

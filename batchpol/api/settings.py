@@ -7,19 +7,22 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypedDict, get_type_hints
+from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 
 import msgspec
 
+from batchpol import export
 from batchpol.api.adopted import Adopted
 from batchpol.batch.options import Options
 from batchpol.errors import UsageError
 from batchpol.identity import require_account
 from batchpol.model import shown
-from batchpol.model.settings import Assumed, Checks, Conduct, Connection, Keeping, Patience, Reading
+from batchpol.model.settings import Assumed, Checks, Conduct, Connection, Keeping, Patience, Reading, Scope
 from batchpol.rewriting.template import Template
 from batchpol.sending.observer import ContactObserver
 from batchpol.ses import Aws
+
+Heading = TypeVar("Heading", Connection, Scope, Patience)
 
 
 def settings_of(*headings: Any, but: Collection[str] = (), only: Collection[str] = ()) -> dict[str, Any]:
@@ -46,8 +49,12 @@ CONNECTING = settings_of(
 """What holds for all calls of a client."""
 
 _OF_A_BATCH = {"format", "limit", "strict", "dry_run", "prune", "prune_prefix", "max_failures", "max_duration"}
+_OF_AN_EXPORT = {"accounts", "max_attempts", "max_outage", "fresh"}
 SERVED = {name: kind for name, kind in RUN.items() if name not in _OF_A_BATCH | {"retry_failed", "reports"}}
 """What :class:`Client` has."""
+
+EXPORTED = settings_of(Scope) | settings_of(Connection, Patience, Keeping, only=_OF_AN_EXPORT)
+"""What :meth:`Client.export` has."""
 
 OFFLINE = settings_of(Assumed, Reading, Checks, but={"limit", "strict"}) | settings_of(Connection, only={"facts"})
 """What :func:`validate` has."""
@@ -175,6 +182,22 @@ class Serving(TypedDict, total=False):
     fresh: bool
 
 
+class Exporting(TypedDict, total=False):
+    """What an export in a client can be told: which identities, which policies, of which accounts.
+
+    ``fresh`` reads anew what an export that was cut off has read already.
+    """
+
+    # python -m tests.api.settings writes what follows, from batchpol.model.settings
+    identities: Iterable[str]
+    match: str | None
+    match_name: str | None
+    accounts: Iterable[str]
+    max_attempts: int
+    max_outage: float
+    fresh: bool
+
+
 class PlanSettings(Connecting, Planning, total=False):
     """What :func:`plan` can be told."""
 
@@ -230,6 +253,21 @@ def options_of(call: str, settings: Mapping[str, Any], known: Collection[str], b
     return replace(options, template=Template.of(options.reading.policy_template, options.reading.policy_name))
 
 
+def export_options_of(settings: Mapping[str, Any], output: Any, base: Options) -> export.Options:
+    """The options of an export to a file. Raises UsageError as :func:`options_of` does."""
+    _check_known("export", settings, EXPORTED)
+    given = {name: _value(name, value) for name, value in settings.items() if value is not None}
+
+    def told(heading: Heading) -> Heading:
+        of_it = {it.name for it in fields(heading)}
+        return replace(heading, **{name: value for name, value in given.items() if name in of_it})
+
+    path = _path("output", output, "a path")
+    return export.Options(
+        told(base.connection), told(Scope()), told(base.patience), path, fresh=given.get("fresh", False)
+    )
+
+
 def _check_known(call: str, settings: Mapping[str, Any], known: Collection[str]) -> None:
     if unknown := sorted(settings.keys() - set(known)):
         of_client = {*CONNECTING, *Own.__annotations__}.issuperset(unknown)
@@ -237,7 +275,7 @@ def _check_known(call: str, settings: Mapping[str, Any], known: Collection[str])
         raise UsageError(f"{call} has no setting {', '.join(unknown)}", hint=hint)
 
 
-_KINDS = {"region": str, "account": str, "max_pending": int, "drain": float, **RUN}
+_KINDS = {"region": str, "account": str, "max_pending": int, "drain": float, **RUN, **EXPORTED}
 _LEAST = {"max_attempts": 1, "max_pending": 1}
 _SEVERAL, _PATHS, _SHARE = (
     "text, or several in a list",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from batchpol import export
 from batchpol.batch.observer import Observer
 from batchpol.model import Target
 from batchpol.sending.observer import ContactObserver
@@ -13,7 +14,7 @@ LOG = logging.getLogger("batchpol")
 LOG.addHandler(logging.NullHandler())
 
 
-class Told(Observer):
+class _Told(ContactObserver):
     """Tells the log, and an observer of the caller's own."""
 
     def __init__(self, observer: ContactObserver | None) -> None:
@@ -34,3 +35,11 @@ class Told(Observer):
     def renewed(self, target: Target) -> None:
         LOG.info("%s: the credentials were renewed", target)
         self.own.renewed(target)
+
+
+class Told(_Told, Observer):
+    """Tells them of a batch."""
+
+
+class ToldOfExport(_Told, export.Observer):
+    """Tells them of an export."""

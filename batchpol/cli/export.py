@@ -50,12 +50,12 @@ def _run(settings: dict[str, Any], *, quiet: bool) -> int:
         from batchpol.cli.running import attended, on_loop
         from batchpol.cli.screen.exporting import Screen
         from batchpol.cli.screen.streams import is_output_closed
-        from batchpol.export import Export, Options, Result
+        from batchpol.export import Export, Exported, Options
 
     options = Options(**settings)
     screen = Screen(options, quiet=quiet)
 
-    async def exported() -> Result:
+    async def exported() -> Exported:
         async def deliver(rows: list[bytes]) -> None:
             """A thread waits for the reader, if somebody has to; that one has gone is seen elsewhere."""
             with suppress(OSError):
@@ -63,7 +63,7 @@ def _run(settings: dict[str, Any], *, quiet: bool) -> int:
 
         work = Export(options, observer=screen, deliver=None if options.output else deliver)
 
-        async def run() -> Result:
+        async def run() -> Exported:
             async with options.targets() as targets:
                 return await work.run(targets)
 

@@ -12,9 +12,9 @@
 """
 
 from batchpol.export.export import Export
-from batchpol.export.observer import Observer, Result
+from batchpol.export.observer import Exported, Observer
 from batchpol.export.options import Options
 from batchpol.export.partial import Header, Partial
 from batchpol.export.target import TargetReader, Watch
 
-__all__ = ["Export", "Header", "Observer", "Options", "Partial", "Result", "TargetReader", "Watch"]
+__all__ = ["Export", "Exported", "Header", "Observer", "Options", "Partial", "TargetReader", "Watch"]

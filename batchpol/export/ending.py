@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchpol.errors import BatchpolError
-from batchpol.export.observer import Result
+from batchpol.export.observer import Exported
 from batchpol.export.partial import Partial
 from batchpol.export.reading import Reading
 from batchpol.files import Replacement
 from batchpol.journal import FINISHED
 
 
-def end(reading: Reading, partial: Partial, output: Path | None, early: tuple[str, int] | None) -> Result:
+def end(reading: Reading, partial: Partial, output: Path | None, early: tuple[str, int] | None) -> Exported:
     """Put the output in its place, or keep what was read for the next run of the same command.
 
     Args:
         early: why the export ended before its time, and the exit code for that; None if it did not.
     """
-    result, complete = Result(), reading.complete
+    result, complete = Exported(), reading.complete
     for reader in reading.in_order():
         counts = [partial.count(reader.target, it) for it in reader.identities if partial.has(reader.target, it)]
         result.identities += len(counts)

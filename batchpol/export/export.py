@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import anyio.to_thread
 
 from batchpol.export.ending import end
-from batchpol.export.observer import Observer, Result
+from batchpol.export.observer import Exported, Observer
 from batchpol.export.options import ANY, Options, named_in
 from batchpol.export.partial import Header, Partial
 from batchpol.export.reading import Deliver, Reading
@@ -40,7 +40,7 @@ class Export(Stoppable):
         self.options, self._observer, self._deliver = options, observer or Observer(), deliver
         self._named = options.named()
 
-    async def run(self, targets: Targets) -> Result:
+    async def run(self, targets: Targets) -> Exported:
         """Export from targets that are open, and stay so.
 
         Raises:
@@ -55,7 +55,7 @@ class Export(Stoppable):
             here = await targets.here()
         if here is None:
             reason, code = self.stopped or ("stopped", 3)
-            return Result(reason=reason, exit_code=code, seconds=time.monotonic() - begun)
+            return Exported(reason=reason, exit_code=code, seconds=time.monotonic() - begun)
         wanted = {target: named_in(target, self._named) for target in options.wanted(here.target, self._named)}
         targets.check_expected(wanted)
         with self._open_partial(list(wanted), here.endpoint) as partial:

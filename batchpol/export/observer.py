@@ -23,7 +23,7 @@ class Observer(Watch):
 
 
 @dataclass(slots=True)
-class Result:
+class Exported:
     """How an export ended. ``reason`` is ``finished`` or why it stopped early.
 
     ``identities`` were read, by this run or an earlier one; ``without`` of them have no policies that were asked for.

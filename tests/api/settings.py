@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import batchpol.api.settings
-from batchpol.api.settings import CONNECTING, OFFLINE, PLANNED, RUN, SERVED
+from batchpol.api.settings import CONNECTING, EXPORTED, OFFLINE, PLANNED, RUN, SERVED
 from batchpol.model import settings
 
 API = Path(batchpol.api.settings.__file__)
@@ -32,6 +32,7 @@ WANTED = {
     "Connecting": CONNECTING,
     "Planning": [name for name in PLANNED if name not in CONNECTING],
     "Applying": [name for name in RUN if name not in PLANNED],
+    "Exporting": EXPORTED,
     "Serving": [name for name in SERVED if name not in CONNECTING],
 }
 

@@ -77,6 +77,18 @@ async def test_a_template_makes_what_a_put_does_not_bring(ses_sandbox: Sandbox) 
     assert (outcome.status, outcome.policy_name, outcome.extra) == ("applied", "of-t7", {"tenant": "t7"})
 
 
+async def test_an_export_goes_through_the_same_gates(ses_sandbox: Sandbox) -> None:
+    async with batchpol.Client(**QUICK) as client:
+        await client.apply(items(3))
+        result = await client.export("all.jsonl", match="*.example")
+        again = [it async for it in client.stream("all.jsonl")]
+        with pytest.raises(batchpol.UsageError, match="export has no setting journal"):
+            await client.export("more.jsonl", journal="x")  # type: ignore[call-arg]
+    assert (result.exit_code, result.identities, result.policies) == (0, 3, 3)
+    assert [it.status for it in again] == ["unchanged"] * 3
+    assert operations(ses_sandbox)["GetCallerIdentity"] == 1
+
+
 # -- the journal -----------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from batchpol.cli.screen import commands
 from batchpol.cli.screen.progress import is_wanted
 from batchpol.cli.screen.terminal import duration, said, tell
 from batchpol.errors import SesError
-from batchpol.export import Observer, Options, Partial, Result, TargetReader
+from batchpol.export import Exported, Observer, Options, Partial, TargetReader
 from batchpol.journal import FINISHED
 from batchpol.model import Target, visible
 from batchpol.sending.caller import Here
@@ -73,7 +73,7 @@ class Screen(Observer):
     def stopped(self, target: Target, text: str) -> None:
         tell(f"{target}: {said(text)}")
 
-    def end(self, result: Result) -> None:
+    def end(self, result: Exported) -> None:
         """The last lines: counts, what could not be read, how to go on."""
         output = self._options.output
         found = f"{result.policies:,} policies of {result.identities - result.without:,} identities"

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchpol.facts import Told
-from batchpol.probe.asking import Asker
+from batchpol.probe.asking import Asker, Reply
 from batchpol.probe.place import PREFIX, Place
 from batchpol.probe.question import Question, told_of, weighed
 
@@ -81,11 +81,12 @@ def doubtful(place: Place) -> list[tuple[str, str]]:
 
 
 async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
-    doubts: dict[str, bool | None] = {}
+    doubts: dict[str, Reply] = {}
     for doubt, document in doubtful(asker.place):
-        if not doubts.get(doubt):
-            taken = (await asker.told(asker.place.put(PREFIX + "01", document))).taken
-            doubts[doubt] = None if doubts.get(doubt, False) is None and not taken else taken
+        before = doubts.get(doubt)
+        if before is None or not before.taken:
+            reply = await asker.told(asker.place.put(PREFIX + "01", document))
+            doubts[doubt] = before if before is not None and before.taken is None and not reply.taken else reply
     return weighed(doubts, told_of())
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchpol.facts import Told
-from batchpol.probe.asking import Asker
+from batchpol.probe.asking import Asker, Reply
 from batchpol.probe.place import PREFIX, Place
 from batchpol.probe.question import Question, told_of, weighed
 
@@ -35,19 +35,19 @@ def others(place: Place) -> dict[str, str]:
 async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
     place, name = asker.place, PREFIX + "01"
 
-    async def takes(identity: str, sent_as: str = "") -> bool | None:
+    async def takes(identity: str, sent_as: str = "") -> Reply:
         call = place.put(name, place.document(identity), sent_as or identity)
         reply = await asker.told(call)
         if reply.taken:
             await asker.told(place.delete(name, sent_as or identity))
-        return reply.taken
+        return reply
 
     doubts = {"identity-arn": await takes(place.identity, place.arn())}
     unknown, *odd = others(place).items()
-    takes_unknown = await takes(unknown[1])
+    takes_unknown = (await takes(unknown[1])).taken
     if takes_unknown:
         doubts |= {doubt: await takes(identity) for doubt, identity in odd}
-    unverified = await takes(place.unverified) if place.unverified else None
+    unverified = (await takes(place.unverified)).taken if place.unverified else None
     facts = {"strict_identities": None if takes_unknown is None else not takes_unknown}
     if place.unverified:
         facts["require_verified"] = None if unverified is None else not unverified

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchpol.facts import Told
-from batchpol.probe.asking import Asker
+from batchpol.probe.asking import Asker, Fate, Reply
 from batchpol.probe.place import PREFIX
 from batchpol.probe.question import Question, told_of, weighed
 
@@ -29,18 +29,18 @@ ODD = [f"{PREFIX}a.b", f"{PREFIX}a b", f"{PREFIX}ä"]
 async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
     place = asker.place
 
-    async def takes(name: str) -> bool | None:
+    async def takes(name: str) -> Reply:
         reply = await asker.told(place.put(name))
         if reply.taken:
             await asker.told(place.delete(name))
-        return reply.taken
+        return reply
 
     at_64, at_65, none, *odd = [await takes(name) for name in (*LONG, "", *ODD)]
     doubts = {
-        "name-long": at_65 if at_64 else None,
-        "name-characters": True if any(odd) else None if None in odd else False,
+        "name-long": at_65 if at_64.taken else at_65._replace(fate=Fate.NOTHING),
+        "name-characters": max(odd, key=lambda it: (it.taken is True, it.taken is None)),
     }
-    says = [f"a policy without a name is {'taken' if none else 'refused'}"] if none is not None else []
+    says = [f"a policy without a name is {'taken' if none.taken else 'refused'}"] if none.taken is not None else []
     listed = (await asker.told(place.names())).answer.get("PolicyNames", ())
     ours = {name for identity, name in asker.there if identity == place.identity} - set(NUMBERED)
     count = already = sum(not name.startswith(PREFIX) for name in listed) + len(ours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
@@ -144,6 +145,7 @@ class Probe(Stoppable):
             for it in _all_there_may_be(place):
                 with suppress(AccessRefused):  # it cannot have been made either
                     await asker.told(it)
+            await asker.told(place.put(MARKER))
             await self._open()
 
     async def _open(self) -> None:
@@ -174,8 +176,11 @@ class Probe(Stoppable):
         )
 
     def _nameless(self, text: str) -> str:
-        """A text without the names of the account and the identity."""
-        return text.replace(self._place.identity, "IDENTITY").replace(self._place.account, "ACCOUNT")
+        """A text without the names of the account and the identities, however they are spelled."""
+        place = self._place
+        for name in filter(None, (place.identity, place.unverified, place.identity.rpartition("@")[2])):
+            text = re.sub(re.escape(name), "IDENTITY", text, flags=re.IGNORECASE)
+        return text.replace(place.account, "ACCOUNT")
 
     async def _tidy(self) -> None:
         """Remove everything that may be there, the marker last."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from batchpol.facts import Told
-from batchpol.probe.asking import Asker
+from batchpol.probe.asking import Asker, Reply
 
 
 class Question(NamedTuple):
@@ -42,14 +42,13 @@ def told_of(*says: str, confidence: float | None = None, **found: Any) -> Told:
     )
 
 
-def weighed(doubts: Mapping[str, bool | None], told: Told) -> Told:
-    """An answer with what came of doubtful things besides, by name: whether SES takes each, None where that is open."""
-    taken, refused, opened = ([name for name, it in doubts.items() if it is wanted] for wanted in (True, False, None))
-    says = [
-        f"{words}: {', '.join(names)}"
-        for words, names in (("taken", taken), ("refused", refused), ("cannot tell", opened))
-        if names
-    ]
+def weighed(doubts: Mapping[str, Reply], told: Told) -> Told:
+    """An answer with what came of doubtful things besides, by name; refusals in SES's own words."""
+    taken, refused, opened = (
+        [name for name, it in doubts.items() if it.taken is wanted] for wanted in (True, False, None)
+    )
+    says = [f"{words}: {', '.join(names)}" for words, names in (("taken", taken), ("cannot tell", opened)) if names]
+    says += [f"refused: {name} ({doubts[name].code}: {doubts[name].text})" for name in refused]
     return msgspec.structs.replace(
         told,
         known=told.known | {"accepted": taken, "refused": refused},

@@ -109,6 +109,18 @@ async def test_it_needs_no_more_than_it_says_and_touches_nothing_else() -> None:
 
 
 @pytest.mark.virtual_clock
+async def test_refusals_are_written_down_in_the_words_of_ses_but_not_who_was_refused() -> None:
+    service = service_of(SandboxOptions(refused=DOUBTS))
+    probe = probe_of(service, chosen(["document", "identity"]))
+    await probe.run()
+    said = "\n".join(it for told in probe.told.values() for it in told.says)
+    assert "refused: condition-key (InvalidPolicy: Unknown or unapplicable condition field 'probe'.)" in said
+    assert "Expected the resource to be 'arn:aws:ses:us-east-1:ACCOUNT:identity/IDENTITY' but was" in said
+    assert PLACE.identity not in said.lower()
+    assert PLACE.account not in said
+
+
+@pytest.mark.virtual_clock
 async def test_where_ses_takes_no_policy_it_says_so_and_asks_nothing() -> None:
     service = service_of(SandboxOptions())
     probe = Probe(Network(service).send, replace(PLACE, identity="pending.invalid"), chosen([]))

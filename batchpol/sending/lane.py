@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
 from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Unreachable
 from batchpol.journal import Before, Entry, Intent
@@ -139,8 +139,7 @@ class Lane:
         await self.contact.warm(2 if self.conduct.reads else 1)
         async with anyio.create_task_group() as self._tasks:
             self._tasks.start_soon(self._feeder.run, jobs)
-            while await self._queue.ready():
-                await self._tasks.start(self._attempt)
+            self._tasks.start_soon(self._attempt)
         for job in self._queue.left_over():
             await self._end_unanswered(job)
         for deletion in self._outcomes.prunes.held:  # nothing is left to take it back with
@@ -148,10 +147,12 @@ class Lane:
 
     # -- one attempt -------------------------------------------------------------------------------------------
 
-    async def _attempt(self, *, task_status: TaskStatus[None]) -> None:
-        """One attempt at the change that is next; started as soon as the one after it may wait near the gate."""
+    async def _attempt(self) -> None:
+        """One attempt at the change that is next; the one after it begins as soon as it may wait near the gate."""
+        if not await self._queue.ready():
+            return
         turn = await self._wait_near_the_gate()
-        task_status.started()
+        self._tasks.start_soon(self._attempt)
         if turn is None:
             return
         try:

@@ -18,6 +18,7 @@ from math import inf, log
 import anyio
 from aiolimiter import AsyncLimiter
 
+from batchpol.sending.news import News
 from batchpol.sending.sharing import Turns
 
 MARGIN = 0.002
@@ -113,7 +114,7 @@ class Pace:
     due: float = 0.0
     turn: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(1))
     under_way: dict[int, float] = field(default_factory=dict)
-    news: anyio.Event = field(default_factory=anyio.Event)
+    news: News = field(default_factory=News)
     recent: deque[bool] = field(default_factory=lambda: deque(maxlen=5))
     taken_in_a_row: int = 0
 
@@ -142,8 +143,7 @@ class Pace:
         self.due = max(self.due, left + self.period + too_late + MARGIN)
         if self.turns is not None:
             self.turns.left(now - left - too_late)
-        self.news.set()
-        self.news = anyio.Event()
+        self.news.tell()
         return left + late
 
     def overdue_until(self, now: float) -> float:

@@ -18,6 +18,7 @@ from batchpol.errors import SesError
 from batchpol.model import Change, Status
 from batchpol.policy.comparison import Effect, effect
 from batchpol.sending.halt import Halt
+from batchpol.sending.news import News
 
 
 @dataclass(slots=True, eq=False)
@@ -83,8 +84,8 @@ class Queue:
         self._busy: dict[str, Job] = {}
         self._fed = self.paused = False
         self._give_way = False
-        self._news = anyio.Event()
-        halt.tell(self._tell)
+        self._news = News()
+        halt.tell(self._news.tell)
 
     async def room(self, below: int) -> None:
         """Wait until fewer than ``below`` fresh jobs wait, or it is closed."""
@@ -96,13 +97,13 @@ class Queue:
         await self.room(self._ahead)
         if not self._halt.called:
             self._fresh.append(job)
-            self._tell()
+            self._news.tell()
         return not self._halt.called
 
     def fed(self) -> None:
         """No fresh job will come any more."""
         self._fed = True
-        self._tell()
+        self._news.tell()
 
     async def ready(self) -> bool:
         """Wait until :meth:`take` would give a job; False when the queue is finished or closed."""
@@ -124,7 +125,7 @@ class Queue:
             waiting.remove(job)
         self._give_way = False
         self._busy[job.change.key_identity] = job
-        self._tell()
+        self._news.tell()
         return job
 
     def begins(self, job: Job) -> bool:
@@ -139,7 +140,7 @@ class Queue:
         """Try a taken job again before any fresh one; with ``give_way`` one fresh job goes first."""
         self._again.append(job)
         self._give_way = give_way
-        self._tell()
+        self._news.tell()
 
     def instead(self, job: Job, other: Job) -> None:
         """Send another job of the same identity in the place of a taken one, before anything else of it."""
@@ -155,7 +156,7 @@ class Queue:
         """A taken job is over: the next of its identity may go."""
         if self._busy.get(job.change.key_identity) is job:
             del self._busy[job.change.key_identity]
-        self._tell()
+        self._news.tell()
 
     def left_over(self) -> list[Job]:
         """Jobs that were tried and have no outcome, once nothing is under way any more."""
@@ -197,7 +198,3 @@ class Queue:
                 return job
             passed.add(key)
         return None
-
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = anyio.Event()

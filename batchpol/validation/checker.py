@@ -19,7 +19,7 @@ from batchpol.identity import Identity, Owner, is_usual_domain, is_usual_name
 from batchpol.model import MAX_POLICIES, Action, Change, Finding, Record, Rule, Severity, Target, if_match_of, shown
 from batchpol.model.mends import is_nothing
 from batchpol.model.settings import Checks
-from batchpol.validation.ledger import NEW, Fate, Ledger, Noted, place_of
+from batchpol.validation.ledger import NEW, Ledger, Noted, Relation, place_of
 from batchpol.validation.rules import (
     CONFLICT,
     DUPLICATE,
@@ -301,22 +301,22 @@ class Checker:
         self, record: Record, key: str, noted: Noted, checked: Checked, is_put: bool, findings: Sequence[Finding]
     ) -> Checked:
         """The verdict on a record of an identity that was there before."""
-        if noted.fate is not Fate.NEW or (is_put and noted.names > MAX_POLICIES):
+        if noted.relation is not Relation.NEW or (is_put and noted.names > MAX_POLICIES):
             return self._met(record, key, noted, checked, findings)
         return checked
 
     def _met(self, record: Record, key: str, noted: Noted, checked: Checked, findings: Sequence[Finding]) -> Checked:
         """The verdict on a record that meets an earlier one, or comes as one too many."""
         what = f"policy {shown(record.policy_name)} of {shown(key)}"
-        if noted.fate is Fate.DUPLICATE:
+        if noted.relation is Relation.DUPLICATE:
             new = DUPLICATE.at("record", f"The same as line {noted.line}; sent once, for that line")
             checked.status = Verdict.DUPLICATE
-        elif noted.fate is Fate.CONFLICT:
+        elif noted.relation is Relation.CONFLICT:
             new = CONFLICT.at("record", f"Line {noted.line} has another change of {what}", "keep one of the two")
             other = CONFLICT.at("record", f"Line {record.line} has another change of {what}", "keep one of the two")
             checked.amends = tuple(Amendment(it, Verdict.REJECTED, other) for it in noted.amends)
         else:
-            rule = LIMIT if noted.fate is Fate.OVERFULL else LIMIT_LIKELY
+            rule = LIMIT if noted.relation is Relation.OVERFULL else LIMIT_LIKELY
             new = rule.at("record", f"Policy number {noted.names} of {shown(key)}, more than {MAX_POLICIES}")
         findings = [*findings, *self._sifted([new])]
         if has_error(findings):

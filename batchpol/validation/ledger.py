@@ -26,7 +26,7 @@ def place_of(stated: tuple[str, str], implied: tuple[str, str]) -> int:
     return (hash(stated) & _HALF) << 32 | (hash(implied) & _HALF)
 
 
-class Fate(Enum):
+class Relation(Enum):
     """What an entry is beside the earlier ones of its batch."""
 
     NEW = auto()
@@ -42,7 +42,7 @@ class Noted(NamedTuple):
     """What became of an entry: the earlier one it meets (number and line), the names its identity has by now,
     and the numbers of all earlier entries that a conflict takes down with it."""
 
-    fate: Fate
+    relation: Relation
     number: int = -1
     line: int = 0
     names: int = 1
@@ -114,14 +114,14 @@ class Ledger:
         holder = self._holder(identity, words[3], row)
         names = (0 if holder == row else self._name_counts[holder]) + is_put
         if limit is not None and is_put and names > limit:
-            return Noted(Fate.OVERFULL, names=names)
+            return Noted(Relation.OVERFULL, names=names)
         self._rows.extend(words)
         self._flags.append(is_put | _INDEXED)
         self._name_counts.append(0)
         self._name_counts[holder] = min(names, 255)
         for key in keys:
             self._index.set(key, row)
-        return Noted(Fate.NEW, names=names)
+        return Noted(Relation.NEW, names=names)
 
     def _holder(self, identity: int, place: int, row: int) -> int:
         """The row that counts the names of this identity in this account and Region."""
@@ -133,19 +133,19 @@ class Ledger:
     def _meet(self, earlier: int, number: int, identity: int, digest: int) -> Noted:
         there = self._rows[4 * earlier]
         if earlier in self._conflicts:
-            return Noted(Fate.CONFLICT, there >> 32, there & _HALF)
+            return Noted(Relation.CONFLICT, there >> 32, there & _HALF)
         if self._rows[4 * earlier + 2] == digest:
             self._copies.setdefault(earlier, []).append(number)
-            return Noted(Fate.DUPLICATE, there >> 32, there & _HALF)
+            return Noted(Relation.DUPLICATE, there >> 32, there & _HALF)
         self._conflicts.add(earlier)
         if self._flags[earlier] & _PUT:
             holder = self._holder(identity, self._rows[4 * earlier + 3], earlier)
             self._name_counts[holder] = max(self._name_counts[holder] - 1, 0)
         amends = (there >> 32, *self._copies.pop(earlier, ()))
-        return Noted(Fate.CONFLICT, there >> 32, there & _HALF, amends=amends)
+        return Noted(Relation.CONFLICT, there >> 32, there & _HALF, amends=amends)
 
 
-NEW = Noted(Fate.NEW)
+NEW = Noted(Relation.NEW)
 """Of an identity that was not there before."""
 
 

@@ -73,6 +73,8 @@ class Client:
 
     def __init__(self, **settings: Unpack[ClientSettings]) -> None:
         self._options = options_of("Client", settings, {*SERVED, *ClientSettings.__annotations__})
+        keeping = replace(self._options.keeping, journal=None, fresh=False)
+        self._of_calls = replace(self._options, keeping=keeping, outcomes=OUTCOMES)
         self._targets = self._options.targets(aws_of(settings))
         self._drain, self._observer = settings.get("drain", DRAIN), settings.get("observer")
         if not isinstance(self._observer, ContactObserver | None):
@@ -287,9 +289,9 @@ class Client:
     def _options_of(self, call: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Options:
         """The options of a batch in this client, which is open."""
         self._require_open()
-        own = self._options
-        base = replace(own, keeping=replace(own.keeping, journal=None, fresh=False), outcomes=OUTCOMES)
-        return options_of(call, settings, known.keys() - CONNECTING.keys(), base)
+        return (
+            options_of(call, settings, known.keys() - CONNECTING.keys(), self._of_calls) if settings else self._of_calls
+        )
 
     def _require_open(self) -> None:
         _check_place(self._place)

@@ -34,7 +34,7 @@ from tests.bench.server import REGION, served
 LATENCY = 80.0
 """Round trip in milliseconds."""
 
-THRESHOLDS = {300: (0.97, 0.01), 600: (0.93, 0.02)}
+THRESHOLDS = {300: (0.97, 0.01), 600: (0.93, 0.02), 1000: (0.95, 0.02)}
 """By number of targets: the utilisation that every lane must reach, and the share of refused requests allowed."""
 
 HELP_WITHIN, FIRST_REQUEST_WITHIN = 0.3, 2.0

@@ -6,6 +6,7 @@ What a command needs is imported when the command runs, so that ``--help`` answe
 ``options``  settings as options, and those that only the command line has
 ``spelling`` how the command line spells settings
 ``command``  what all commands share: help under headings, ``--config``, ``--log-format``
+``completion`` values that a shell may complete
 ``config``   defaults of options from a TOML file
 ``output``   where commands write the input of the next one
 ``process``  the process of a command: imports that take long, and its end
@@ -26,7 +27,21 @@ from typing import Annotated, Any
 
 import typer
 
-from batchpol.cli import apply, export, help, plan, probe, render, report, retarget, sandbox, status, undo, validate
+from batchpol.cli import (
+    apply,
+    export,
+    help,
+    plan,
+    probe,
+    render,
+    report,
+    retarget,
+    sandbox,
+    schema,
+    status,
+    undo,
+    validate,
+)  # fmt: skip
 from batchpol.cli.command import Command, Group, State, Undebugged
 from batchpol.cli.process import leave
 from batchpol.cli.screen import log
@@ -39,7 +54,7 @@ app = typer.Typer(
     name="batchpol",
     cls=Group,
     help="Sending authorization policies for thousands of Amazon SES identities.",
-    epilog="Example, against an embedded SES:\nbatchpol apply samples/tenants.csv --sandbox",
+    epilog="batchpol apply samples/tenants.csv --sandbox",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -57,9 +72,10 @@ for name, call, epilog, short in (
     ("report", report.report, report.EPILOG, "Write the report of a journal again."),
     ("probe", probe.probe, probe.EPILOG, "Find out what SES really does, in your account."),
     ("sandbox", sandbox.sandbox, sandbox.EPILOG, "Run the embedded SES for any client."),
+    ("schema", schema.schema, schema.EPILOG, "Print the JSON Schema of a record, a report or the config."),
     ("help", help.help_, help.EPILOG, "Show a page of the manual, e.g. batchpol help resume."),
 ):
-    kind = Undebugged if name in ("sandbox", "help") else Command
+    kind = Undebugged if name in ("sandbox", "schema", "help") else Command
     app.command(name, cls=kind, short_help=short, epilog=epilog)(call)
 
 
@@ -113,4 +129,5 @@ def _asks_for_json(arguments: list[str]) -> bool:
     words = " ".join(arguments).replace("--log-format=", "--log-format ")
     if "--log-format " in words:
         return "--log-format json" in words
-    return os.environ.get(f"BATCHPOL_{arguments[0].upper()}_LOG_FORMAT" if arguments else "") == "json"
+    own = os.environ.get(f"BATCHPOL_{arguments[0].upper()}_LOG_FORMAT") if arguments else None
+    return (own or os.environ.get("BATCHPOL_LOG_FORMAT")) == "json"

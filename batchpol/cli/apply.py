@@ -44,6 +44,7 @@ class Progress:
     HEADING: ClassVar[str] = "Journal, report and output"
 
     progress: bool = setting(True, "A line every 30 s instead of a picture of the lanes.")
+    state_dir: Path | None = setting(None, "Where journal and report go that are not named.", metavar="FOLDER")
 
 
 @flattened
@@ -79,7 +80,7 @@ def apply(
     if asks:
         _check_can_ask(input)
     unnamed = keeping.journal is None and not Path(input).is_file()  # standard input, or <(a command)
-    patience, keeping = rate.paced(patience), _placed(keeping, input, reported=not conduct.dry_run)
+    patience, keeping = rate.paced(patience), _placed(keeping, input, progress.state_dir, reported=not conduct.dry_run)
     check_run({"the input": input, "the template": reading.policy_template}, keeping.journal, keeping.reports)
     reserve_output(keeping.reports)
     # Arguments and input first: AWS's libraries take most of a second to import.
@@ -138,11 +139,12 @@ def _check_can_ask(input: str) -> None:
         raise UsageError("there is no terminal to ask on before the first write", hint=hint)
 
 
-def _placed(keeping: Keeping, input: str, *, reported: bool) -> Keeping:
-    """With journal and report in files that are called after the input, where others were not named."""
-    stem = _stem(input)
-    reports = (Path(f"{stem}.report.csv"),) if reported else ()
-    journal = keeping.journal or Path(f"{stem}.journal.jsonl")
+def _placed(keeping: Keeping, input: str, folder: Path | None, *, reported: bool) -> Keeping:
+    """With journal and report in files that are called after the input, in ``folder`` or here, where others were not
+    named."""
+    stem, folder = _stem(input), folder or Path()
+    reports = (folder / f"{stem}.report.csv",) if reported else ()
+    journal = keeping.journal or folder / f"{stem}.journal.jsonl"
     return replace(keeping, journal=journal, reports=keeping.reports or reports)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from batchpol.cli.config import defaults_of
 from batchpol.cli.screen import log
+from batchpol.cli.screen.terminal import COLOURS, Colours
+from batchpol.errors import UsageError
+from batchpol.model import did_you_mean, shown
 
 HEADINGS = (
     "Input",
@@ -35,6 +39,10 @@ EXAMPLE = "batchpol "
 """How a line of an epilog begins that is a command to type; tests run them all."""
 
 
+VARIABLE = "BATCHPOL_"
+"""How the name of a variable begins that an option is read from."""
+
+
 class State:
     """Of this process: whether errors come with their traceback."""
 
@@ -44,7 +52,7 @@ class State:
 class Command(TyperCommand):
     """A command of batchpol: with the options of every command, and its help under headings."""
 
-    common: ClassVar[frozenset[str]] = frozenset({"debug", "config", "log_format"})
+    common: ClassVar[frozenset[str]] = frozenset({"debug", "config", "log_format", "color"})
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -70,11 +78,25 @@ class Command(TyperCommand):
 class Undebugged(Command):
     """A command without ``--debug``."""
 
-    common = frozenset({"config", "log_format"})
+    common = frozenset({"config", "log_format", "color"})
 
 
 class Group(TyperGroup):
     """The command as a whole."""
+
+    def invoke(self, ctx: Any) -> Any:
+        self._check_variables()
+        return super().invoke(ctx)
+
+    def _check_variables(self) -> None:
+        """Refuse a variable that no option is read from: misspelt, it would be overlooked. Raises UsageError."""
+        params = [param for command in self.commands.values() for param in command.params]
+        named = [[param.envvar] if isinstance(param.envvar, str) else param.envvar or [] for param in params]
+        known = {name for names in named for name in names}
+        for name in sorted(os.environ):
+            if name.startswith(VARIABLE) and name not in known:
+                hint = did_you_mean(name, known, cutoff=0.85) or "unset it; batchpol help options says what is read"
+                raise UsageError(f"no option is read from the variable {shown(name)}", hint=hint)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         params: list[Any] = self.get_params(ctx)
@@ -111,14 +133,20 @@ def _hide_variables(params: Iterable[Any]) -> None:
         param.show_envvar = False
 
 
+OF_ONE_COMMAND = frozenset({"--output", "--report"})
+"""Options that mean something else with each command, so that no variable gives them to all."""
+
+
 def _name_variable(param: Any, command: str) -> None:
-    """Have an option read from the variable of its own name, where the parameter behind it has another.
+    """Have an option read from the variable of its command and own name, or else from that of its name alone.
 
     Several values of it are separated by blanks.
     """
-    long = next((it for it in param.opts if it.startswith("--")), "")[2:].replace("-", "_")
-    if long and long != param.name and param.envvar is None:
-        param.envvar = f"BATCHPOL_{command}_{long}".upper()
+    long = next((it for it in param.opts if it.startswith("--")), "")
+    if long and param.envvar is None:
+        name = long[2:].replace("-", "_").upper()
+        everywhere = [] if long in OF_ONE_COMMAND else [f"BATCHPOL_{name}"]
+        param.envvar = [f"BATCHPOL_{command.upper()}_{name}", *everywhere]
     if getattr(param, "multiple", False):  # also where they are paths: Typer would look for colons
         param.value_from_envvar = lambda ctx: (param.resolve_envvar_value(ctx) or "").split() or None
 
@@ -154,6 +182,14 @@ def _choose_log(ctx: typer.Context, form: str) -> None:
         log.begin()
 
 
+def _choose_colours(ctx: typer.Context, when: str) -> None:
+    if ctx.resilient_parsing:
+        return
+    if when not in COLOURS:
+        raise typer.BadParameter(f"it is {', '.join(COLOURS[:-1])} or {COLOURS[-1]}, not {when!r}")
+    Colours.when = when
+
+
 @cache
 def _common() -> tuple[Any, ...]:
     """The options that every command has, made as Typer makes them."""
@@ -181,8 +217,18 @@ def _common() -> tuple[Any, ...]:
                 "--log-format", callback=_choose_log, is_eager=True, expose_value=False,
                 rich_help_panel=HEADINGS[-1],
                 metavar="text|json", help="Form of standard error; json is one object an event.",
+                autocompletion=lambda incomplete: [it for it in ("text", "json") if it.startswith(incomplete)],
             ),
         ] = "text",
+        color: Annotated[
+            str,
+            typer.Option(
+                "--color", callback=_choose_colours, is_eager=True, expose_value=False,
+                rich_help_panel=HEADINGS[-1], metavar="auto|always|never",
+                help="Colours; auto heeds NO_COLOR, FORCE_COLOR and CLICOLOR.",
+                autocompletion=lambda incomplete: [it for it in COLOURS if it.startswith(incomplete)],
+            ),
+        ] = "auto",
     ) -> None:  # fmt: skip
         """Never called: it holds the options."""
 

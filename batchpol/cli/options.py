@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hint
 
 import typer
 
+from batchpol.cli.completion import completing
 from batchpol.cli.spelling import OPPOSITES, flag, opposite, spelled
 from batchpol.errors import UsageError
 from batchpol.model.settings import Patience, setting
@@ -148,7 +149,9 @@ def _parameter(heading: Any, it: Field[Any], help: Mapping[str, str]) -> Paramet
     elif Path in get_args(kind):
         kind = Path | None
     more["help"] = spelled(help.get(it.name, more["help"]))
-    option = typer.Option(*names, parser=_PARSERS.get(it.name), rich_help_panel=heading.HEADING, **more)
+    complete = completing(it.name, more.get("metavar", ""))
+    more |= {"parser": _PARSERS.get(it.name), "autocompletion": complete, "rich_help_panel": heading.HEADING}
+    option = typer.Option(*names, **more)
     return Parameter(_argument(it.name), Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
@@ -170,7 +173,13 @@ def _values(own: list[Field[Any]], given: dict[str, Any]) -> dict[str, Any]:
             values[it.name] = not values[it.name]
         elif isinstance(it.default, tuple):
             values[it.name] = tuple(values[it.name] or ())
+            if it.name in _LISTED:
+                values[it.name] = tuple(one for some in values[it.name] for one in some.split(",") if one.strip())
     return values
+
+
+_LISTED = frozenset({"select", "ignore", "regions", "accounts", "expect_account"})
+"""Settings whose values hold no commas, so that several can be given in one option, with commas between them."""
 
 
 def _failures(text: str) -> float:

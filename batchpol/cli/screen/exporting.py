@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from batchpol.cli.screen import commands
 from batchpol.cli.screen.progress import is_wanted
-from batchpol.cli.screen.terminal import duration, said, tell
+from batchpol.cli.screen.terminal import duration, is_coloured, said, tell
 from batchpol.errors import SesError
 from batchpol.export import Exported, Observer, Options, Partial, TargetReader
 from batchpol.journal import FINISHED
@@ -106,7 +106,13 @@ class Screen(Observer):
 
     async def _show_bar(self) -> None:
         columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-        with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        console = Console(stderr=True, no_color=not is_coloured(sys.stderr))
+        with Progress(
+            *columns,
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+        ) as bar:
             task = bar.add_task("", total=None)
             while True:
                 if self._readers:  # before, nobody knows of how much

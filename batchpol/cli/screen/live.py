@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import anyio
@@ -12,7 +13,7 @@ from batchpol.cli.screen import log
 from batchpol.cli.screen.events import Events
 from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
-from batchpol.cli.screen.terminal import duration, painted, place_lines, policies, said, tell
+from batchpol.cli.screen.terminal import duration, is_coloured, painted, place_lines, policies, said, tell
 from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
@@ -109,7 +110,7 @@ class Screen(Observer):
         if self._quiet or not self._standing.total:
             return
         if self._drawn:
-            await show(self._standing, Console(stderr=True, highlight=False))
+            await show(self._standing, Console(stderr=True, highlight=False, no_color=not is_coloured(sys.stderr)))
         while True:
             await anyio.sleep(EVERY)
             self._lined = True

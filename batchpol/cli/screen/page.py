@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Markdown, TableElement
 from rich.table import Table
 from rich.theme import Theme
+
+from batchpol.cli.screen.terminal import is_coloured
 
 WIDEST = 120
 """Columns of a terminal that a page takes at most: longer lines are hard to read."""
@@ -31,6 +35,6 @@ class _Page(Markdown):
 
 def show(text: str) -> None:
     """Print Markdown as a page. Commands stand plain: coloured as a program their variables look like errors."""
-    console = Console(theme=_CODE)
+    console = Console(theme=_CODE, no_color=not is_coloured(sys.stdout))
     set_out = _Page(text.replace("```sh\n", "```text\n"), code_theme="ansi_dark")
     console.print(set_out, width=min(console.width, WIDEST))

@@ -6,13 +6,15 @@ Text that comes from the input or from SES is never interpreted by the terminal:
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import wrap
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -38,11 +40,55 @@ _CLICK = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "C
 _COLOURS = {"red": 31, "green": 32}
 
 
+COLOURS = ("auto", "always", "never")
+
+
+class Colours:
+    """Of this process: when colours are wanted."""
+
+    when = "auto"
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Whether a stream gets colours: as was asked for, or else by what the environment says, or else on a terminal.
+
+    The variables are those of no-color.org, force-color.org and bixense.com/clicolors.
+    """
+    variables = os.environ.get
+    if Colours.when != "auto":
+        return Colours.when == "always"
+    if variables("NO_COLOR"):
+        return False
+    if variables("FORCE_COLOR", "0") not in ("", "0") or variables("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return variables("CLICOLOR") != "0" and stream.isatty() and variables("TERM", "dumb") != "dumb"
+
+
 def painted(text: str, colour: str) -> str:
-    """``text`` in one of the terminal's own colours, where standard error is a terminal and colours are wanted."""
-    if not sys.stderr.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+    """``text`` in one of the terminal's own colours, where standard error gets colours."""
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if is_coloured(sys.stderr) else text
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """Lines for a terminal, broken between words where they are too long for it; elsewhere as they are.
+
+    A command to type stands on a line of its own, whole, so that it can be copied.
+    """
+    if not stream.isatty():
         return text
-    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+    width = shutil.get_terminal_size().columns
+    return "\n".join(part for line in text.split("\n") for part in _fitted(line, width))
+
+
+def _fitted(line: str, width: int) -> list[str]:
+    if len(line) <= width or "\x1b" in line:
+        return [line]
+    head, found, command = line.partition(": batchpol ")
+    if found:
+        return [*_fitted(f"{head}:", width), f"  batchpol {command}"]
+    indent = line[: len(line) - len(line.lstrip())]
+    deeper = f"{indent}  "
+    return wrap(line, width, subsequent_indent=deeper, break_long_words=False, break_on_hyphens=False)
 
 
 def said(text: str) -> str:
@@ -55,7 +101,7 @@ def tell(text: str) -> None:
     if log.is_wanted():
         log.event("message", message=text)
     else:
-        log.put(text)
+        log.put(fitted(text, sys.stderr))
 
 
 class _Output:
@@ -78,7 +124,7 @@ def write(text: str) -> None:
     if _Output.is_reserved:
         tell(text)
     else:
-        typer.echo(text)
+        typer.echo(fitted(text, sys.stdout))
 
 
 def offer(text: str) -> None:
@@ -156,7 +202,7 @@ def complain(error: BatchpolError, trace: str = "") -> None:
         if trace:
             log.put(trace)
         hint = f"\n  -> {said(error.hint)}" if error.hint else ""
-        log.put(f"error: {said(str(error))}{hint}")
+        log.put(fitted(f"error: {said(str(error))}{hint}", sys.stderr))
 
 
 def complain_of_fault(error: Exception, *, traced: bool) -> None:

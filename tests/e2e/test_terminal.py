@@ -23,7 +23,9 @@ def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws:
         terminals[answer] = folder, Terminal("apply", "two.csv", *fast, cwd=folder, env=aws)
     for _, terminal in terminals.values():
         terminal.read_until(QUESTION)
-        assert "account 123456789012, caller arn:aws:iam::123456789012:user/sandbox, Region us-east-1" in terminal.shown
+        assert "account 123456789012, caller arn:aws:iam::123456789012:user/sandbox, Region us-east-1" in " ".join(
+            terminal.shown.split()
+        )
         assert "2 records: up to 2 to write" in terminal.shown
         assert all(it.operation != "PutIdentityPolicy" for it in ses_sandbox.arrivals)
     for answer, (folder, terminal) in terminals.items():

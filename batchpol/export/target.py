@@ -19,6 +19,9 @@ from batchpol.sending.observer import ContactObserver
 from batchpol.sending.reads import Reads
 from batchpol.validation import stored
 
+MOST_LISTINGS = 3
+"""How often a listing is begun again whose token ended on the way."""
+
 
 class Watch(ContactObserver):
     """What somebody may want to know while an export runs; this one wants nothing."""
@@ -118,12 +121,18 @@ class TargetReader:
             self._scope.cancel()
 
     async def _list(self) -> list[str]:
-        """All identities, in SES's order."""
+        """All identities, in SES's order; from the beginning again where SES no longer knows how far we were."""
         found: dict[str, None] = {}
-        token, first = "", True
+        token, first, again = "", True, 0
         with needing("ses:ListIdentities, or name the identities with `identities`"):
             while token or first:
-                page, token = await self._halt.unless(self._reads.identities(token))
+                try:
+                    page, token = await self._halt.unless(self._reads.identities(token))
+                except PolicyRefused as error:  # a token of the next page holds for a while only
+                    if not token or "token" not in str(error).lower() or again == MOST_LISTINGS:
+                        raise
+                    token, first, again = "", True, again + 1
+                    continue
                 found |= dict.fromkeys(page)
                 first = False
         return list(found)

@@ -42,7 +42,7 @@ POLICY = json.dumps(
 def write(path: Path, records: int) -> str:
     """The first pass, some records read back, then an intent and an outcome for each."""
     with journal.Journal.create(path) as book:
-        book.append(journal.Run(format=1, run_id="bench", at="2026-01-01T00:00:00Z", columns=("tenant",)))
+        book.append(journal.Run(format=journal.FORMAT, run_id="bench", at="2026-01-01T00:00:00Z", columns=("tenant",)))
         began = time.perf_counter()
         spent_outside = 0.0
         places = array("Q")

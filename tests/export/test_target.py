@@ -101,6 +101,44 @@ async def test_the_cost_is_known_once_they_are_listed() -> None:
     assert shared.costs == [(4, 8.0)]
 
 
+async def test_a_listing_whose_token_ended_is_begun_again_and_loses_or_doubles_none() -> None:
+    ended = PolicyRefused("The NextToken has expired", code="InvalidParameterValue")
+    made = Reading.of(serving(25, page=10))
+    ses = made.reader.contact.ses
+    whole, asked = ses.identities, []
+
+    async def identities(token: str, attempt: object) -> tuple[list[str], str]:
+        asked.append(token)
+        found = await whole(token, attempt)
+        if asked == ["", "10"]:
+            raise ended
+        return found
+
+    ses.identities = identities
+    await made.run()
+    assert asked == ["", "10", "", "10", "20"]
+    assert list(made.kept) == [f"t{n:03}.example" for n in range(25)]
+    assert made.reader.complete
+
+
+async def test_a_listing_whose_token_never_holds_is_given_up() -> None:
+    made = Reading.of(serving(25, page=10))
+    ses = made.reader.contact.ses
+    whole = ses.identities
+
+    async def identities(token: str, attempt: object) -> tuple[list[str], str]:
+        found = await whole(token, attempt)
+        if token:
+            raise PolicyRefused("The NextToken has expired", code="InvalidParameterValue")
+        return found
+
+    ses.identities = identities
+    await made.run()
+    assert made.kept == {}
+    assert made.calls == {PAGE: 8}
+    assert isinstance(made.reader.stopped, PolicyRefused)
+
+
 async def test_ten_thousand_identities_are_said_to_take_two_hours_and_three_quarters() -> None:
     told = []
     made = Reading.of(serving(10_000, policies=1))

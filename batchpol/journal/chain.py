@@ -57,11 +57,12 @@ class Chain:
         Raises:
             JournalDamaged: a line that is not the last one was altered, or this is no journal.
             JournalMismatch: a newer batchpol wrote it.
+            JournalError: it cannot be read.
         """
-        self._recognise(os.pread(self.fd, 64, 0))
+        self._recognise(self._read(64, 0))
         begun: list[bytes] = []  # What is read of a line whose end is not read yet.
         size = 0
-        while chunk := os.pread(self.fd, BLOCK, self.size + size):
+        while chunk := self._read(BLOCK, self.size + size):
             begun.append(chunk)
             size += len(chunk)
             if b"\n" not in chunk:
@@ -82,6 +83,13 @@ class Chain:
                 return
         self._check_tail(b"".join(begun))
         self.torn = size
+
+    def _read(self, size: int, offset: int) -> bytes:
+        try:
+            return os.pread(self.fd, size, offset)
+        except OSError as error:
+            hint = "see whether the disk or the volume is sound, then run the same command again"
+            raise JournalError(f"{self._name} cannot be read: {error.strerror}", hint=hint) from error
 
     def _accept(self, lines: bytes) -> bool:
         """Whether the checksum that ends these lines vouches for every byte of them; if so, count them in."""

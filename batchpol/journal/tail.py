@@ -125,8 +125,11 @@ class Tail:
                 self._make_durable()
         finally:
             files.let_go(self.fd)
-            os.close(self.fd)
-            self.fd = -1
+            fd, self.fd = self.fd, -1
+            try:
+                os.close(fd)
+            except OSError as error:  # where the volume is a network away, some errors come only now
+                raise unwritable(self.path, error) from error
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -138,7 +141,11 @@ class Tail:
         """Look at the file as :meth:`check` does; the lock is held, so that nothing is written meanwhile."""
         if self._place is None:
             return
-        ours = os.fstat(self.fd)
+        try:
+            ours = os.fstat(self.fd)
+        except OSError as error:  # a volume of the network that forgot the file
+            self._failure = unwritable(self.path, error)
+            raise self._failure from error
         try:
             moved = not os.path.samestat(ours, self._place.lstat())
         except OSError:

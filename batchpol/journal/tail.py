@@ -124,10 +124,12 @@ class Tail:
                 self.flush()
                 self._make_durable()
         finally:
-            files.let_go(self.fd)
             fd, self.fd = self.fd, -1
             try:
-                os.close(fd)
+                try:
+                    files.let_go(fd)
+                finally:
+                    os.close(fd)
             except OSError as error:  # where the volume is a network away, some errors come only now
                 raise unwritable(self.path, error) from error
 

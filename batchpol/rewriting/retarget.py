@@ -213,6 +213,15 @@ class _Step:
                     yield text, new
             if part in asked:
                 self._moved += [Moved(text.pointer, old, "", False) for old in self._old_places if _names(new, old)]
+                if self._stays_behind(new):
+                    self._moved.append(Moved(text.pointer, new, "", False))
+
+    def _stays_behind(self, value: str) -> bool:
+        """Whether a value is of the old partition's own: ARNs reach into no other one, and services may be called
+        otherwise there (``.amazonaws.com.cn``), each in its own way."""
+        if self._partition == self._to_partition:
+            return False
+        return value.startswith(f"arn:{self._partition}:") or ".amazonaws." in value
 
     def _resource(self, text: Text) -> str:
         """The identity's own ARN in the new place."""

@@ -74,6 +74,18 @@ def test_another_partition() -> None:
     assert statement_of(moved)["Resource"] == f"arn:aws-cn:ses:cn-north-1:{NEW}:identity/mail.example"
 
 
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_what_stays_behind_in_the_old_partition_is_said(region: str) -> None:
+    principal = {"AWS": f"arn:aws:iam::{OTHER}:role/x", "Service": "cognito-idp.amazonaws.com"}
+    before = record(policy(Principal=principal))
+    for principals in (False, True):
+        moved, changes = Move.of(NEW, region, (), principals=principals).record(before)
+        assert statement_of(moved)["Principal"] == principal
+        assert [(it.old, it.new) for it in changes if not it.asked] == [(it, "") for it in principal.values()]
+    _, changes = MOVE.record(before)
+    assert [change for change in changes if not change.asked] == []
+
+
 def test_maps_of_accounts_regions_and_identities() -> None:
     pairs = (f"{OLD}={OTHER}", "us-east-1=eu-central-1", "Mail.Example=post.example")
     moved, _ = Move.of(NEW, "eu-west-1", pairs).record(record())

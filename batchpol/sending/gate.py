@@ -13,6 +13,7 @@ from math import inf
 import anyio
 
 from batchpol.model.settings import PERIOD
+from batchpol.sending.meetings import Meetings
 from batchpol.sending.pace import Pace, RoundTrips, Route
 from batchpol.sending.sharing import Turns
 
@@ -100,10 +101,10 @@ class Passage:
         """
         pace, self._left_by = self._left_by, None
         if pace is not None:
-            left = pace.under_way[id(self)]
+            left, step = pace.under_way[id(self)]
             latest = pace.returned(id(self), anyio.current_time(), answered=answered)
             if answered:
-                (pace.refused if refused else pace.taken)()
+                (pace.refused if refused else pace.taken)(left, step)
                 self._gate.told(Ended(self._gate, left, latest, refused, self._follows))
         self._give_up_turn()
 
@@ -123,6 +124,7 @@ class Gate:
         route: what all gates of this operation in one Region have seen so far; a new one unless given.
         turns: those of this operation among the processes of this machine, if it shares with them.
         tolerance: seconds by which SES is known to let requests come too early.
+        meetings: when others elsewhere are let in, if they are.
 
     Attributes:
         pace: what it goes by: its own, or that of others with which it has one quota.
@@ -132,10 +134,16 @@ class Gate:
     """
 
     def __init__(
-        self, period: float = PERIOD, *, route: Route | None = None, turns: Turns | None = None, tolerance: float = 0.0
+        self,
+        period: float = PERIOD,
+        *,
+        route: Route | None = None,
+        turns: Turns | None = None,
+        tolerance: float = 0.0,
+        meetings: Meetings | None = None,
     ) -> None:
         self.route = route or Route()
-        self.pace = self._own = Pace(period, RoundTrips(self.route), turns, tolerance)
+        self.pace = self._own = Pace(period, RoundTrips(self.route), turns, tolerance, meetings)
         self.others: Sequence[Gate] = ()
         self.told: Callable[[Ended], None] = lambda _: None
         self.last_left = -inf

@@ -22,6 +22,7 @@ import anyio
 
 from batchpol.model.settings import PERIOD
 from batchpol.sending.gate import Ended, Gate
+from batchpol.sending.meetings import Meetings
 from batchpol.sending.pace import MARGIN, Route
 from batchpol.sending.sharing import Turns
 
@@ -76,6 +77,7 @@ class Gates:
         like: Gates | None = None,
         turns: Callable[[int, float], Turns] | None = None,
         tolerance: float = 0.0,
+        meetings: Meetings | None = None,
     ) -> Gates:
         """Gates of ``period`` seconds.
 
@@ -83,11 +85,12 @@ class Gates:
         they know of the way there is shared. ``turns`` gives those of an operation, by its number and so many seconds
         apart, where its quota is shared with other processes; who keeps to a slower pace leaves them the rest.
         ``tolerance`` is by how many seconds SES is known to let requests come too early.
+        ``meetings`` are when others elsewhere are let in.
         """
         routes = [gate.route for gate in like.all] if like else [Route() for _ in range(5)]
         step = min(period, PERIOD) + MARGIN
         writes, reads, lists, look_ups, identities = (
-            Gate(period, route=route, turns=turns and turns(number, step), tolerance=tolerance)
+            Gate(period, route=route, turns=turns and turns(number, step), tolerance=tolerance, meetings=meetings)
             for number, route in enumerate(routes)
         )
         gates = cls(writes, reads, lists, look_ups, identities)

@@ -11,13 +11,16 @@ Waiting asks the running loop's clock only, in seconds.
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from math import inf, log
 
 import anyio
 from aiolimiter import AsyncLimiter
 
+from batchpol.sending.meetings import IN_A_ROUND, LEEWAY, Meetings
 from batchpol.sending.news import News
 from batchpol.sending.sharing import Turns
 
@@ -25,17 +28,37 @@ MARGIN = 0.002
 """Seconds added to every period: timers and clocks are not exact to the microsecond, and a refusal costs 1 s."""
 
 FIRST_GUARD = 0.02
-"""Seconds of prudence after the very first attempt, shared out over the next ones as 1/n: one sample of the
-round trip says nothing about how much of it was delay."""
+"""Seconds of prudence after the very first attempt, and 1/n² of it after the nth: one sample of the round trip says
+nothing about how much of it was delay."""
 
 MEMORY = 30
 """Round trips remembered for the smallest one: few enough to follow a change of route in half a minute."""
 
-WIDEN, NARROW, WIDEST = 1.5, 1.25, 4.0
-"""Factors by which the period grows when others use the quota and shrinks again, and its bound in seconds."""
+FRAME = 4.1
+"""Periods in which two who share a quota both have a turn: two requests in a row each, and room for what is late."""
 
-CLEAR_AIR = 3
-"""Attempts in a row that SES took before a widened period is narrowed by one step."""
+ASK_AGAIN = 8
+"""Turns after which it is tried again whether the quota is still shared."""
+
+WORTH = 1 / 200
+"""Share of the time since the last meeting that may be spent waiting for one."""
+
+RAREST = 4
+"""Meetings, at most, from one attempt to the next of one who is always refused."""
+
+
+class Step(Enum):
+    """What an attempt is to those who use the same quota."""
+
+    ALONE = auto()
+    MEETING = auto()
+    """Still alone, and let a meeting go by before it."""
+    KNOCK = auto()
+    """Refused from the start, or all the time: asks to be let in, at meetings."""
+    FIRST = auto()
+    SECOND = auto()
+    ASK = auto()
+    """In the middle of another one's turn: what SES takes there shows that nobody has it any more."""
 
 
 @dataclass(slots=True)
@@ -73,7 +96,16 @@ class RoundTrips:
         if not self.route.count:
             return 0.0
         smallest, mean, count = self._summary()
-        return smallest - (2 * (mean - smallest) + FIRST_GUARD) / count
+        return smallest - 2 * (mean - smallest) / count - FIRST_GUARD / count**2
+
+    def half(self) -> float:
+        """Seconds that a request takes to arrive at best, so far as is known."""
+        return self._summary()[0] / 2 if self.route.count else 0.0
+
+    def uncertain(self) -> bool:
+        """Whether requests are delayed by more than a meeting allows for."""
+        smallest, mean, _ = self._summary()
+        return mean - smallest > LEEWAY
 
     def guard(self, cost: float) -> float:
         """Seconds to leave between two requests, over the period, when nothing says how late the first one is.
@@ -109,38 +141,112 @@ class Pace:
     trips: RoundTrips
     turns: Turns | None = None
     tolerance: float = 0.0
-    period: float = field(init=False)
+    meetings: Meetings | None = None
     limiter: AsyncLimiter = field(init=False)
     due: float = 0.0
     turn: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(1))
-    under_way: dict[int, float] = field(default_factory=dict)
+    under_way: dict[int, tuple[float, Step]] = field(default_factory=dict)
     news: News = field(default_factory=News)
-    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=5))
-    taken_in_a_row: int = 0
+    step: Step = Step.ALONE
+    """What the next attempt is."""
+    refused_in_a_row: int = 0
+    _refused_since: float = 0.0
+    _ever_taken: bool = False
+    _met: float = -inf
+    _left: float = -inf
+    _frame: float = 0.0
+    """When our turn of this frame, or the next one's, begins."""
+    _until_asked: int = 0
+    _shift: float = 1.0
+    _meetings: Meetings = field(init=False)
 
     def __post_init__(self) -> None:
-        self.period, self.limiter = self.base, AsyncLimiter(1, self.base)
+        self.limiter = AsyncLimiter(1, self.base)
+        self._meetings = self.meetings or Meetings(self.base)
+
+    @property
+    def period(self) -> float:
+        """Seconds between two attempts on average, as of now."""
+        if self.step in (Step.ALONE, Step.MEETING):
+            return self.base
+        return self._stride() * self._meetings.step if self.step is Step.KNOCK else FRAME / 2 * self.base
 
     def departed(self, passage: int, now: float) -> None:
-        self.under_way[passage] = now
+        if self.step is Step.MEETING and now - self.due > LEEWAY:
+            self.step = Step.ALONE  # there was nothing to send then, or another process had its turn
+        self.under_way[passage] = (now, self.step)
         # Where a round trip takes longer than a period, the next one leaves before the answer to this one.
-        guard = self.trips.guard(self.base) if self.trips.floor() >= self.period else 0.0
+        guard = self.trips.guard(self.base) if self.trips.floor() >= self.base else 0.0
         guard = max(0.0, guard - self.tolerance)
-        self.due = max(self.due, now + self.period + MARGIN + guard)
+        self._left = now
+        self.due = max(self.due, now + self.base + MARGIN + guard)
+        self._follow(now)
         if self.turns is not None:
             self.turns.left(-guard)
+
+    def _follow(self, now: float) -> None:
+        """What comes after the attempt that leaves now, and when."""
+        match self.step:
+            case Step.ALONE | Step.MEETING:
+                if self.step is Step.MEETING:
+                    self._met = now
+                self.step = Step.ALONE
+            case Step.KNOCK:
+                self._knock()
+            case Step.FIRST:
+                if now - self._frame > self.base / 10:
+                    self._frame = now  # there was nothing to send when its turn came
+                self.step = Step.SECOND
+            case Step.SECOND if self._until_asked <= 0:
+                self._take(Step.ASK, self._frame + 0.75 * FRAME * self.base)
+            case Step.SECOND | Step.ASK:
+                self._until_asked -= self.step is Step.SECOND
+                self._frame += FRAME * self.base
+                self._take(Step.FIRST, self._frame)
+
+    def _take(self, step: Step, at: float) -> None:
+        self.step, self.due = step, max(self._left + self.base + MARGIN, at)
+
+    def _stride(self) -> int:
+        return min(RAREST, 1 << (max(0, self.refused_in_a_row - 1) // IN_A_ROUND))
+
+    def _knock(self) -> None:
+        half, earliest = self.trips.half(), self._left + self.base + MARGIN
+        at = self._meetings.after(earliest + half) + (self._stride() - 1) * self._meetings.step
+        if self.refused_in_a_row > IN_A_ROUND + 1:
+            at += random.uniform(-4, 4) * LEEWAY  # noqa: S311  # clocks may not agree
+        self._take(Step.KNOCK, at - half)
+
+    def _share(self, frame: float, *, ask: bool) -> None:
+        """Share the quota from now on, with the next turn at this loop time."""
+        self.refused_in_a_row = 0
+        self._frame, self._until_asked = frame, 0 if ask else ASK_AGAIN
+        self._take(Step.FIRST, frame)
+
+    def _meet(self) -> None:
+        """Let a meeting go by before the next attempt, if one is close enough; the first time whatever it costs."""
+        if self.meetings is None or self.step not in (Step.ALONE, Step.MEETING):
+            return
+        half = self.trips.half()
+        late = LEEWAY if self._met > -inf else 0.0
+        at = self._meetings.after(self.due + half - late) + LEEWAY - half
+        if at - self.due <= min(self._meetings.step - self.base, (self.due - self._met) * WORTH):
+            self._take(Step.MEETING, at)
+        else:
+            self.step = Step.ALONE
 
     def returned(self, passage: int, now: float, *, answered: bool) -> float:
         """Account for the end of one attempt; gives the latest moment at which it can have arrived, in loop time.
 
         Only an answer says how long a round trip takes. A loss that is noticed says as well when it was over.
         """
-        left = self.under_way.pop(passage)
+        left, _ = self.under_way.pop(passage)
         if answered:
             self.trips.add(now - left)
         late = self.trips.excess(now - left, cap=self.base)
         too_late = max(0.0, late - self.tolerance)
-        self.due = max(self.due, left + self.period + too_late + MARGIN)
+        self.due = max(self.due, left + self.base + too_late + MARGIN)
+        self._meet()
         if self.turns is not None:
             self.turns.left(now - left - too_late)
         self.news.tell()
@@ -152,31 +258,56 @@ class Pace:
         A request whose answer is overdue may not have arrived yet, so that the next could come too close to it.
         Waiting longer than one period is never worth it: a refusal costs no more.
         """
-        if not self.under_way or self.trips.floor() >= self.period:
+        if not self.under_way or self.trips.floor() >= self.base:
             return now  # round trips of over a period are this route's normal state: several are under way at once
-        return max(self.under_way.values()) + self.period + self.base
+        return max(left for left, _ in self.under_way.values()) + 2 * self.base
 
-    def refused(self) -> None:
-        """Count a refusal, and widen the period when they repeat.
+    def refused(self, left: float, step: Step) -> None:
+        """Take in that an attempt that left then was refused.
 
-        One refusal is an unlucky delay. Two in a row, or three in five, mean that somebody else uses the quota.
+        One refusal is an unlucky delay. One at a meeting, two in a row, or one of the very first attempt mean that
+        somebody else uses the quota.
         """
-        in_a_row = bool(self.recent) and self.recent[-1]
-        self.taken_in_a_row = 0
-        self.recent.append(True)
-        if in_a_row or sum(self.recent) >= 3:
-            self.recent.clear()
-            self.period = min(max(WIDEST, self.base), self.period * WIDEN)
+        self.refused_in_a_row += 1
+        if self.refused_in_a_row == 1:
+            self._refused_since = left
+        match self.step:
+            case Step.ALONE | Step.MEETING if step is Step.MEETING:  # the other one's turn has begun just then
+                self._share(left - LEEWAY + FRAME / 2 * self.base, ask=self.trips.uncertain())
+            case Step.ALONE | Step.MEETING if self._ever_taken and self.refused_in_a_row >= 2:
+                self._share(self._refused_since + FRAME / 2 * self.base, ask=True)
+            case Step.ALONE | Step.MEETING if self._ever_taken:
+                pass
+            case Step.ALONE | Step.MEETING | Step.KNOCK:
+                self._knock()
+            case _ if step is Step.ASK:
+                self._until_asked, self.refused_in_a_row = ASK_AGAIN, 0
+            case _ if self.refused_in_a_row >= 2:
+                self._knock()
+            case _ if step is Step.FIRST:
+                self._make_way()
+
+    def _make_way(self) -> None:
+        """The other one's turn reaches into ours: a period later, and by half as much if that was too far."""
+        if self._shift >= 1 and self.step is Step.SECOND:
+            self._take(Step.FIRST, self._left)
+            self._frame = self.due
+        else:
+            self._frame += self._shift * self.base
+        self._shift /= 2
 
     def settle(self) -> None:
         """Forget what was refused: it is known what it came from."""
-        self.period = self.base
-        self.recent.clear()
+        self.step, self.refused_in_a_row = Step.ALONE, 0
 
-    def taken(self) -> None:
-        """Count an attempt that SES did not refuse; enough of them in a row narrow a widened period by a step."""
-        self.recent.append(False)
-        self.taken_in_a_row += 1
-        if self.taken_in_a_row >= CLEAR_AIR:
-            self.taken_in_a_row = 0
-            self.period = max(self.base, self.period / NARROW)
+    def taken(self, left: float, step: Step) -> None:
+        """Take in that SES did not refuse an attempt that left then."""
+        self.refused_in_a_row, self._ever_taken = 0, True
+        if self.step is Step.KNOCK:
+            self._frame, self._until_asked = left, 0
+            self._take(Step.SECOND, left)
+        elif step is Step.FIRST:
+            self._shift = min(1.0, self._shift * 1.3)
+        elif step is Step.ASK:
+            self._met = -inf
+            self._take(Step.ALONE, left)

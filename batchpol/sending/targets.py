@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Self
+from zlib import crc32
 
 import anyio
 
@@ -20,6 +21,7 @@ from batchpol.sending.caller import Here, find_out
 from batchpol.sending.contact import Contact
 from batchpol.sending.gates import Gates
 from batchpol.sending.lately import Lately
+from batchpol.sending.meetings import Meetings
 from batchpol.sending.observer import ContactObserver
 from batchpol.sending.ownership import Ownership
 from batchpol.sending.reads import Reads
@@ -94,10 +96,14 @@ class Targets:
                 self._here = self._sharing(await find_out(self._aws))
             return self._here
 
+    @property
+    def _own(self) -> bool:
+        """Whether the SES is this process's own, or the loop's clock is: nobody else can be there."""
+        return self._aws.connection.embedded or abs(anyio.current_time() - time.monotonic()) > 1
+
     def _sharing(self, here: Here) -> Here:
         """Take turns with other processes from here on, unless the SES is this one's own, or the loop's clock is."""
-        own = self._aws.connection.embedded or abs(anyio.current_time() - time.monotonic()) > 1
-        if own or not self._patience.share:
+        if self._own or not self._patience.share:
             return here
         self._machine = Machine()
         return replace(here, also=(*here.also, text)) if (text := self._machine.trouble()) else here
@@ -163,6 +169,7 @@ class Targets:
                 like=like,
                 turns=turns,
                 tolerance=(known.tolerance_ms or 0) / 1000,
+                meetings=None if self._own else Meetings(self.period, time.time, crc32(str(target).encode()) / 1000),
             )
             self._gates[target].hold(self._not_before)
         return self._gates[target]

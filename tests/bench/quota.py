@@ -28,12 +28,16 @@ from batchpol.model import Target
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gate
 from batchpol.sending.gates import Gates
+from batchpol.sending.meetings import Meetings
 from batchpol.ses import Attempt
 from batchpol.testing import VirtualClockLoop
 from tests.sending.simulated import PUT, Server, SimulatedSes
 
 LATENCY = 0.08
 """Round trip in seconds."""
+
+CLOCKS = 0.001
+"""Seconds by which the clocks of two hosts are wrong (standard deviation)."""
 
 TARGET = Target("111122223333", "us-east-1")
 
@@ -50,7 +54,7 @@ class Caller:
     lost: float = 0.0
     """The share of answers that get lost."""
     joins: bool = True
-    gates: Gates = field(default_factory=Gates.at)
+    gates: Gates = field(default_factory=lambda: Gates.at(meetings=Meetings(1.0)))
     begun: float = 0.0
     over: float = 0.0
     refused: int = 0
@@ -108,6 +112,10 @@ async def other(server: Server, every: float, until: float = float("inf"), after
         await anyio.sleep(every)
 
 
+def _wrong_by(seconds: float) -> float:
+    return now() + seconds
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -127,6 +135,11 @@ class Case:
 async def two_hosts(seed: int) -> dict[str, float]:
     server, chance = Server(), random.Random(seed)
     one, two = Caller(server, 30, 2 * seed + 1), Caller(server, 30, 2 * seed + 2)
+    await anyio.sleep(chance.random() * 30)
+    for host in (one, two):
+        clock = partial(_wrong_by, chance.gauss(0, CLOCKS))
+        for gate in host.gates.all:
+            gate.pace.meetings = gate.pace._meetings = Meetings(1.0, clock)
     begun = now()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
@@ -146,7 +159,12 @@ async def every_two_seconds(seed: int) -> dict[str, float]:
         tasks.start_soon(other, server, 2.0, float("inf"), chance.random() * 4)
         await one.run()
         tasks.cancel_scope.cancel()
-    return {"of the other half": 99 / (one.over - begun) / 0.5, "refused": one.refused / (100 + one.refused)}
+    theirs = [it.taken for it in server.arrivals if it.name == "other"]
+    return {
+        "of the other half": 99 / (one.over - begun) / 0.5,
+        "of theirs": sum(theirs) / len(theirs),
+        "refused": one.refused / (100 + one.refused),
+    }
 
 
 async def flood(seed: int) -> dict[str, float]:
@@ -212,6 +230,7 @@ CASES = {
 
 def once(name: str, seed: int) -> dict[str, float]:
     """One case with one seed, on a clock of its own."""
+    random.seed(seed)
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         return runner.run(CASES[name].run(seed))
 

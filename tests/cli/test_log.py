@@ -20,6 +20,7 @@ from batchpol.model import Action, Change, Target
 from batchpol.sandbox import SandboxOptions
 from batchpol.sending.gates import Gates
 from batchpol.sending.observer import Attempted
+from batchpol.sending.pace import Step
 from batchpol.testing import running_sandbox
 from tests.cli.conftest import Command
 from tests.e2e.command import FAST, policy, record, save_table
@@ -88,14 +89,14 @@ def test_an_attempt_without_an_answer_and_a_lane_that_widened(events: Any) -> No
     change = Change(0, 2, TARGET, "a.example", "a.example", "n", Action.PUT, "{}", "")
     told.lane_started(lane)
     told.attempted(TARGET, Attempted(change, 3, 1.25, True, 80.0, "", NoAnswer("reset", code="ConnectionClosed")))
-    lane.gates.writes.pace.period = 2.25
+    lane.gates.writes.pace.step = Step.FIRST
     told.noted(TARGET, "somebody else uses this quota")
     told.noted(TARGET, "something else")
     told.lane_ended(TARGET, NoAnswer("SES took nothing", code="Timeout", hint="see whether it is up"))
     _, failed, widened, note, stopped = events()
     assert failed["event"] == "attempt_failed"
     assert (failed["attempt"], failed["waited"], failed["error_code"]) == (3, 1.25, "ConnectionClosed")
-    assert (widened["event"], widened["level"], widened["period"]) == ("lane_widened", "warning", 2.25)
+    assert (widened["event"], widened["level"], widened["period"]) == ("lane_widened", "warning", 2.05)
     assert note["event"] == "note"
     assert (stopped["event"], stopped["throttled"], stopped["level"]) == ("lane_stopped", 4, "error")
 

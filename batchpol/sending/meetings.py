@@ -19,7 +19,7 @@ IN_A_ROUND = 5
 
 OPEN = 0.006
 """Seconds over the bare period that one who keeps to meetings takes for each request on average. What is not used up by
-a late answer is where another one's request fits in. At 0.005 clocks must agree to 2 ms, at 0.006 to 5 ms."""
+a late answer is where another one's request fits in. The more, the less well clocks need to agree."""
 
 LEEWAY = 0.005
 """Seconds after a meeting at which its host's request arrives: clocks and ways to SES are not quite alike."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from time import time
 from typing import Any
 
 import anyio
@@ -14,13 +15,13 @@ from aiobotocore.client import AioBaseClient
 from botocore import xform_name
 from botocore.awsrequest import AWSRequest
 
-from batchpol.errors import BatchpolError, NoAnswer, Unreachable, UsageError
+from batchpol.errors import BatchpolError, NoAnswer, SesError, Unreachable, UsageError
 from batchpol.ses.answers import check
 from batchpol.ses.configuration import NOWHERE
 from batchpol.ses.credentials import Credentials
 from batchpol.ses.exchange import Exchange
 from batchpol.ses.internals import credentials_of, http_session_of
-from batchpol.ses.translation import translate
+from batchpol.ses.translation import TOO_OLD, translate
 
 IDENTITIES_AT_ONCE = 100
 """Identities one ``GetIdentityVerificationAttributes`` takes (API Reference)."""
@@ -52,13 +53,17 @@ class Attempt:
 
 @dataclass(slots=True)
 class _Call:
-    """One attempt under way. The wait at the gate has no bound; signing has one, and from departure on the rest."""
+    """One attempt under way. The wait at the gate has no bound; signing has one, and from departure on the rest.
+
+    ``left`` is when it departed by the wall clock, in seconds since 1970.
+    """
 
     attempt: Attempt | None
     scope: anyio.CancelScope
     seconds: float
     credentials: Any
     sent: bool = False
+    left: float = 0.0
 
     async def admit(self) -> None:
         if self.attempt is not None:
@@ -66,10 +71,17 @@ class _Call:
         self.scope.deadline = anyio.current_time() + self.seconds
 
     def depart(self) -> None:
-        self.sent = True
+        self.sent, self.left = True, time()
         self.scope.deadline = anyio.current_time() + self.seconds
         if self.attempt is not None:
             self.attempt.departed()
+
+    def failed(self, error: SesError) -> SesError:
+        """The error as it came; but where the signature got too old because the machine slept, which shows by the wall
+        clock alone, nothing was taken, and a new one will do."""
+        if not self.sent or error.code not in TOO_OLD or time() - self.left <= self.seconds:
+            return error
+        return Unreachable(f"this machine slept before the request arrived: {error}", code="Overslept")
 
 
 _call: ContextVar[_Call | None] = ContextVar("batchpol_call", default=None)
@@ -253,7 +265,8 @@ class Ses:
             except BatchpolError:
                 raise
             except Exception as error:
-                raise translate(error, sent=call.sent, setup=getattr(self.source, "setup", NOWHERE)) from error
+                found = translate(error, sent=call.sent, setup=getattr(self.source, "setup", NOWHERE))
+                raise call.failed(found) from error
         if call.sent:
             raise NoAnswer("no answer within the time allowed", code="Timeout")
         raise Unreachable("no credentials to sign with within the time allowed", code="Timeout")

@@ -68,6 +68,10 @@ ACCESS_REFUSED = frozenset(
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 """Fresh credentials would help."""
 
+TOO_OLD = frozenset({"RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"})
+"""What a signature is refused with whose time is not the server's: SES says ``SignatureDoesNotMatch`` ("Signature
+expired: … is now earlier than …", IAM User Guide, "Troubleshoot AWS API requests")."""
+
 UNKNOWN_OPERATION = frozenset(
     {
         "InvalidAction",

@@ -466,6 +466,33 @@ async def test_a_machine_that_slept_believes_nothing_that_it_read_before(bench) 
     assert [when for when in range(150) if await overwritten(bench, when / 100)] == []
 
 
+@pytest.mark.parametrize("after", [0.5, 2.97, 3.03, 7.5])
+async def test_a_night_asleep_costs_reads_and_no_record(bench, after: float) -> None:
+    """The wall clock goes on and the loop's does not: what was read of an identity's six policies is read again."""
+    slept = 0.0
+    server, changes = Server(), [change(number, f"tenant-{number // 6}.example") for number in range(12)]
+    made = bench(server=server, conduct=COMPARE)
+    made.lane.wall = lambda: datetime.fromtimestamp(asyncio.get_running_loop().wall_time() + slept, UTC)
+
+    async def night() -> set[str]:
+        nonlocal slept
+        await anyio.sleep(after)
+        slept = 8 * 3600.0
+        return {it.name for it in server.arrivals if it.kind == READ}
+
+    asleep = asyncio.create_task(night())
+    outcomes = await made.run(changes)
+    read_before = await asleep
+    assert {it.status for it in outcomes.values()} == {Status.APPLIED}
+    written_after = {it.identity for it in outcomes.values() if it.started_at >= "2026-01-01T08"}
+    reads = Counter(it.name for it in server.arrivals if it.kind == READ)
+    assert written_after & read_before
+    assert {name for name in written_after & read_before if reads[name] < 2} == set()
+    assert server.refused == 0
+    assert min(server.gaps()) >= 1
+    assert sum(it.attempts for it in outcomes.values()) <= len(changes) + 1, "one was due as the machine fell asleep"
+
+
 async def test_what_the_caller_may_not_read_of_one_identity_is_that_ones_failure(bench) -> None:
     made = bench(conduct=COMPARE)
     made.ses.read_faults.extend([denied("read")])

@@ -12,9 +12,10 @@ import botocore.auth
 import pytest
 from aiobotocore.credentials import AioCredentials
 
+import batchpol.ses.calls
 import batchpol.ses.exchange
 import batchpol.ses.internals
-from batchpol.errors import BatchpolError, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+from batchpol.errors import AccessRefused, BatchpolError, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model.settings import Connection
 from batchpol.ses import Attempt, Aws, Ses
 from batchpol.testing import FAULTS, Sandbox
@@ -219,6 +220,30 @@ async def test_the_gate_is_passed_before_the_signature_and_told_before_the_wire(
     assert order == ["admit after 0 arrivals", "sign", "departed after 0 arrivals"]
     assert signed == ["20260101T130000Z"]
     assert len(sandbox.arrivals) == 1
+
+
+@both_ways
+@pytest.mark.parametrize("slept", [0, 8 * 3600])
+@pytest.mark.parametrize("fault", ["clock_skew", "bad_signature"])
+async def test_a_signature_that_got_old_while_the_machine_slept_is_made_anew(
+    fault: str, slept: int, sandbox: Sandbox, embedded: Callable[..., Connection], callers: bool, monkeypatch
+) -> None:
+    """It was signed and under way; nothing was taken, and neither clock nor keys are wrong."""
+    now = [1_767_225_600.0]
+    monkeypatch.setattr(batchpol.ses.calls, "time", lambda: now[0])
+    told, attempt = gate()
+    departed = attempt.departed
+
+    def leave() -> None:
+        departed()
+        now[0] += slept
+
+    sandbox.change(faults_at={fault: {1}})
+    async with opened(embedded(), callers=callers) as ses:
+        error = await failure(put(ses, Attempt(attempt.admit, leave)))
+        assert (type(error), error.code == "Overslept") == ((Unreachable, True) if slept else (AccessRefused, False))
+        await put(ses, attempt)
+    assert told == ["admit", "departed"] * 2
 
 
 @both_ways

@@ -88,6 +88,9 @@ class Watcher(Observer):
     def noted(self, target: object, text: str) -> None:
         self.told.append(text)
 
+    def noted_of_run(self, text: str) -> None:
+        self.told.append(text)
+
 
 def options(server: Sandbox, folder: Path, **choices: Any) -> Options:
     """Quick choices for a run against ``server``; ``timeout`` is in seconds, ``patience`` by its fields."""

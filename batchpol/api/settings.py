@@ -15,9 +15,11 @@ from batchpol import export
 from batchpol.api.adopted import Adopted
 from batchpol.batch.options import Options
 from batchpol.errors import UsageError
+from batchpol.fleet.engines import shard_of
 from batchpol.identity import require_account
 from batchpol.model import shown
 from batchpol.model.settings import Assumed, Checks, Conduct, Connection, Keeping, Patience, Reading, Scope
+from batchpol.model.shard import Shard
 from batchpol.rewriting.template import Template
 from batchpol.sending.observer import ContactObserver
 from batchpol.ses import Aws
@@ -49,6 +51,7 @@ CONNECTING = settings_of(
 """What holds for all calls of a client."""
 
 _OF_A_BATCH = {"format", "limit", "strict", "dry_run", "prune", "prune_prefix", "max_failures", "max_duration"}
+_OF_A_BATCH |= {"shard", "anew"}
 _OF_AN_EXPORT = {"accounts", "max_attempts", "max_outage", "fresh"}
 SERVED = {name: kind for name, kind in RUN.items() if name not in _OF_A_BATCH | {"retry_failed", "reports"}}
 """What :class:`Client` has."""
@@ -152,6 +155,8 @@ class Applying(Planning, total=False):
     fresh: bool
     retry_failed: bool
     reports: Iterable[str | os.PathLike[str]]
+    shard: str | tuple[int, int] | None
+    anew: bool
 
 
 class Serving(TypedDict, total=False):
@@ -300,6 +305,8 @@ def _value(name: str, value: Any) -> Any:
         return value if isinstance(value, Mapping) else _path(name, value, "a path, or the document itself")
     if kind == Path | None:
         return _path(name, value, "a path")
+    if kind == Shard | None:
+        return shard_of(value, os.environ)
     if name == "max_failures":
         share = _converted(float, name, value, _SHARE)
         if 0 < share < 1:

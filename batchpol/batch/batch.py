@@ -15,13 +15,14 @@ from functools import partial
 import anyio.to_thread
 
 from batchpol.batch.ending import end
-from batchpol.batch.intake import AT_ONCE, Backlog, Intake, Records, checking
+from batchpol.batch.intake import AT_ONCE, Backlog, Intake, Records, checking, sharding
 from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.batch.preflight import check_accounts, look_up, prune
 from batchpol.batch.resuming import begin, check_content, check_plan, open_journal, remember
-from batchpol.errors import JournalError
+from batchpol.batch.worker import LOOKED_AT, STOPPED, already_over, pins_of, stays_over
+from batchpol.errors import JournalError, JournalLocked
 from batchpol.journal import Journal, Run
 from batchpol.model import Target
 from batchpol.outputs import check_run
@@ -66,12 +67,36 @@ class Batch(Stoppable):
         self._yes = not self._observer.asks
 
     async def run(self, targets: Targets) -> Result:
-        """Apply the batch to targets that are open, and stay so.
+        """Apply the batch to targets that are open, and stay so. A shard that another worker has is waited for.
 
         Raises:
             UsageError, InputError: configuration or input unusable; nothing was sent.
             JournalError: the journal cannot be used.
         """
+        folder, told = self.options.folder, ""
+        while folder is not None:
+            folder.make()
+            over = await anyio.to_thread.run_sync(already_over, self.options)
+            if over is not None:
+                self._observer.noted_of_run(f"shard {self.options.keeping.shard} was finished already")
+                return over
+            if folder.is_stopped:
+                self.stop(STOPPED, 3)
+            try:
+                if (result := await self._run(targets)) is not None:
+                    return result
+            except JournalLocked as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._observer.noted_of_run(f"{told}; waiting until it is free")
+                with self._stoppable(0):
+                    await anyio.sleep(LOOKED_AT)
+        result = await self._run(targets)
+        assert result is not None  # a whole run is begun by whoever asks
+        return result
+
+    async def _run(self, targets: Targets) -> Result | None:
+        """One start; None if another worker brought the shard to its end meanwhile."""
         options = self.options
         inputs = {"the input": self._name, "the template": options.reading.policy_template}
         check_run(inputs, options.keeping.journal, options.keeping.reports)
@@ -84,22 +109,20 @@ class Batch(Stoppable):
             here = replace(here, endpoint="")  # it has another port each time, so that none is written down
         check_plan(options, here, self._name)
         check = checking(options, here.target)
+        if options.folder is not None:
+            options.folder.check(pins_of(options, here, self._name))
         with open_journal(options, here, self._name) as journal:
-            run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
-            self._observer.begun(run)
-            if (earlier := journal.history).run is not None:
-                targets.heed(earlier.end.at if earlier.end else None, self._wall())
-            remember(journal, targets)
-            intake = Intake(options, check, journal, run)
+            if journal.history.is_over and stays_over(options):
+                return None
+            run = self._begin(journal, here, targets)
+            intake = Intake(options, check, journal, run, sharding(options, here.target))
             with self._stoppable(0):
                 await intake.take_all(self._records, lambda: self.stopped is None)
             if options.conduct.prune:
                 with self._stoppable(0):
                     await prune(intake, targets, options.conduct.prune_prefix, options.patience.max_attempts)
             if self.stopped is None:  # an input that was read half says nothing of what is to be sent
-                if options.unnamed:
-                    check_content(journal, self._digest(), at=self._now())
-                backlogs = intake.close(self._digest())
+                backlogs = self._close(intake, journal, here)
                 check_accounts(targets, backlogs, journal, at=self._now())
                 preview = Preview.of(intake, backlogs, here, targets.period, [*here.notes, *journal.notes])
                 if await self._agreed(preview, backlogs, journal, targets):
@@ -107,6 +130,26 @@ class Batch(Stoppable):
             result = await self._end(journal, run, failure=failure, few=intake.records <= AT_ONCE)
             await self._observer.ended(journal)
             return result
+
+    def _begin(self, journal: Journal, here: Here, targets: Targets) -> Run:
+        """The run's header, and what the targets are to know of earlier runs."""
+        options, earlier = self.options, journal.history
+        run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
+        self._observer.begun(run)
+        if earlier.run is not None:
+            ended = earlier.end.at if earlier.end and options.folder is None else None  # else another clock's time
+            targets.heed(ended, self._wall())
+        remember(journal, targets)
+        return run
+
+    def _close(self, intake: Intake, journal: Journal, here: Here) -> dict[Target, Backlog]:
+        """End the first pass, provided that the input is what the journal and the folder are about."""
+        options, digest = self.options, self._digest()
+        if options.unnamed:
+            check_content(journal, digest, at=self._now())
+        if options.folder is not None and not options.conduct.dry_run:
+            options.folder.pin(pins_of(options, here, self._name, digest))
+        return intake.close(digest)
 
     async def _never_begun(self, targets: Targets) -> Result:
         """The end of a run that was stopped before AWS said who it is: its report has a row for every record, too.

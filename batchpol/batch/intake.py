@@ -38,7 +38,7 @@ from batchpol.model import Action, Change, Record, Severity, Status, Target, if_
 from batchpol.rewriting.saved import Approved
 from batchpol.sending.prunes import WITHHELD
 from batchpol.source import RULES as SOURCE_RULES
-from batchpol.validation import Amendment, Checked, Checker, Verdict
+from batchpol.validation import Amendment, Checked, Checker, Sharding, Verdict
 
 DONE = frozenset({Status.APPLIED, Status.UNCHANGED})
 """Fates that a resume does not repeat."""
@@ -121,9 +121,8 @@ def checking(options: Options, here: Target, *, alone: bool = False) -> Callable
     """
     if options.saved is not None:
         return _checked_before
-    regions = options.connection.regions
-    several = len(regions) > 1
-    default = Target(here.account, "") if several else here
+    regions, default = options.connection.regions, _default(options, here)
+    several = default.region == ""
     checker = Checker(
         options.checks,
         target=default,
@@ -145,21 +144,41 @@ def _checked_before(record: Record) -> Checked:
     return Checked(record.change.number, record, Verdict.VALID, record.change, record.problems)
 
 
+def sharding(options: Options, here: Target) -> Sharding | None:
+    """What tells the records of the run's shard from all others; None where it has no shard. See :func:`checking`."""
+    shard = options.keeping.shard
+    return Sharding(shard, _default(options, here)) if shard is not None else None
+
+
+def _default(options: Options, here: Target) -> Target:
+    return Target(here.account, "") if len(options.connection.regions) > 1 else here
+
+
 class Intake:
     """Takes records in, one by one, and knows at the end what is to be sent where.
 
     Args:
         options: every choice of the run.
         check: see :func:`checking`.
+        sharding: tells the records of a shard from those of the others; None for a whole input.
         journal: where every record is written down, and what earlier runs left in it.
         run: the header of this one.
     """
 
-    def __init__(self, options: Options, check: Callable[[Record], Checked], journal: Journal, run: Run) -> None:
+    def __init__(
+        self,
+        options: Options,
+        check: Callable[[Record], Checked],
+        journal: Journal,
+        run: Run,
+        sharding: Sharding | None = None,
+    ) -> None:
         self._limit, self._retries = options.reading.limit, options.keeping.retry_failed
         self._prunes, self._check, self._journal = options.conduct.prune, check, journal
         self.compares = options.conduct.reads
         self._written = Repeats(journal, run)
+        self._sharding, self._passed_over = sharding, 0
+        self._first_of: dict[Target, int] = {}
         self._identities = KeyIndex()
         self._states = bytearray()
         self._dropped: set[int] = set()
@@ -208,15 +227,21 @@ class Intake:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(ended.wait, READING)
 
-    def take(self, record: Record) -> Checked:
+    def take(self, record: Record) -> None:
         """Check one record, write it down, and put it into the backlog if it is to be sent."""
+        if self._sharding is not None and not self._sharding.has(record):
+            self._passed_over += 1
+            return
         checked = self._check(record)
         self.records += 1
         self._states.append(_STATES.index(checked.status))
         self.warnings += any(finding.severity is Severity.WARNING for finding in checked.findings)
         if checked.status is Verdict.REJECTED and len(self.first_rejected) < 20:
             self.first_rejected.append(checked)
-        offset, fate = self._written.write(entry_of(checked), checked.change)
+        entry = entry_of(checked)
+        if self._sharding is not None:
+            entry.whole = checked.number + self._passed_over
+        offset, fate = self._written.write(entry, checked.change)
         if checked.change is not None and checked.change.prune:
             self._place_prune(checked.change, offset, fate)
         elif checked.change is not None:
@@ -226,9 +251,16 @@ class Intake:
                 self._keep(checked.change)
         for amendment in checked.amends:
             self._amend(amendment)
-        return checked
+
+    @property
+    def unclear(self) -> Record | None:
+        """The first record of which it is not certain whose policy it has: a rejected one, or one that any shard may
+        have been meant by."""
+        rejected = self.first_rejected[0].record if self.first_rejected else None
+        return rejected or (self._sharding.nowhere if self._sharding is not None else None)
 
     def _keep(self, change: Change) -> None:
+        self._first_of.setdefault(change.target, change.number + self._passed_over)
         self.names.setdefault(change.target, {}).setdefault(change.key_identity, {})[change.policy_name] = change.action
 
     def _place(self, change: Change, offset: int, fate: Earlier | None, *, conditional: bool) -> None:
@@ -269,7 +301,9 @@ class Intake:
         self.records += 1
         self._states.append(_STATES.index(Verdict.VALID))
         self._written.end()
-        self._place_prune(change, *self._written.write(RecordEntry.of(change, extra={}, findings=()), change))
+        entry = RecordEntry.of(change, extra={}, findings=())
+        entry.whole = self._first_of[target] if self._sharding is not None else None
+        self._place_prune(change, *self._written.write(entry, change))
 
     def _place_prune(self, change: Change, offset: int, fate: Earlier | None) -> None:
         if fate is not None and fate.status in DONE:  # and listed still, since lists may show the past

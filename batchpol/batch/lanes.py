@@ -12,6 +12,7 @@ import anyio.to_thread
 from batchpol.batch.intake import Backlog
 from batchpol.batch.observer import Observer
 from batchpol.batch.options import Options
+from batchpol.batch.worker import STOPPED
 from batchpol.errors import JournalError, SesError
 from batchpol.journal import LANE_STOPPED, Entry, Journal, Note
 from batchpol.model import Change, Outcome, Status, Target
@@ -22,6 +23,9 @@ from batchpol.sending.observer import LaneObserver, LaneObservers
 from batchpol.sending.queue import Job
 from batchpol.sending.targets import ENTER_EVERY, Targets
 from batchpol.stopping import Stoppable, task_group
+
+BEAT = 1.5
+"""Seconds without a sync after which a worker writes something, to know that its shard is still its own."""
 
 WATCH_EVERY = 1.0
 """Seconds from one look at whether the journal is still there, and as it was left, to the next."""
@@ -65,6 +69,8 @@ class Lanes:
             async with task_group(JournalError) as tasks:
                 if self._options.patience.max_duration is not None:
                     tasks.start_soon(self._stop_after, self._options.patience.max_duration)
+                if self._options.folder is not None and self._journal is not None:
+                    await anyio.to_thread.run_sync(self._journal.tail.own)
                 tasks.start_soon(self.watch)
                 async with anyio.create_task_group() as lanes:
                     for target, backlog in backlogs.items():
@@ -91,10 +97,18 @@ class Lanes:
         self._run.stop(f"`max_duration` of {seconds:g} s is over", 3)
 
     async def watch(self) -> None:
-        """Look after the journal when nothing is written to it, too; for ever. Raises what the journal raises."""
+        """Look after the journal when nothing is written to it, too, and whether all workers are to stop; for ever.
+
+        Raises what the journal raises.
+        """
+        folder = self._options.folder
         while self._journal is not None and self._journal.path is not None:
             await anyio.sleep(WATCH_EVERY)
             await anyio.to_thread.run_sync(self._journal.check)
+            if self._journal.tail.unconfirmed > BEAT:
+                await self.commit.add(Note(kind="beat", at=self._wall().isoformat(timespec="milliseconds"), text=""))
+            if folder is not None and await anyio.to_thread.run_sync(lambda: folder.is_stopped):
+                self._run.stop(STOPPED, 3)
 
     async def run(self, target: Target, jobs: AsyncIterator[Job | None]) -> SesError | None:
         """Run one lane until its jobs are through, or it is stopped; returns what stopped it alone."""
@@ -126,6 +140,9 @@ class Lanes:
             if self._run.stopped is not None:
                 return None
             contact = await self._targets.contact(target, self._options.patience, self._observer)
+        if self._journal is not None and self._options.folder is not None:
+            for gate in contact.gates.all:
+                gate.fence = self._journal.tail.check_owned
         ownership, lately = self._targets.ownership(target), self._targets.lately(target)
         return Lane(contact, self.commit, self._told, self._options.conduct, ownership, lately, self._wall)
 

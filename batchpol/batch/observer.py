@@ -98,6 +98,9 @@ class Observer(LaneObserver):
         """The first pass is over, and all of it is in the journal; return False to send nothing."""
         return True
 
+    def noted_of_run(self, text: str) -> None:
+        """Something about the run as a whole: another worker has its shard, or brought it to its end."""
+
     def begun(self, run: Run) -> None:
         """The run has its header in the journal; the input was not read yet."""
 

@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import Any, Self
 
 from batchpol.errors import UsageError
-from batchpol.journal import Run
+from batchpol.journal import Folder, Run
 from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading
+from batchpol.model.shard import Shard
 from batchpol.rewriting.template import Template
 from batchpol.sending.targets import Targets
 from batchpol.ses import Aws
 
 DRAIN = 10.0
 """Seconds that requests under way are given to be answered after a run was asked to stop."""
+
+_WHOLE = {
+    "limit": "cut the input instead",
+    "strict": "validate the input first, once, before any worker begins",
+    "reports": "leave it out; the report of all shards is made of the folder, when they are through",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,8 @@ class Options:
     that the journal is called after standard input, from which something else may come each time. ``saved`` is the
     header of the saved plan that is carried out, ``save`` where one is to be kept. ``command`` is what
     asked for the run, for people who read the journal; empty for a program. ``outcomes`` is how many of them a result
-    has in memory, at most; more are read from the journal when they are wanted. Times are in seconds.
+    has in memory, at most; more are read from the journal when they are wanted. ``folder`` is what ``journal`` named
+    where there is a ``shard``; from then on ``journal`` is the shard's own. Times are in seconds.
 
     Raises UsageError where one setting makes no sense, or none beside another.
     """
@@ -45,9 +53,12 @@ class Options:
     drain: float = DRAIN
     command: tuple[str, ...] = ()
     outcomes: int = 0
+    folder: Folder | None = None
 
     def __post_init__(self) -> None:
         conduct = self.conduct
+        if self.keeping.shard is not None and self.folder is None:
+            self._share(self.keeping.shard)
         if self.patience.period <= 0:
             raise UsageError("`period` is a time in seconds, more than 0")
         if conduct.prune_prefix and not conduct.prune:
@@ -60,6 +71,20 @@ class Options:
                 "`prune` deletes what is there, and with `compare=False` no copy of it would be kept",
                 hint="leave `compare=False` out: then what is deleted is in the journal, and undo brings it back",
             )
+
+    def _share(self, shard: Shard) -> None:
+        """Keep the journal in the folder that the workers of the batch share, and refuse what is of the whole input."""
+        whole = {"limit": self.reading.limit is not None, "strict": self.checks.strict, "reports": self.keeping.reports}
+        for name in (name for name, given in whole.items() if given):
+            raise UsageError(f"`{name}` is about the whole input, and `shard` is a part of it", hint=_WHOLE[name])
+        if self.saved is not None:
+            raise UsageError("a saved plan is carried out whole, and `shard` is a part", hint="apply the plan alone")
+        if self.keeping.journal is None:
+            text = "`shard` needs a folder as `journal`, the same for all shards, on a volume that all of them have"
+            raise UsageError(text, hint="name it, say `journal='run1'`")
+        folder = Folder(self.keeping.journal)
+        object.__setattr__(self, "folder", folder)
+        object.__setattr__(self, "keeping", replace(self.keeping, journal=folder.journal(shard)))
 
     def changed(self, settings: dict[str, Any]) -> Self:
         """The same with these settings, whatever headings they are under. Raises UsageError for one there is not."""

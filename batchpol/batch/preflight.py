@@ -36,10 +36,9 @@ async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int
     Raises:
         UsageError: a record was rejected, so that it is not certain what the input has; or the names cannot be listed.
     """
-    if intake.first_rejected:
-        line = intake.first_rejected[0].record.line
+    if (unclear := intake.unclear) is not None:
         raise UsageError(
-            f"line {line} is rejected, and what the file does not have cannot be told from it",
+            f"line {unclear.line} is rejected, and what the file does not have cannot be told from it",
             hint="mend the rejected records (batchpol validate lists them), then run with `prune` again",
         )
     for target, identities in intake.names.items():

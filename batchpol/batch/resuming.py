@@ -174,6 +174,7 @@ def begin(
         columns=columns,
         anew=anew,
         input_path=_input_path(name, options.keeping.journal),
+        shard=(shard.number, shard.count) if (shard := options.keeping.shard) else None,
     )
     journal.append(run)
     return run

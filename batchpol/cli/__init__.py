@@ -39,6 +39,7 @@ from batchpol.cli import (
     sandbox,
     schema,
     status,
+    stop,
     undo,
     validate,
 )  # fmt: skip
@@ -54,7 +55,6 @@ app = typer.Typer(
     name="batchpol",
     cls=Group,
     help="Sending authorization policies for thousands of Amazon SES identities.",
-    epilog="batchpol apply samples/tenants.csv --sandbox",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -69,6 +69,7 @@ for name, call, epilog, short in (
     ("render", render.render, render.EPILOG, "Write what would be sent, for review; offline."),
     ("retarget", retarget.retarget, retarget.EPILOG, "Move records to another account or Region; offline."),
     ("status", status.status, status.EPILOG, "Say how far a run is, and what to do next."),
+    ("stop", stop.stop, stop.EPILOG, "Ask all workers of a run folder to stop."),
     ("report", report.report, report.EPILOG, "Write the report of a journal again."),
     ("probe", probe.probe, probe.EPILOG, "Find out what SES really does, in your account."),
     ("sandbox", sandbox.sandbox, sandbox.EPILOG, "Run the embedded SES for any client."),

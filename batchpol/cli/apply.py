@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -70,6 +71,7 @@ def apply(
     quiet: Quiet,
 ) -> None:
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
+    from batchpol.fleet.engines import check_alone
     from batchpol.outputs import check_run
     from batchpol.rewriting.saved import SUFFIX, SavedPlan
     from batchpol.rewriting.template import Template, open_input
@@ -80,8 +82,11 @@ def apply(
     if asks:
         _check_can_ask(input)
     unnamed = keeping.journal is None and not Path(input).is_file()  # standard input, or <(a command)
+    if keeping.shard is None:
+        check_alone(os.environ)
     patience, keeping = rate.paced(patience), _placed(keeping, input, progress.state_dir, reported=not conduct.dry_run)
-    check_run({"the input": input, "the template": reading.policy_template}, keeping.journal, keeping.reports)
+    inputs = {"the input": input, "the template": reading.policy_template}
+    check_run(inputs, None if keeping.shard else keeping.journal, keeping.reports)
     reserve_output(keeping.reports)
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = Template.of(reading.policy_template, reading.policy_name)
@@ -142,6 +147,8 @@ def _check_can_ask(input: str) -> None:
 def _placed(keeping: Keeping, input: str, folder: Path | None, *, reported: bool) -> Keeping:
     """With journal and report in files that are called after the input, in ``folder`` or here, where others were not
     named."""
+    if keeping.shard is not None:
+        return keeping
     stem, folder = _stem(input), folder or Path()
     reports = (folder / f"{stem}.report.csv",) if reported else ()
     journal = keeping.journal or folder / f"{stem}.journal.jsonl"

@@ -6,6 +6,7 @@ stand here where several commands have them, else with their command.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
@@ -19,7 +20,9 @@ import typer
 from batchpol.cli.completion import completing
 from batchpol.cli.spelling import OPPOSITES, flag, opposite, spelled
 from batchpol.errors import UsageError
+from batchpol.fleet.engines import shard_of
 from batchpol.model.settings import Patience, setting
+from batchpol.model.shard import Shard
 
 Input = Annotated[
     str, typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin (JSON Lines).")
@@ -201,5 +204,9 @@ def _seconds(text: str) -> float:
     return hours * 3600.0 + minutes * 60.0 + seconds
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {"max_failures": _failures, "max_duration": _seconds}
+def _shard(text: str) -> Shard:
+    return shard_of(text, os.environ)
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {"max_failures": _failures, "max_duration": _seconds, "shard": _shard}
 """What reads a value that people write otherwise than programs do."""

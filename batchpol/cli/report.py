@@ -47,7 +47,7 @@ class Written:
 def report(journal: JournalFile, written: Written) -> None:
     """Write the report of a journal again, or that of some of its records."""
     from batchpol.cli.screen.status import section_of
-    from batchpol.journal import outcomes, runs, sends
+    from batchpol.journal import Folder, Shards, outcomes, runs, sends
     from batchpol.outputs import check_run
     from batchpol.report import write_report
 
@@ -56,20 +56,22 @@ def report(journal: JournalFile, written: Written) -> None:
         raise UsageError("there is no place for the report", hint="name one with --report, say --report report.csv")
     check_run({"the journal": journal}, None, paths)
     reserve_output(paths)
-    section = section_of(journal)
-    for note in section.notes:
+    folder = Folder.at(journal)
+    found = Shards.of(folder) if folder is not None else section_of(journal)
+    books = found.journals if isinstance(found, Shards) else [journal]
+    for note in found.notes:
         tell(f"note: {said(note)}")
     for path in paths:
         write_report(
-            outcomes(journal, section),
+            found.outcomes() if isinstance(found, Shards) else outcomes(journal, found),
             path,
-            columns=section.columns,
+            columns=found.columns,
             only=chosen,
-            about=section.about(),
-            sends=sends(journal),
-            runs=[it.as_json() for it in runs(journal)] if path.suffix == ".html" else (),
+            about=found.about(),
+            sends=found.sends() if isinstance(found, Shards) else sends(journal),
+            runs=[it.as_json() for book in books for it in runs(book)] if path.suffix == ".html" else (),
         )
-    counts = {status: count for status, count in section.counts().items() if not chosen or status in chosen}
-    offer(f"{sum(counts.values()):,} of {len(section):,} records: {counts_line(counts)}")
+    counts = {status: count for status, count in found.counts().items() if not chosen or status in chosen}
+    offer(f"{sum(counts.values()):,} of {len(found):,} records: {counts_line(counts)}")
     for path in paths:
         tell(f"report: {visible(str(path))}")

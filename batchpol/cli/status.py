@@ -35,11 +35,21 @@ class Looked:
 def status(
     journal: JournalFile, looked: Looked, form: Annotated[Form, Part(output="Form of what is said on standard output.")]
 ) -> None:
-    """Say how far the run of a journal is, and what to do next."""
+    """Say how far the run of a journal, or of a run folder, is, and what to do next."""
+    from batchpol.cli.screen import folder as screen
     from batchpol.cli.screen.status import as_json, failed, failed_line, line, lines, status_of
+    from batchpol.journal import Folder
 
     if looked.follow and form.is_json:
         raise UsageError("`follow` is for people, and has no `output=json`", hint="ask for the status again and again")
+    if (folder := Folder.at(journal)) is not None:
+        shards, standing = screen.standing_of(folder)
+        for note in shards.notes:
+            tell(f"note: {said(note)}")
+        write(
+            json.dumps(screen.json_of(shards, standing)) if form.is_json else "\n".join(screen.lines(shards, standing))
+        )
+        return
     found = status_of(journal)
     for note in found.section.notes:
         tell(f"note: {said(note)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -42,11 +43,14 @@ def undo(
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
     from batchpol.cli.output import check_output, write_lines
     from batchpol.cli.screen import commands, undoing
+    from batchpol.journal import Folder
     from batchpol.rewriting.undo import Undone, undo_records
 
     check_output(lines.output, {"the journal": journal})
     tally = Undone()
-    records = undo_records(journal, tally, last=section.last, run=section.run)
+    folder = Folder.at(journal)
+    journals = folder.written(section.run) if folder is not None else [journal]
+    records = chain.from_iterable(undo_records(it, tally, last=section.last, run=section.run) for it in journals)
     write_lines((json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records), lines.output)
     for line in undoing.lines(tally):
         tell(line)

@@ -15,6 +15,7 @@ Knows bytes, fsync, locking and its own format version; nothing of SES, of async
 ``compared`` a plan's section: what was there, and what would become of it
 ``runs``    all sections: which runs there were, and what each did
 ``sends``   all sections together: every request, and when it left
+``folder``  the journals of many workers on one batch, a shard each
 =========== ========================================================================================
 
 A section is ``run``, its ``record`` lines (``same`` for those that the one before it has), carried ``outcome`` lines,
@@ -40,6 +41,7 @@ from batchpol.journal.entries import (
     Same,
     TargetCount,
 )
+from batchpol.journal.folder import Folder, Pins, Shards
 from batchpol.journal.history import Earlier, History
 from batchpol.journal.journal import Journal, set_aside
 from batchpol.journal.reading import compared, is_held, latest, outcomes, read, read_entry, runs, scan, sends
@@ -58,12 +60,14 @@ __all__ = [
     "Earlier",
     "End",
     "Entry",
+    "Folder",
     "History",
     "Intent",
     "Journal",
     "Note",
     "Numbered",
     "OutcomeEntry",
+    "Pins",
     "Planned",
     "RecordEntry",
     "Repeats",
@@ -71,6 +75,7 @@ __all__ = [
     "Same",
     "Section",
     "Sent",
+    "Shards",
     "Started",
     "TargetCount",
     "compared",

@@ -32,7 +32,8 @@ class Run(_Line, tag="run"):
     ``endpoint`` is the URL the requests go to (empty: AWS's own), ``options`` what the run was asked to do,
     ``columns`` the input's extra columns in their order. ``input_path`` leads from the journal's folder to the input,
     by which it is known again; it is empty for what is no file. ``anew`` says that the section before it had come to
-    its end, so that nothing is taken over from it: what is there may have changed since.
+    its end, so that nothing is taken over from it: what is there may have changed since. ``shard`` is the number of the
+    part of the input that the section has, and of how many; None for the whole.
     """
 
     format: Number
@@ -48,6 +49,7 @@ class Run(_Line, tag="run"):
     columns: tuple[str, ...] = ()
     anew: bool = False
     input_path: str = ""
+    shard: tuple[int, int] | None = None
 
 
 class RecordEntry(_Line, tag="record"):
@@ -55,7 +57,8 @@ class RecordEntry(_Line, tag="record"):
 
     ``verdict`` is empty for a valid record, else the status it ends with unless an outcome says otherwise later
     (``rejected`` or ``duplicate``). What the run itself added, to prune what the input does not have, has the line 0;
-    ``room`` says that its identity would have too many policies without it.
+    ``room`` says that its identity would have too many policies without it. In a shard, ``whole`` is
+    its 0-based number in the whole input, and of what was added that of its target's first record.
     For a valid record ``identity`` and ``policy`` are as they will be sent.
     """
 
@@ -73,6 +76,7 @@ class RecordEntry(_Line, tag="record"):
     extra: Mapping[str, str] = {}
     findings: tuple[Finding, ...] = ()
     room: bool = False
+    whole: int | None = None
 
     @classmethod
     def of(cls, change: Change, *, extra: Mapping[str, str], findings: tuple[Finding, ...]) -> RecordEntry:

@@ -47,28 +47,29 @@ class Journal:
         path: where it is; None for a temporary one.
         history: what the sections before this run say (empty for a new journal).
         notes: sentences for people about what was found (a torn tail that was cut off).
+        tail: its end, where whoever shares it with other machines finds out whether it is still its own.
     """
 
     def __init__(self, fd: int, path: Path | None, history: History, chain: Chain | None = None) -> None:
         self.path = path
         self.history = history
         self.notes: list[str] = []
-        self._tail = Tail(fd, path, chain)
-        self._begun = self._tail.written
+        self.tail = Tail(fd, path, chain)
+        self._begun = self.tail.written
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> Self:
         """A new journal, readable by its owner alone.
 
         Raises:
-            JournalError: something is at that path already (a dangling symbolic link counts).
+            JournalLocked: something is at that path already, made by another run just now (a dangling link counts).
             JournalUnwritable: it cannot be created there.
         """
         where = Path(path)
         try:
             fd = files.create(where)
         except FileExistsError:
-            raise JournalError(
+            raise JournalLocked(
                 f"the journal {where} is there already", hint="set it aside with `fresh`, or give another `journal`"
             ) from None
         except OSError as error:
@@ -147,7 +148,7 @@ class Journal:
         Raises:
             JournalUnwritable: this or an earlier write failed.
         """
-        return self._tail.append(map(_encode, entries))
+        return self.tail.append(map(_encode, entries))
 
     def sync(self) -> None:
         """Return when everything appended so far would survive a power cut (nothing to do for a temporary one).
@@ -156,7 +157,7 @@ class Journal:
             JournalUnwritable: it does not, and never will.
             JournalAltered: as :meth:`check` does; nothing was written.
         """
-        self._tail.sync()
+        self.tail.sync()
 
     def check(self) -> None:
         """Look whether it is still there under its name, and as it was left (nothing to do for a temporary one).
@@ -165,23 +166,23 @@ class Journal:
             JournalAltered: somebody else moved or removed it, wrote to it or cut it short; it is not written any more.
             JournalUnwritable: an earlier write failed.
         """
-        self._tail.check()
+        self.tail.check()
 
     def has(self, offset: int, entry: Entry) -> bool:
         """Whether just this entry stands at the offset."""
-        return self._tail.line(offset)[: 1 - SEAL_SIZE] == _encode(entry)[:-1]
+        return self.tail.line(offset)[: 1 - SEAL_SIZE] == _encode(entry)[:-1]
 
     def read_record(self, offset: int) -> RecordEntry:
         """The record whose append returned this offset."""
         try:
-            return decode_record(self._tail.line(offset))
+            return decode_record(self.tail.line(offset))
         except msgspec.DecodeError as error:
             raise JournalDamaged(f"no record stands at byte {offset} of the journal: {error}") from error
 
     def read_outcome(self, offset: int) -> OutcomeEntry:
         """The outcome at this offset (:attr:`Earlier.offset`)."""
         try:
-            return decode_outcome(self._tail.line(offset))
+            return decode_outcome(self.tail.line(offset))
         except msgspec.DecodeError as error:
             raise JournalDamaged(f"no outcome stands at byte {offset} of the journal: {error}") from error
 
@@ -193,10 +194,10 @@ class Journal:
         Raises:
             JournalAltered: too little of that is left to say anything.
         """
-        self._tail.flush()
-        chain = _chain(self._tail)
+        self.tail.flush()
+        chain = _chain(self.tail)
         section = read_section(chain, damaged=True)
-        if chain.size < self._tail.written:
+        if chain.size < self.tail.written:
             if section is None or section.planned is None or section.at < self._begun:
                 raise altered(self.path, "was altered beyond reading", "no report can be written; see who writes to it")
             section.doubt()
@@ -206,29 +207,29 @@ class Journal:
         """The report's rows in input order, from what is written down, also after this was closed; see
         :func:`outcomes`."""
         found = section or self.section()
-        return Rows(found, os.dup(self._tail.fd)) if found else ()
+        return Rows(found, os.dup(self.tail.fd)) if found else ()
 
     def sends(self) -> Iterator[Sent]:
         """Every request written down, by this run and those before it, as far as they can be read."""
         with contextlib.suppress(JournalDamaged):
-            yield from read_sends(_chain(self._tail))
+            yield from read_sends(_chain(self.tail))
 
     def compared(self) -> Iterator[Compared]:
         """What a plan wrote down of each record; see :func:`compared`."""
         section = self.section()
-        return read_compared(_chain(self._tail), section, self._tail.fd) if section else iter(())
+        return read_compared(_chain(self.tail), section, self.tail.fd) if section else iter(())
 
     def copy_to(self, file: BinaryIO) -> None:
         """Write all of it into another file."""
-        self._tail.flush()
-        os.lseek(self._tail.fd, 0, os.SEEK_SET)
-        with open(self._tail.fd, "rb", closefd=False) as source:
+        self.tail.flush()
+        os.lseek(self.tail.fd, 0, os.SEEK_SET)
+        with open(self.tail.fd, "rb", closefd=False) as source:
             shutil.copyfileobj(source, file)
 
     def runs(self) -> list[Started]:
         """This run and those before it, as far as they can be read."""
         with contextlib.suppress(JournalDamaged):
-            return read_runs(_chain(self._tail))
+            return read_runs(_chain(self.tail))
         return []
 
     def close(self) -> None:
@@ -237,7 +238,7 @@ class Journal:
         Raises:
             JournalUnwritable: the pending entries could not be written.
         """
-        self._tail.close()
+        self.tail.close()
 
     def __enter__(self) -> Self:
         return self

@@ -124,6 +124,11 @@ class Section:
         verdict = decode_record(line_at(fd, self.record_at[number])).verdict
         return CODE_OF[verdict] if verdict else _NOT_ATTEMPTED
 
+    def brought_by(self, fd: int) -> Iterator[tuple[int, str]]:
+        """Each extra column with the number, in the whole input, of the record that brought it; -1 for the header."""
+        for name, number in self._columns.items():
+            yield _number(decode_record(line_at(fd, self.record_at[number]))) if number >= 0 else -1, name
+
     def statuses(self) -> list[Status]:
         """The status of each record, by number."""
         return [STATUSES[code] for code in self.state]
@@ -230,9 +235,14 @@ def _unanswered(intent: Intent) -> Fate:
     )
 
 
+def _number(record: RecordEntry) -> int:
+    """The record's number in the whole input."""
+    return record.n if record.whole is None else record.whole
+
+
 def _outcome(record: RecordEntry, fate: Fate) -> Outcome:
     outcome = Outcome(
-        number=record.n,
+        number=_number(record),
         line=record.line,
         identity=record.identity,
         policy_name=record.policy_name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
@@ -11,6 +12,9 @@ from zlib import crc32
 from batchpol import files
 from batchpol.errors import JournalAltered, JournalError, JournalUnwritable
 from batchpol.journal.chain import LONGEST, SEAL, Chain, line_at
+
+LAPSES = 5.0
+"""Seconds after which a journal that is shared with other machines is not ours any more, unless a sync began since."""
 
 _BUFFER = 1 << 18
 """Bytes kept back before they are handed to the system; a sync hands over all."""
@@ -40,6 +44,8 @@ class Tail:
         self._seed = chain.seed if chain else 0
         self._failure: JournalError | None = None
         self._lock = Lock()
+        self.confirmed: float | None = None
+        """When the last sync began that succeeded, by :func:`now`; None where nobody else can have the file."""
 
     def append(self, lines: Iterable[bytes]) -> int:
         """Add lines, given as objects of JSON without their checksum; durable only after :meth:`sync`.
@@ -86,11 +92,39 @@ class Tail:
             JournalUnwritable: it does not, and never will.
             JournalAltered: see :meth:`check`; nothing was written.
         """
+        began = now()
         with self._lock:
+            self.check_owned()
             self._check()
             self._look()
             self._flush()
         self._make_durable()
+        if self.confirmed is not None:
+            self.confirmed = began
+
+    def own(self) -> None:
+        """From here on the file counts as ours for :data:`LAPSES` seconds from one sync to the next. Raises as that."""
+        self.confirmed = now()
+        self.sync()
+
+    def check_owned(self) -> None:
+        """Refuse to go on where the last sync is too long ago, since another machine may have the file by now.
+
+        Raises:
+            JournalUnwritable: it is; nothing is written any more.
+        """
+        if self.confirmed is not None and self._failure is None and (ago := now() - self.confirmed) > LAPSES:
+            self._failure = JournalUnwritable(
+                f"the journal {self.path} is not surely ours any more: ownership last confirmed {ago:.0f} s ago",
+                hint="nothing more is sent; this process stood still, or the volume did. Start the worker again: it "
+                "waits if another one has its shard",
+            )
+        self._check()
+
+    @property
+    def unconfirmed(self) -> float:
+        """Seconds since it was last confirmed to be ours; 0 unless :meth:`own` was called."""
+        return now() - self.confirmed if self.confirmed is not None else 0.0
 
     def check(self) -> None:
         """Look whether the file is still there under its name, and as it was left. Costs two system calls.
@@ -182,6 +216,11 @@ class Tail:
         # Only now: what counts as written may be read back, so it ends with a line.
         self.written += len(self._buffer)
         self._buffer.clear()
+
+
+def now() -> float:
+    """Seconds by a clock that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def altered(path: Path | None, what: str, mend: str) -> JournalAltered:

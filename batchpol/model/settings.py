@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from batchpol.model.shard import Shard
+
 Value = TypeVar("Value")
 
 PERIOD = 1.0
@@ -215,7 +217,8 @@ class Patience:
 class Keeping:
     """The journal and the reports of a run.
 
-    ``journal`` None keeps the book in an unnamed temporary file: such a run cannot be resumed.
+    ``journal`` None keeps the book in an unnamed temporary file: such a run cannot be resumed. With ``shard`` it is the
+    folder that the workers of a batch share.
     """
 
     HEADING: ClassVar[str] = "Journal, report and output"
@@ -226,3 +229,7 @@ class Keeping:
     fresh: bool = setting(False, "Set the journal aside and start over.")
     retry_failed: bool = setting(False, "Send again what SES refused.")
     reports: tuple[Path, ...] = setting((), "*.csv, *.jsonl, *.html or -, may be repeated.", metavar="FILE")
+    shard: Shard | None = setting(
+        None, "A part of the targets: auto, auto/N or K/N; `journal` is a folder.", metavar="K/N"
+    )
+    anew: bool = setting(False, "Look again at what a finished `shard` did.")

@@ -194,7 +194,7 @@ def _written(path: str | os.PathLike[str], tally: Undone, *, last: bool, run: st
     if run and len(chosen) != 1:
         which = "several runs" if chosen else "no run that wrote anything"
         raise UsageError(f"{which} of the journal {path}: an id that begins with {run!r}", hint=_IDS)
-    tally.others = wrote + written.anything - len(chosen)
+    tally.others += wrote + written.anything - len(chosen)
     return chosen[-1] if chosen else written
 
 

@@ -71,6 +71,7 @@ class Passage:
             return pace.turns.wait(claim=True) if pace.turns and seconds <= 0 else seconds
 
         await (await self._until(left)).limiter.acquire()
+        self._gate.fence()
 
     async def _until(self, left: Callable[[Pace], float]) -> Pace:
         """Wait as long as seconds are left by the pace of the gate as of then; gives the last one."""
@@ -130,6 +131,7 @@ class Gate:
         pace: what it goes by: its own, or that of others with which it has one quota.
         others: the gates of the same target's other operations.
         told: told of every attempt that SES answered.
+        fence: asked as the last thing before an attempt leaves; raises where it must not.
         last_left: loop time at which the last attempt left, in seconds; minus infinity before the first.
     """
 
@@ -146,6 +148,7 @@ class Gate:
         self.pace = self._own = Pace(period, RoundTrips(self.route), turns, tolerance, meetings)
         self.others: Sequence[Gate] = ()
         self.told: Callable[[Ended], None] = lambda _: None
+        self.fence: Callable[[], None] = lambda: None
         self.last_left = -inf
 
     @property

@@ -22,6 +22,7 @@ WIDER = {
     "Path | Mapping[str, Any] | None": f"{PLACE} | Mapping[str, Any] | None",
     "tuple[str, ...]": "Iterable[str]",
     "tuple[Path, ...]": f"Iterable[{PLACE}]",
+    "Shard | None": "str | tuple[int, int] | None",
 }
 """What is taken where a room wants this."""
 

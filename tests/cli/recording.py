@@ -24,7 +24,7 @@ from tests.e2e.command import ACCOUNT, REGION, Ended, policy, record, save_lines
 
 RECORDED = Path(__file__).with_name("recorded")
 COMMANDS = (
-    "apply", "validate", "plan", "undo", "export", "render", "retarget", "status", "report", "probe", "sandbox",
+    "apply", "validate", "plan", "undo", "export", "render", "retarget", "status", "stop", "report", "probe", "sandbox",
     "schema", "help",
 )  # fmt: skip
 LATE = "arn:aws:iam::999999999999:role/late"

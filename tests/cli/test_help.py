@@ -109,6 +109,8 @@ def test_every_example_runs(folder: Path, command: Command, sandbox_elsewhere: S
         "[profile prod]\naws_access_key_id = x\naws_secret_access_key = y\nregion = eu-west-1\n"
         f"endpoint_url = {sandbox_elsewhere.url}\n"
     )
+    (folder / "run1").mkdir()
+    (folder / "run1" / "run.json").write_text('{"shards": 2, "account": "", "region": "", "endpoint": ""}')
     settings = {
         "AWS_CONFIG_FILE": str(folder / "config"),
         "BATCHPOL_APPLY_YES": "1",  # nobody is there to answer

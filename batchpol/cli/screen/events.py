@@ -46,6 +46,9 @@ class Events(Observer):
     async def show_progress(self) -> None:
         """Nothing beside the events."""
 
+    def noted_of_run(self, text: str) -> None:
+        log.event("note", message=text)
+
     def begun(self, run: Run) -> None:
         self.run = run
         log.of_run(run.run_id)

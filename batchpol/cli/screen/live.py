@@ -62,6 +62,9 @@ class Screen(Observer):
         for note in notes:
             self.say(f"note: {said(note)}")
 
+    def noted_of_run(self, text: str) -> None:
+        tell(said(text))
+
     def begun(self, run: Run) -> None:
         self.run = run
 

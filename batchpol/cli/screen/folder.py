@@ -1,0 +1,90 @@
+"""What people see of a run folder: how far each shard is, and all of them together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchpol.cli.screen import commands
+from batchpol.cli.screen.status import RunStatus, as_json, status_of
+from batchpol.cli.screen.terminal import counts_line, duration, said
+from batchpol.journal import FINISHED, Folder, Shards
+from batchpol.model import Status, visible
+from batchpol.model.shard import Shard
+
+Standing = dict[Shard, RunStatus | None]
+"""How far each shard is; None where it has not begun."""
+
+
+def standing_of(folder: Folder) -> tuple[Shards, Standing]:
+    """All there is by now. Raises JournalError: a journal cannot be read."""
+    shards = Shards.of(folder)
+    begun = {shard: folder.journal(shard) for shard, section in shards.sections.items() if section is not None}
+    return shards, {shard: status_of(begun[shard]) if shard in begun else None for shard in shards.sections}
+
+
+def lines(shards: Shards, standing: Standing) -> list[str]:
+    """For people."""
+    folder, pins = shards.folder, shards.folder.pins()
+    found = [f"folder:   {visible(str(folder.path))}"]
+    if pins is not None:
+        found += [f"input:    {visible(pins.input)}", f"place:    account {pins.account}, Region {pins.region}"]
+    if folder.is_stopped:
+        found.append("stop:     all workers are asked to stop")
+    width = max(len(str(shard)) for shard in standing)
+    found += [f"shard {shard!s:>{width}}: {_line(it)}" for shard, it in standing.items()]
+    found.append(f"records:  {len(shards):,}: {counts_line(shards.counts())}")
+    if (seconds := seconds_left(standing)) is not None:
+        found.append(f"left:     {_left(standing):,} to send, about {duration(seconds)}")
+    return [*found, f"next:     {_next(shards, standing)}"]
+
+
+def _line(found: RunStatus | None) -> str:
+    if found is None:
+        return "not begun"
+    run = found.section.run
+    by = f" (process {run.pid} on {visible(run.host)})" if found.held else ""
+    left = f", {found.section.left:,} left" if found.section.left else ""
+    return f"{said(found.state)}{by}: {counts_line(found.section.counts()) or 'no records'}{left}"
+
+
+def seconds_left(standing: Standing) -> float | None:
+    """How long the longest of those that run has yet, in seconds; None where none runs."""
+    return max((it.seconds for it in standing.values() if it is not None and it.seconds is not None), default=None)
+
+
+def _left(standing: Standing) -> int:
+    return sum(it.section.left for it in standing.values() if it is not None)
+
+
+def _next(shards: Shards, standing: Standing) -> str:
+    path = shards.folder.path
+    if shards.folder.is_stopped:
+        return f"batchpol stop {visible(str(path))} --withdraw, then start the workers again"
+    if any(it is not None and it.held for it in standing.values()):
+        return f"wait; {commands.typed(commands.status(path))} says how far it is"
+    ended = [
+        it is not None and it.section.end is not None and it.section.end.reason == FINISHED for it in standing.values()
+    ]
+    if not all(ended):
+        return "start the workers of the other shards again, each with the same command"
+    if shards.counts().keys() & {Status.REJECTED, Status.FAILED, Status.UNKNOWN}:
+        return commands.typed(commands.mend(path, shards.counts()))
+    return commands.typed(commands.report(path))
+
+
+def json_of(shards: Shards, standing: Standing) -> dict[str, Any]:
+    """For programs: plain values."""
+    counts = shards.counts()
+    return {
+        "folder": str(shards.folder.path),
+        "stopped": shards.folder.is_stopped,
+        "records": len(shards),
+        "counts": {status.value: counts.get(status, 0) for status in Status},
+        "left": _left(standing),
+        "seconds_left": seconds_left(standing),
+        "shards": [
+            {"shard": str(shard)} | (as_json(it) if it is not None else {"state": "not begun"})
+            for shard, it in standing.items()
+        ],
+        "next": _next(shards, standing),
+    }

@@ -1,0 +1,278 @@
+"""The folder that the workers of one batch share: a journal for each shard, and what all of them hold to.
+
+Nothing is kept there but what the journals say: who works on a shard has its journal's lock, and ``run.json`` (made
+once, by whoever comes first) says which batch it is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from batchpol import files
+from batchpol.errors import BatchpolError, JournalError, JournalMismatch, UsageError
+from batchpol.journal.reading import opened, runs, scan, sends
+from batchpol.journal.section import Section
+from batchpol.journal.sends import Sent
+from batchpol.model import Outcome, Status
+from batchpol.model.shard import Shard
+
+PINNED = 1
+"""Version of what :class:`Pins` holds."""
+
+
+class Pins(msgspec.Struct, frozen=True):
+    """Which batch a run folder belongs to; ``options`` are those that decide what is sent."""
+
+    shards: int
+    account: str
+    region: str
+    endpoint: str
+    input: str = ""
+    input_sha256: str = ""
+    options: Mapping[str, str] = {}
+    format: int = PINNED
+
+    def differences(self, other: Pins) -> list[str]:
+        """What is otherwise in another one, in words; an input that was not read yet differs from none."""
+        ours, theirs = self._facts(), other._facts()
+        if not (self.input_sha256 and other.input_sha256):
+            ours["input with SHA-256"] = theirs["input with SHA-256"] = ""
+        names = (name for name in ours | theirs if ours.get(name, "") != theirs.get(name, ""))
+        return [f"{name} {ours.get(name) or '(none)'} there, {theirs.get(name) or '(none)'} here" for name in names]
+
+    def _facts(self) -> dict[str, str]:
+        facts = {"shards": str(self.shards), "account": self.account, "Region": self.region, "endpoint": self.endpoint}
+        return (
+            facts
+            | {"input with SHA-256": self.input_sha256[:12]}
+            | {f"`{name}`": value for name, value in sorted(self.options.items())}
+        )
+
+
+class Folder:
+    """A run folder. Raises JournalError where it cannot be used."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._pins, self._stop = self.path / "run.json", self.path / "stop"
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Folder | None:
+        """The run folder at a path; None if no folder is there, but a journal or nothing.
+
+        Raises:
+            JournalMismatch: it is a folder, and none of ours.
+        """
+        if not os.path.isdir(path):  # noqa: PTH112 - a path of any kind
+            return None
+        found = cls(path)
+        if found.pins() is None:
+            raise JournalMismatch(f"{path} is a folder, and no run folder: it has no run.json")
+        return found
+
+    def make(self) -> None:
+        """Make it, readable by its owner alone, if it is not there."""
+        try:
+            self.path.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError as error:
+            text = f"the run folder {self.path} would be in a folder that is not there"
+            raise UsageError(text, hint=f"make {self.path.parent} first") from error
+        except FileExistsError as error:
+            text = f"{self.path} is a file, and the workers of a batch share a folder"
+            raise UsageError(text, hint="name another place with `journal`") from error
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def journal(self, shard: Shard) -> Path:
+        """The journal of a shard."""
+        width = len(str(shard.count))
+        return self.path / f"shard-{shard.number:0{width}}-of-{shard.count}.jsonl"
+
+    def pins(self) -> Pins | None:
+        """What it was pinned to; None before that.
+
+        Raises:
+            JournalMismatch: ``run.json`` cannot be read.
+        """
+        try:
+            found = msgspec.json.decode(self._pins.read_bytes(), type=Pins)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+        except msgspec.DecodeError as error:
+            text = f"{self._pins} is not as a run wrote it: {error}"
+            raise JournalMismatch(text, hint="name another folder with `journal`") from error
+        if found.format > PINNED:
+            raise JournalMismatch(f"{self._pins} was written by a newer batchpol", hint="update batchpol")
+        return found
+
+    def check(self, pins: Pins) -> Pins | None:
+        """Hold a run to what the folder is pinned to, if it is, and return that.
+
+        Raises:
+            JournalMismatch: another batch, place or number of shards; names what differs.
+        """
+        there = self.pins()
+        if there is not None and (differs := there.differences(pins)):
+            raise JournalMismatch(
+                f"the run folder {self.path} belongs to another run: {'; '.join(differs)}",
+                hint="name another folder with `journal`, or run exactly what the others run",
+            )
+        return there
+
+    def pin(self, pins: Pins) -> None:
+        """Pin it, whole and once, whoever else does at the same time. Raises as :meth:`check` does."""
+        try:
+            fd, name = tempfile.mkstemp(dir=self.path, prefix=".run.json.")
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    file.write(msgspec.json.format(msgspec.json.encode(pins), indent=2) + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                with suppress(FileExistsError):  # a name that is there is never replaced
+                    os.link(name, self._pins)
+            finally:
+                Path(name).unlink()
+            files.sync_folder(self._pins)
+        except OSError as error:
+            raise self._unusable(error) from error
+        self.check(pins)
+
+    # What asks all workers to stop
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asked all workers to stop, and did not take that back."""
+        return self._stop.exists()
+
+    def stop(self, wanted: bool) -> None:
+        """Ask all workers to stop, resumably, and those that begin to wait; or take that back."""
+        try:
+            self._stop.touch(mode=0o600) if wanted else self._stop.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def written(self, run: str = "") -> list[Path]:
+        """The journals there are, in the order of the shards; with ``run`` those of a run whose id begins so.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        found = Shards.of(self).journals
+        if run and not (found := [it for it in found if any(its.run.run_id.startswith(run) for its in runs(it))]):
+            raise UsageError(f"the run folder {self.path} has no run {run}", hint="batchpol status lists them")
+        return found
+
+    def _unusable(self, error: OSError) -> BatchpolError:
+        return JournalError(
+            f"the run folder {self.path} cannot be used: {error.strerror}", hint="name another folder with `journal`"
+        )
+
+
+@dataclass(slots=True)
+class Shards:
+    """What the workers of a folder wrote down, read as one run; a shard that has not begun to send has no section."""
+
+    folder: Folder
+    sections: dict[Shard, Section | None]
+
+    @classmethod
+    def of(cls, folder: Folder) -> Self:
+        """All there is by now. Raises JournalError: a journal cannot be read."""
+        count = pins.shards if (pins := folder.pins()) is not None else 0
+        shards = [Shard(number, count) for number in range(1, count + 1)]
+        return cls(folder, {it: scan(path) if (path := folder.journal(it)).exists() else None for it in shards})
+
+    def __len__(self) -> int:
+        return sum(map(len, self._begun.values()))
+
+    @property
+    def _begun(self) -> dict[Shard, Section]:
+        return {shard: section for shard, section in self.sections.items() if section is not None}
+
+    @property
+    def journals(self) -> list[Path]:
+        """The journals there are, in the order of the shards."""
+        return [self.folder.journal(shard) for shard in self._begun]
+
+    @property
+    def missing(self) -> list[Shard]:
+        """The shards that have not begun to send."""
+        return [shard for shard, section in self.sections.items() if section is None or section.planned is None]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The extra columns, in the order in which the input brings them."""
+        found: list[tuple[int, str]] = []
+        for shard, section in self._begun.items():
+            with opened(self.folder.journal(shard)) as fd:
+                found += section.brought_by(fd)
+        return tuple(dict.fromkeys(name for _, name in sorted(found, key=itemgetter(0))))
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for people: what is missing, and what does not fit together."""
+        notes = [f"shard {shard}: {note}" for shard, section in self._begun.items() for note in section.notes]
+        if self.missing:
+            named = ", ".join(map(str, self.missing[:10])) + (", …" if len(self.missing) > 10 else "")
+            notes.append(f"of {len(self.missing)} of {len(self.sections)} shards nothing was sent yet: {named}")
+        plans = [section.planned for section in self._begun.values() if section.planned is not None]
+        digests = {plan.input_sha256 for plan in plans} - {""}
+        if len(digests) > 1:
+            named = " and ".join(f"{digest[:12]}…" for digest in sorted(digests))
+            notes.append(f"the input changed between the shards: they read files with SHA-256 {named}")
+        return notes
+
+    def counts(self) -> dict[Status, int]:
+        """How many records are in each status; a status of which there is none is left out."""
+        total = Counter[Status]()
+        for section in self._begun.values():
+            total.update(section.counts())
+        return {status: total[status] for status in Status if total[status]}
+
+    def about(self) -> dict[str, str]:
+        """Facts about the run as text, for the top of a report."""
+        facts = [section.about() for section in self._begun.values()]
+        if not facts:
+            return {}
+        found = {name: text for name, text in facts[0].items() if name not in ("run_id", "ended_at", "reason")}
+        found["started_at"] = min(it["started_at"] for it in facts)
+        if not self.missing and all("ended_at" in it for it in facts):
+            found["ended_at"] = max(it["ended_at"] for it in facts)
+            found["reason"] = "; ".join(dict.fromkeys(it["reason"] for it in facts))
+        return found
+
+    def outcomes(self, also: Iterable[Outcome] = ()) -> Iterator[Outcome]:
+        """The rows of all shards that began, in the order of the input; what was pruned stands behind.
+
+        Args:
+            also: more rows in that order, such as those of shards that have not begun.
+        """
+        with ExitStack() as stack:
+            rows = [
+                section.outcomes(stack.enter_context(opened(self.folder.journal(shard))))
+                for shard, section in self._begun.items()
+            ]
+            yield from heapq.merge(*rows, also, key=_place)
+
+    def sends(self) -> Iterator[Sent]:
+        """Every request of all shards, one shard after the other."""
+        for journal in self.journals:
+            yield from sends(journal)
+
+
+def _place(row: Outcome) -> tuple[bool, int]:
+    """Where a row stands. What a target had pruned has the number of the target's first record, in one journal."""
+    return row.line == 0, row.number

@@ -1,0 +1,123 @@
+"""Workers as an engine starts them: the installed command, killed and started again, and one report of all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchpol.errors import UsageError
+from batchpol.fleet.engines import check_alone, shard_of
+from batchpol.model.shard import Shard
+from batchpol.testing import Sandbox
+from tests.e2e.command import await_that, finish, kill, lines, nothing_left_running, run, save_lines, start
+from tests.fleet.test_shards import REGIONS, batch_rows
+from tests.place import Place
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "shard"),
+    [
+        ("3/40", {}, Shard(3, 40)),
+        ((1, 1), {}, Shard(1, 1)),
+        ("auto", {"AWS_BATCH_JOB_ARRAY_INDEX": "0", "AWS_BATCH_JOB_ARRAY_SIZE": "40"}, Shard(1, 40)),
+        ("auto/40", {"JOB_COMPLETION_INDEX": "39"}, Shard(40, 40)),
+        ("auto", {"CI_NODE_INDEX": "2", "CI_NODE_TOTAL": "4"}, Shard(2, 4)),
+        ("auto", {"CIRCLE_NODE_INDEX": "2", "CIRCLE_NODE_TOTAL": "4"}, Shard(3, 4)),
+        (
+            "auto",
+            {
+                "SLURM_ARRAY_TASK_ID": "15",
+                "SLURM_ARRAY_TASK_MIN": "5",
+                "SLURM_ARRAY_TASK_STEP": "5",
+                "SLURM_ARRAY_TASK_COUNT": "10",
+            },
+            Shard(3, 10),
+        ),
+    ],
+)
+def test_the_engine_tells_which_shard_it_is(text: Any, environment: Mapping[str, str], shard: Shard) -> None:
+    assert shard_of(text, environment) == shard
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "message"),
+    [
+        ("auto", {}, "no engine told this process its number"),
+        ("auto", {"JOB_COMPLETION_INDEX": "3"}, "does not tell how many there are"),
+        ("auto/3", {"JOB_COMPLETION_INDEX": "3"}, "there is no 4/3"),
+        ("auto/3", {"JOB_COMPLETION_INDEX": "x"}, "JOB_COMPLETION_INDEX='x' is no number of a child"),
+        ("0/3", {}, "there is no 0/3"),
+        ("3", {}, "a number and how many there are"),
+        ("a/b", {}, "a number and how many there are"),
+        (3, {}, "a number and how many there are"),
+    ],
+)
+def test_what_is_no_shard_is_refused(text: Any, environment: Mapping[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        shard_of(text, environment)
+
+
+def test_a_child_of_an_array_that_would_send_all_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"AWS_BATCH_JOB_ARRAY_INDEX=3"):
+        check_alone({"AWS_BATCH_JOB_ARRAY_INDEX": "3", "AWS_BATCH_JOB_ARRAY_SIZE": "4"})
+    with pytest.raises(UsageError, match=r"Kubernetes \(JOB_COMPLETION_INDEX=0\)"):
+        check_alone({"JOB_COMPLETION_INDEX": "0"})
+    check_alone({"CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "1"})
+    check_alone({})
+
+
+def test_the_command_says_so_and_tells_the_way_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.save("in.jsonl", batch_rows())
+    monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "3")
+    monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_SIZE", "4")
+    refused = place.run("apply", "in.jsonl", code=2).err
+    assert "(AWS_BATCH_JOB_ARRAY_INDEX=3)" in refused
+    assert "add --shard auto and a --journal that all of them share, or --shard 1/1" in refused
+    whole = place.run("apply", "in.jsonl", "--shard", "auto", "--journal", "run1", "--limit", "3", code=2).err
+    assert "--limit is about the whole input" in whole
+    assert "--shard needs a folder as --journal" in place.run("apply", "in.jsonl", "--shard", "1/4", code=2).err
+    assert place.calls.total() == 0
+
+
+def worker(folder: Path, sandbox: Sandbox, number: int, *more: str) -> subprocess.Popen[bytes]:
+    places = [word for region in REGIONS for word in ("--region", region)]
+    paced = ("--rate", "20", "--i-have-a-higher-quota", "--yes")
+    line = ("apply", "in.jsonl", "--shard", f"{number}/2", "--journal", "run1", *places, *paced, *more)
+    return start(*line, cwd=folder, env=sandbox.environment())
+
+
+def test_a_killed_worker_goes_on_and_the_folder_reads_as_one_run(tmp_path: Path, ses_sandbox: Sandbox) -> None:
+    save_lines(tmp_path / "in.jsonl", batch_rows())
+    env = ses_sandbox.environment()
+    with nothing_left_running():
+        killed, other = worker(tmp_path, ses_sandbox, 1), worker(tmp_path, ses_sandbox, 2)
+        journal = tmp_path / "run1" / "shard-1-of-2.jsonl"
+        await_that(lambda: journal.is_file() and journal.read_text().count('"intent"') > 2, killed)
+        kill(killed)
+        standing = run("status", "run1", cwd=tmp_path, env=env).out
+        assert "shard 1/2: killed before its end" in standing
+        first, second = worker(tmp_path, ses_sandbox, 1), worker(tmp_path, ses_sandbox, 1)
+        ended = [finish(it) for it in (first, second, other)]
+        assert {it.code for it in ended} <= {0, 1} and ended[0].code == ended[1].code
+        waited = "".join(it.err for it in ended[:2])
+        assert "is held by another run (process" in waited and "shard 1/2 was finished already" in waited
+    seen = len(ses_sandbox.arrivals)
+    status = json.loads(run("status", "run1", "--output", "json", cwd=tmp_path, env=env).out)
+    there = status["counts"]["applied"] + status["counts"]["unchanged"]  # what was sent at the kill may be there
+    assert (status["records"], status["left"], there) == (30, 0, 25)
+    assert "--only rejected" in status["next"]
+    assert run("report", "run1", "--report", "all.jsonl", "--report", "all.html", cwd=tmp_path, env=env).code == 0
+    assert [row["line"] for row in lines(tmp_path / "all.jsonl")] == list(range(1, 31))
+    assert run("undo", "run1", "-o", "undo.jsonl", cwd=tmp_path, env=env).code == 0
+    assert len(lines(tmp_path / "undo.jsonl")) == 25
+    assert run("stop", "run1", cwd=tmp_path, env=env).code == 0
+    assert finish(worker(tmp_path, ses_sandbox, 1, "--anew")).code == 3
+    assert "all workers are asked to stop" in run("status", "run1", cwd=tmp_path, env=env).out
+    assert run("stop", "run1", "--withdraw", cwd=tmp_path, env=env).code == 0
+    assert len(ses_sandbox.arrivals) == seen
+    assert "is a folder, and no run folder" in run("status", ".", cwd=tmp_path, env=env).err

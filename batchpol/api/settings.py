@@ -50,8 +50,9 @@ CONNECTING = settings_of(
 )
 """What holds for all calls of a client."""
 
-_OF_A_BATCH = {"format", "limit", "strict", "dry_run", "prune", "prune_prefix", "max_failures", "max_duration"}
-_OF_A_BATCH |= {"shard", "anew"}
+_OF_A_BATCH = {"format", "limit", "strict", "dry_run", "prune", "prune_prefix", "max_failures", "max_duration"} | {
+    *("shard", "anew")
+}
 _OF_AN_EXPORT = {"accounts", "max_attempts", "max_outage", "fresh"}
 SERVED = {name: kind for name, kind in RUN.items() if name not in _OF_A_BATCH | {"retry_failed", "reports"}}
 """What :class:`Client` has."""

@@ -54,7 +54,8 @@ from batchpol.version import __version__
 app = typer.Typer(
     name="batchpol",
     cls=Group,
-    help="Sending authorization policies for thousands of Amazon SES identities.",
+    help="Sending authorization policies for thousands of Amazon SES identities. "
+    "To try it: batchpol apply samples/tenants.csv --sandbox",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from email_validator import EmailNotValidError, validate_email
-
 from batchpol.identity.domain import NOT_ASCII, check_domain
 from batchpol.model import Finding, Rule, Severity, excerpt, rules_in, shown
 
@@ -80,6 +78,9 @@ def _faults_of_local(local: str, address: str) -> list[Finding]:
 
 def _refusal_of_local(local: str) -> str:
     """Why this is no local part, in email-validator's words, or ``""``; its domain is checked elsewhere."""
+    # Its patterns take 15 ms to compile, at each start, and hardly any input has an address that needs them.
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         validate_email(f"{local}@a.co", check_deliverability=False, allow_quoted_local=True, allow_smtputf8=False)
     except EmailNotValidError as error:

@@ -106,7 +106,7 @@ def options(server: Sandbox, folder: Path, **choices: Any) -> Options:
     quick = Options(
         connection=choices.pop("connection", connection),
         conduct=choices.pop("conduct", BLIND),
-        patience=Patience(period=PERIOD, **choices.pop("patience", {})),
+        patience=Patience(**{"period": PERIOD} | choices.pop("patience", {})),
         keeping=Keeping(journal=folder / "run.journal.jsonl", reports=(folder / "report.jsonl",)),
         **whole,
     )

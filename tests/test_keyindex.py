@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchpol.keyindex import KeyIndex, key_of
-from batchpol.validation.ledger import Fate, Ledger, place_of
+from batchpol.validation.ledger import Ledger, Relation, place_of
 
 # Few distinct low bits, so that segments fill, probe and grow.
 KEYS = (
@@ -87,11 +87,11 @@ def test_a_ledger_remembers_as_if_it_kept_everything(changes: list[Any]) -> None
         for place in places:
             aliases.setdefault(place, number if earlier is None else earlier)
         if earlier is None:
-            assert noted.fate is Fate.NEW
+            assert noted.relation is Relation.NEW
         else:
             assert (noted.number, noted.line) == (earlier, earlier + 2)
             same = (document, is_put) == (changes[earlier][2], changes[earlier][5])
-            assert noted.fate is Fate.CONFLICT or (noted.fate is Fate.DUPLICATE and same)
+            assert noted.relation is Relation.CONFLICT or (noted.relation is Relation.DUPLICATE and same)
 
 
 def test_a_lonely_identity_costs_one_entry() -> None:
@@ -105,6 +105,6 @@ def test_names_are_counted_for_each_place_and_not_beyond_the_limit() -> None:
     ledger = Ledger()
     places = [place_of((account, ""), (account, "")) for account in "12"]
     for place in places:
-        fates = [ledger.note(n, n, "a", f"n{n}", "", place, True, 20).fate for n in range(22)]
-        assert fates == [Fate.NEW] * 20 + [Fate.OVERFULL] * 2
-    assert ledger.note(99, 99, "a", "d", "", places[0], False, 20).fate is Fate.NEW
+        fates = [ledger.note(n, n, "a", f"n{n}", "", place, True, 20).relation for n in range(22)]
+        assert fates == [Relation.NEW] * 20 + [Relation.OVERFULL] * 2
+    assert ledger.note(99, 99, "a", "d", "", places[0], False, 20).relation is Relation.NEW

@@ -14,8 +14,8 @@ FIELD: Edit = (
 )
 USE: Edit = (
     "batch/batch.py",
-    "            self._observer.begun(run)\n",
-    "            self._observer.begun(run)\n            [path.touch() for path in options.keeping.left_behind]\n",
+    "        self._observer.begun(run)\n",
+    "        self._observer.begun(run)\n        [path.touch() for path in options.keeping.left_behind]\n",
 )
 PROGRAM = """
 import asyncio, json, os, pathlib

@@ -78,7 +78,7 @@ class Client:
         self._targets = self._options.targets(aws_of(settings))
         self._drain, self._observer = settings.get("drain", DRAIN), settings.get("observer")
         if not isinstance(self._observer, ContactObserver | None):
-            raise UsageError(f"`observer` takes a batchpol.ContactObserver, not {shown(self._observer)}")
+            raise UsageError(f"observer takes a batchpol.ContactObserver, not {shown(self._observer)}")
         self._desk = Desk(
             self._targets, self._options, Told(self._observer), most=settings.get("max_pending", MAX_PENDING)
         )

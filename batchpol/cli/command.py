@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -56,7 +57,7 @@ class Command(TyperCommand):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.params = [*self.params, *(it for it in _common() if it.name in self.common)]
+        self.params = [*self.params, *(copy(it) for it in _common() if it.name in self.common)]
         _hide_variables(self.params)
         for param in self.params:
             _name_variable(param, self.name or "")

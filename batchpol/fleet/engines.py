@@ -30,7 +30,7 @@ class _Engine:
 _ENGINES = (
     # AWS Batch User Guide, "Array jobs": the index starts at 0; the size is in the child's environment.
     _Engine("array job of AWS Batch", "AWS_BATCH_JOB_ARRAY_INDEX", 0, "AWS_BATCH_JOB_ARRAY_SIZE"),
-    # sbatch(1), "OUTPUT ENVIRONMENT VARIABLES"; --array=5-50:5 is ten tasks.
+    # sbatch(1), "OUTPUT ENVIRONMENT VARIABLES"; an array of 5-50:5 is ten tasks.
     _Engine("array of Slurm", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT",
             "SLURM_ARRAY_TASK_STEP"),
     # Kubernetes, "Indexed Job": from 0; how many there are is not told.

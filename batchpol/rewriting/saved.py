@@ -53,7 +53,7 @@ class SavedPlan:
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}", hint="check the path") from error
         if section is None or not section.run.options.get("plan"):
-            raise InputError(f"{path} is no saved plan", hint="batchpol plan INPUT --out FILE.plan writes one")
+            raise InputError(f"{path} is no saved plan", hint="batchpol plan writes one with `out`")
         if section.end is None:
             raise InputError(f"{path} is not whole: its end is missing", hint="make the plan again, or copy all of it")
         columns = (*(it for it in section.columns if it.strip().casefold() != _IF_MATCH), _IF_MATCH)

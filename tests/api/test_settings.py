@@ -70,7 +70,7 @@ async def test_an_error_names_the_setting_as_it_was_given(settings: dict[str, An
         ({"journal": 7}, "`journal` takes a path, not 7"),
         ({"policy_template": 7}, "`policy_template` takes a path, or the document itself, not 7"),
         ({"profile": b"mine"}, "`profile` takes text, not"),
-        ({"observer": print}, "`observer` takes a batchpol.ContactObserver"),
+        ({"observer": print}, "observer takes a batchpol.ContactObserver"),
     ],
 )
 async def test_a_value_of_a_wrong_type_is_told_what_the_setting_takes(settings: dict[str, Any], said: str) -> None:

@@ -57,7 +57,7 @@ def test_every_setting_that_a_text_names_is_an_option() -> None:
     }
     assert {("max_duration", ""), ("limit", "…")} <= named
     of_programs = {name for name in ApplySettings.__annotations__ if flag(name) not in FLAGS}
-    assert of_programs == {"period", "session", "client"}
+    assert of_programs == {"period", "session", "client", "observer"}
     of_programs |= {"max_pending", "drain"}  # of a client
     typed = {opposite(name) if value == "False" else flag(name) for name, value in named if name not in of_programs}
     assert typed <= FLAGS

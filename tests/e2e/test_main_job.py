@@ -75,7 +75,7 @@ def test_the_twin_of_the_samples_has_the_same_outcomes(
     shutil.copytree(SAMPLES, tmp_path / "samples")
     ended = run("apply", "samples/tenants.jsonl", *FAST, cwd=tmp_path, env=aws)
     assert ended.code == 0, ended.err
-    assert ended.out.startswith("12 records in ") and ended.out.endswith(": 12 applied\n")
+    assert ended.out.startswith("12 records in ") and ended.out.endswith(": 12 applied (12 created)\n")
     report = rows(tmp_path / "tenants.report.csv")
     with (SAMPLES / "tenants.csv").open(encoding="utf-8", newline="") as file:
         twin = list(csv.DictReader(file))
@@ -94,7 +94,7 @@ def test_the_readmes_main_command(long_runs: dict[str, LongRun]) -> None:
     for name in ("first", "again"):
         folder, ended = long_runs[name].folder, long_runs[name].ended
         assert ended.code == 0, ended.err
-        assert ended.out.splitlines()[-1].endswith(": 12 applied")
+        assert ended.out.splitlines()[-1].endswith(": 12 applied (12 created)")
         report = rows(folder / "tenants.report.csv")
         assert list(report[0])[: len(COLUMNS)] == COLUMNS
         assert list(report[0])[len(COLUMNS) :] == ["tenant_id", "contact"]

@@ -58,7 +58,7 @@ def test_what_was_synced_outlives_any_cut_and_what_is_left_behind_it_is_told_of(
             book.sync()
             for again in range(chance.randint(0, 6)):
                 book.append(outcome(n), intent(n, attempt=again + 2))
-            book._tail.flush()  # the system has it, the disk may not
+            book.tail.flush()  # the system has it, the disk may not
             for _ in range(100):
                 left = disk.cut(chance)
                 found.write_bytes(left)

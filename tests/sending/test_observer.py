@@ -23,6 +23,15 @@ class Diary(LaneObserver):
     def attempted(self, *what: Any) -> None:
         self.told.append(("attempted", *what))
 
+    def throttled(self, *what: Any) -> None:
+        self.told.append(("throttled", *what))
+
+    def paced(self, *what: Any) -> None:
+        self.told.append(("paced", *what))
+
+    def renewed(self, *what: Any) -> None:
+        self.told.append(("renewed", *what))
+
     def deferred(self, *what: Any) -> None:
         self.told.append(("deferred", *what))
 
@@ -37,6 +46,9 @@ def test_each_is_told_everything_that_there_is_to_tell() -> None:
     outcome = Outcome(number=0, line=2, identity="tenant-0.example", policy_name="name-0", status=Status.APPLIED)
     to_tell = {
         "noted": (TARGET, "somebody else uses this quota"),
+        "throttled": (TARGET,),
+        "paced": (TARGET, 2.05),
+        "renewed": (TARGET,),
         "attempted": (TARGET, Attempted(change(0), 1, 0.5)),
         "compared": (change(0), Effect.UPDATE, "{}"),
         "deferred": (TARGET, change(0), 15.0),

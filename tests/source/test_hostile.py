@@ -68,7 +68,7 @@ def test_what_the_csv_module_writes_comes_back(
     records = records_of(path, text.getvalue().encode(), "tsv" if tabs else "csv")
     assert [fields(record) for record in records] == rows
     assert [record.line for record in records] == lines
-    assert not any(record.problems for record in records)
+    assert {it.code for record in records for it in record.problems} <= {"policy-file"}  # "<0" names a file
 
 
 JSON = st.recursive(

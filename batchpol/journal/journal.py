@@ -63,6 +63,7 @@ class Journal:
 
         Raises:
             JournalLocked: something is at that path already, made by another run just now (a dangling link counts).
+            JournalError: it cannot be locked there.
             JournalUnwritable: it cannot be created there.
         """
         where = Path(path)
@@ -79,8 +80,9 @@ class Journal:
             files.sync_folder(where)
         except BaseException as error:
             os.close(fd)
-            if isinstance(error, OSError):
+            if not isinstance(error, JournalLocked):
                 where.unlink(missing_ok=True)  # nothing is in it
+            if isinstance(error, OSError):
                 raise unwritable(where, error) from error
             raise
         return cls(fd, where, History())
@@ -313,7 +315,10 @@ def _hold(fd: int, where: Path) -> None:
             f"the journal {where} was just set aside by another run", hint="run the same command again"
         ) from None
     except OSError as error:
-        raise JournalError(f"the journal {where} cannot be locked: {error.strerror}") from error
+        raise JournalError(
+            f"the journal {where} cannot be locked: {error.strerror}",
+            hint="nothing was sent; give another `journal`, on a volume that has locks",
+        ) from error
 
 
 def _holder(fd: int) -> str:

@@ -6,11 +6,12 @@ import ctypes
 import os
 import resource
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import FAST, Ended, await_that, finish, kill, run, save_lines, start, tenants
+from tests.e2e.command import FAST, Ended, await_that, finish, kill, rows, run, save_lines, start, tenants
 
 NOWHERE = Path("/proc")
 """A folder in which nobody can make a file, not even root."""
@@ -82,6 +83,43 @@ def test_a_folder_that_is_closed_to_us(job: Path, mode: int, what: str, code: in
     is_one_paragraph(ended, code)
     assert f"{place[what]} cannot be written: Permission denied" in ended.err
     assert not list(closed.iterdir()) and not (job / "j.jsonl").exists()
+
+
+VOLUME = """
+import errno, fcntl, os
+from batchpol import files
+calls, sync, lock = [0], os.fdatasync, fcntl.flock
+def fdatasync(fd):
+    calls[0] += 1
+    if calls[0] > {lasts}:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    sync(fd)
+def flock(*asked):
+    if {locks}:
+        return lock(*asked)
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+os.fdatasync, fcntl.flock = fdatasync, flock
+"""
+"""A volume on the network that syncs so many times only, or that has no locks."""
+
+
+def test_a_volume_that_fails_under_the_journal_ends_the_run_with_its_report(job: Path) -> None:
+    (job / "sitecustomize.py").write_text(VOLUME.format(lasts=8, locks=True))
+    ended = run("apply", "in.jsonl", *FAST, "--sandbox", cwd=job, env={"PYTHONPATH": str(job)})
+    assert ended.code == 3, ended.err
+    assert "in.journal.jsonl cannot be written: Input/output error" in ended.err
+    found = Counter(row["status"] for row in rows(job / "in.report.csv"))
+    assert found.total() == 20 and 0 < found["not_attempted"] < 20, found
+    (job / "sitecustomize.py").unlink()
+    assert run("apply", "in.jsonl", *FAST, "--sandbox", cwd=job).code == 0
+
+
+def test_a_volume_without_locks_begins_no_journal(job: Path) -> None:
+    (job / "sitecustomize.py").write_text(VOLUME.format(lasts=1000, locks=False))
+    ended = run("apply", "in.jsonl", "--sandbox", "--no-share", cwd=job, env={"PYTHONPATH": str(job)})
+    is_one_paragraph(ended, 2)
+    assert "in.journal.jsonl cannot be locked: No locks available" in ended.err
+    assert not (job / "in.report.csv").exists() and not (job / "in.journal.jsonl").exists()
 
 
 def parts(folder: Path) -> list[Path]:

@@ -19,6 +19,15 @@ quarter of a request, and a hundred a second are enough for any number of lanes.
 once."""
 
 
+class _Batch(Generic[Entry]):
+    """Entries that are written together. Whoever gives the first one writes them all and wakes the others at once."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.over = anyio.Event()
+        self.failure: BaseException | None = None
+
+
 class GroupCommit(Generic[Entry]):
     """Makes entries durable, many at a time, in the order in which they were given.
 
@@ -29,9 +38,7 @@ class GroupCommit(Generic[Entry]):
 
     def __init__(self, write: Callable[[list[Entry]], Awaitable[None]]) -> None:
         self._write = write
-        self._pending: list[Entry] = []
-        self._given = 0
-        self._durable = 0
+        self._next = _Batch[Entry]()
         self._writing = anyio.Lock()
         self._failure: BaseException | None = None
         self._not_before = 0.0
@@ -40,26 +47,29 @@ class GroupCommit(Generic[Entry]):
         """Return when the entries are durable; raise what the write raised if they are not."""
         if self._failure is not None:
             raise self._failure
-        self._pending.extend(entries)
-        self._given += len(entries)
-        mine = self._given
-        while self._durable < mine:
-            async with self._writing:
-                if self._failure is not None:
-                    raise self._failure
-                if self._durable < mine:
-                    await self._flush()
+        batch, first = self._next, not self._next.entries
+        batch.entries.extend(entries)
+        if not first:
+            await batch.over.wait()
+        elif entries:
+            await self._flush(batch)
+        if batch.failure is not None:
+            raise batch.failure
 
-    async def _flush(self) -> None:
+    async def _flush(self, batch: _Batch[Entry]) -> None:
+        """Write the batch when the one before it is written. An error of the write is everyone's."""
         try:
-            # Shielded: a cancelled caller must not tear others' entries out of the write under way.
+            # Shielded: a cancelled caller must not leave others' entries behind, nor tear them out of a write.
             with anyio.CancelScope(shield=True):
-                if (wait := self._not_before - anyio.current_time()) > 0:
-                    await anyio.sleep(wait)
-                batch, self._pending = self._pending, []
-                await self._write(batch)
+                async with self._writing:
+                    if self._failure is None and (wait := self._not_before - anyio.current_time()) > 0:
+                        await anyio.sleep(wait)
+                    self._next = _Batch()
+                    if self._failure is None:
+                        await self._write(batch.entries)
+                    self._not_before = anyio.current_time() + GATHER
         except BaseException as error:
             self._failure = error
-            raise
-        self._durable += len(batch)
-        self._not_before = anyio.current_time() + GATHER
+        finally:
+            batch.failure = self._failure
+            batch.over.set()

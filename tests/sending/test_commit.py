@@ -64,3 +64,53 @@ async def test_what_a_cancelled_caller_gave_is_written_all_the_same() -> None:
         await commit.add(2)
     assert scope.cancel_called
     assert batches == [[1], [2]]
+
+
+async def test_a_failure_is_everyones_who_waits_and_who_comes_later() -> None:
+    writes: list[list[int]] = []
+    failures: list[OSError] = []
+
+    async def write(batch: list[int]) -> None:
+        writes.append(batch)
+        await anyio.sleep(0.002)
+        raise OSError("full")
+
+    commit = GroupCommit(write)
+
+    async def add(number: int) -> None:
+        await anyio.sleep(number / 1000)
+        try:
+            await commit.add(number)
+        except OSError as error:
+            failures.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(5):
+            tasks.start_soon(add, number)
+    assert writes == [[0]]
+    assert len(failures) == 5
+    assert len(set(map(id, failures))) == 1
+
+
+async def test_one_write_wakes_all_who_wait_for_it_even_where_the_first_of_them_gave_up() -> None:
+    batches: list[list[int]] = []
+    woken: list[float] = []
+
+    async def write(batch: list[int]) -> None:
+        batches.append(batch)
+        await anyio.sleep(0.002)
+
+    commit = GroupCommit(write)
+
+    async def add(number: int, patience: float) -> None:
+        with anyio.move_on_after(patience):
+            await commit.add(number)
+        woken.append(now())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(add, 0, 1.0)
+        await anyio.sleep(0.001)
+        for number in range(1, 300):
+            tasks.start_soon(add, number, 0.001 if number == 1 else 1.0)
+    assert batches == [[0], list(range(1, 300))]
+    assert max(woken) - min(woken[1:]) < 1e-6

@@ -15,6 +15,7 @@ import typer
 from botocore.loaders import Loader, create_loader
 
 from batchpol.cli import app
+from batchpol.cli.screen import log
 from batchpol.cli.screen.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
 from batchpol.sandbox import Arrival
@@ -52,6 +53,8 @@ class Place:
             ended = exit_code_of(error)
         except SystemExit as ending:
             ended = int(ending.code or 0)
+        finally:
+            log.end()  # each command is a process of its own for whoever types it
         out, err = self.capture.readouterr()
         assert code is None or ended == code, f"exit code {ended}\n{out}\n{err}"
         return Ended(ended, out, err)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -103,12 +104,17 @@ class Place:
         for place in places:
             place.options, place.time = options, self.time
         results: Sequence[Result | None] = [None] * len(places)
+        applying = [place._apply(them, loop) for place, them in zip(places, inputs, strict=True)]
+        both = _all_at_once(applying)
         with mock.patch.object(anyio.to_thread, "run_sync", _here):
             try:
-                results = loop.run_until_complete(_all_at_once(places, inputs, loop))
+                results = loop.run_until_complete(both)
             except Killed:
                 _bury(loop, [place.journal for place in places])
             finally:
+                for it in (both, *applying):
+                    if inspect.getcoroutinestate(it) == inspect.CORO_CREATED:
+                        it.close()  # it did not live to see its first step
                 ended, passes = loop.world_time(), loop.passes
                 loop.close()
         for place, result in zip(places, results, strict=True):
@@ -138,8 +144,8 @@ def _heard(journal: Path) -> tuple[bool, bool]:
     return over, b'{"t":"planned"' in section
 
 
-async def _all_at_once(places: Sequence[Place], inputs: Sequence[Sequence[Record]], loop: MortalLoop) -> list[Result]:
-    return await asyncio.gather(*(place._apply(them, loop) for place, them in zip(places, inputs, strict=True)))
+async def _all_at_once(applying: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    return await asyncio.gather(*applying)
 
 
 async def _one_by_one(records: Sequence[Record]) -> AsyncIterator[Record]:

@@ -18,6 +18,7 @@ from batchpol.journal import LANE_STOPPED, Entry, Journal, Note
 from batchpol.model import Change, Outcome, Status, Target
 from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
+from batchpol.sending.gate import unfenced
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver, LaneObservers
 from batchpol.sending.queue import Job
@@ -121,7 +122,11 @@ class Lanes:
             return None
         self._lanes.append(lane)
         self._observer.lane_started(lane.contact)
-        await lane.run(jobs)
+        try:
+            await lane.run(jobs)
+        finally:
+            for gate in lane.contact.gates.all:  # which others may pass after this run
+                gate.fence = unfenced
         self._lanes.remove(lane)
         if lane.stopped is not None:
             await self._stopped(target, lane.stopped)

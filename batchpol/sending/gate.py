@@ -117,6 +117,10 @@ class Passage:
             self._turn = None
 
 
+def unfenced() -> None:
+    """What may leave whenever its turn comes."""
+
+
 class Gate:
     """The rate limiter of one target and operation.
 
@@ -148,7 +152,7 @@ class Gate:
         self.pace = self._own = Pace(period, RoundTrips(self.route), turns, tolerance, meetings)
         self.others: Sequence[Gate] = ()
         self.told: Callable[[Ended], None] = lambda _: None
-        self.fence: Callable[[], None] = lambda: None
+        self.fence: Callable[[], None] = unfenced
         self.last_left = -inf
 
     @property

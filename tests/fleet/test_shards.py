@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Result
 from batchpol.errors import JournalMismatch, UsageError
 from batchpol.journal import Folder, Shards, tail
@@ -20,8 +21,9 @@ from batchpol.model.shard import Shard
 from batchpol.report import write_report
 from batchpol.sandbox import Sandbox, SandboxOptions
 from batchpol.sandbox.store import Owner
+from batchpol.source import open_source
 from batchpol.validation import Checker, Sharding, Verdict
-from tests.runs import ACCOUNT, Watcher, apply, document, names, row, write_input, writes
+from tests.runs import ACCOUNT, AWS, Watcher, apply, document, names, options, row, write_input, writes
 
 REGIONS = ("us-east-1", "eu-west-1", "eu-central-1", "ap-south-1", "sa-east-1", "ca-central-1")
 PASSING = ("started_at", "duration_ms", "request_id")
@@ -135,6 +137,21 @@ async def test_a_finished_shard_stays_finished_without_a_request(tmp_path: Path)
         assert watcher.told == ["shard 1/2 was finished already", "shard 2/2 was finished already"]
         await worker(server, source, 1, 2, anew=True)
         assert len(server.arrivals) > seen
+
+
+async def test_a_shard_that_is_through_leaves_its_gates_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_input(tmp_path / "in.jsonl", [row(number, region="us-east-1") for number in range(2)])
+    async with Sandbox(UNLIMITED) as server:
+        chosen = options(server, tmp_path, shard=Shard(1, 1), journal=tmp_path / "run", reports=(), regions=REGIONS)
+        async with chosen.targets(AWS) as targets:
+            with open_source(str(source)) as file:
+                await Batch(file, chosen, name=file.name).run(targets)
+            awake = tail.now
+            monkeypatch.setattr(tail, "now", lambda: awake() + 18.0)
+            reads = await targets.reads(Target(ACCOUNT, "us-east-1"), 1)
+            assert await reads.names("tenant-0.example") == ["sending"]
 
 
 async def test_another_batch_in_the_same_folder_is_refused_by_name(tmp_path: Path) -> None:

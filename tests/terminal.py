@@ -22,13 +22,15 @@ TAKE_TERMINAL = (
 class Terminal:
     """A command with a terminal of its own for standard input, output and error output."""
 
-    def __init__(self, *arguments: str, cwd: Path, env: dict[str, str], columns: int = 80) -> None:
+    def __init__(
+        self, *arguments: str, cwd: Path, env: dict[str, str], columns: int = 80, command: str = str(COMMAND)
+    ) -> None:
         self._screen, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (24, columns))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKE_TERMINAL, str(COMMAND), *arguments],
+            [sys.executable, "-c", TAKE_TERMINAL, command, *arguments],
             cwd=cwd,
-            env=environment(cwd, **env, TERM="xterm"),
+            env=environment(cwd, **{"TERM": "xterm"} | env),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -38,18 +40,18 @@ class Terminal:
         STARTED.append(self.process)
         self.shown = ""
 
-    def read_until(self, text: str) -> None:
-        """Read what is shown until ``text`` is; an empty text stands for the end."""
+    def read_until(self, *texts: str) -> None:
+        """Read what is shown until one of ``texts`` is; an empty text stands for the end."""
         deadline = time.monotonic() + PATIENCE
-        while not text or text not in self.shown:
+        while not any(text and text in self.shown for text in texts):
             ready, _, _ = select.select([self._screen], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"{text!r} never came:\n{self.shown}"
+            assert ready, f"{texts!r} never came:\n{self.shown}"
             try:
                 part = os.read(self._screen, 4096)
             except OSError:  # Linux's way of saying that the other side is closed
                 part = b""
             if not part:
-                assert not text, f"it ended without {text!r}:\n{self.shown}"
+                assert "" in texts, f"it ended without {texts!r}:\n{self.shown}"
                 return
             self.shown += part.decode(errors="replace")
 

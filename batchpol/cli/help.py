@@ -26,14 +26,14 @@ MANUAL = Path(__file__).parent.parent / "manual"
 def topics() -> dict[str, str]:
     """Every topic with its sentence, in the order of the manual's contents."""
     contents = (MANUAL / "README.md").read_text(encoding="utf-8")
-    return dict(re.findall(r"^- \[([a-z]+)\]\(\1\.md\): (.+)$", contents, re.MULTILINE))
+    return dict(re.findall(r"^- \[([a-z-]+)\]\(\1\.md\): (.+)$", contents, re.MULTILINE))
 
 
 def page(topic: str) -> str:
     """A page's Markdown, for those who read it here: marks and pictures left out, links as commands to type."""
     text = (MANUAL / f"{topic}.md").read_text(encoding="utf-8")
     text = re.sub(r"^(?:<!--.*?-->|!\[.*?\]\(.*?\)\n)\n", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.sub(r"\[[^\]]+\]\(([a-z]+)\.md(?:#[a-z0-9-]+)?\)", r"`batchpol help \1`", text)
+    return re.sub(r"\[[^\]]+\]\(([a-z-]+)\.md(?:#[a-z0-9-]+)?\)", r"`batchpol help \1`", text)
 
 
 def _completed(incomplete: str) -> list[tuple[str, str]]:
@@ -61,9 +61,23 @@ def help_(
 
 
 def _contents(known: dict[str, str]) -> list[str]:
+    stories = {topic: sentence for topic, sentence in known.items() if topic.startswith("tutorial-")}
+    subjects = {topic: sentence for topic, sentence in known.items() if topic not in stories}
+    head = "The manual's topics, each shown by batchpol help TOPIC:"
+    return [
+        head,
+        "",
+        *_listed(subjects),
+        "",
+        "Whole stories, from their first command to their last:",
+        "",
+        *_listed(stories),
+    ]
+
+
+def _listed(known: dict[str, str]) -> list[str]:
     widest = max(map(len, known))
-    rows = [f"  {topic:{widest}}  {sentence}" for topic, sentence in known.items()]
-    return ["The manual's topics, each shown by batchpol help TOPIC:", "", *rows]
+    return [f"  {topic:{widest}}  {sentence}" for topic, sentence in known.items()]
 
 
 def _show_command(context: typer.Context, name: str) -> None:

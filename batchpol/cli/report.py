@@ -46,8 +46,7 @@ class Written:
 @flattened
 def report(journal: JournalFile, written: Written) -> None:
     """Write the report of a journal again, or that of some of its records."""
-    from batchpol.cli.screen.status import section_of
-    from batchpol.journal import Folder, Shards, outcomes, runs, sends
+    from batchpol.journal import Shards, runs
     from batchpol.outputs import check_run
     from batchpol.report import write_report
 
@@ -56,20 +55,18 @@ def report(journal: JournalFile, written: Written) -> None:
         raise UsageError("there is no place for the report", hint="name one with --report, say --report report.csv")
     check_run({"the journal": journal}, None, paths)
     reserve_output(paths)
-    folder = Folder.at(journal)
-    found = Shards.of(folder) if folder is not None else section_of(journal)
-    books = found.journals if isinstance(found, Shards) else [journal]
+    found = Shards(journal)
     for note in found.notes:
         tell(f"note: {said(note)}")
     for path in paths:
         write_report(
-            found.outcomes() if isinstance(found, Shards) else outcomes(journal, found),
+            found.outcomes(),
             path,
             columns=found.columns,
             only=chosen,
             about=found.about(),
-            sends=found.sends() if isinstance(found, Shards) else sends(journal),
-            runs=[it.as_json() for book in books for it in runs(book)] if path.suffix == ".html" else (),
+            sends=found.sends(),
+            runs=[it.as_json() for book in found.journals for it in runs(book)] if path.suffix == ".html" else (),
         )
     counts = {status: count for status, count in found.counts().items() if not chosen or status in chosen}
     offer(f"{sum(counts.values()):,} of {len(found):,} records: {counts_line(counts)}")

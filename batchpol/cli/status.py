@@ -38,12 +38,13 @@ def status(
     """Say how far the run of a journal, or of a run folder, is, and what to do next."""
     from batchpol.cli.screen import folder as screen
     from batchpol.cli.screen.status import as_json, failed, failed_line, line, lines, status_of
-    from batchpol.journal import Folder
+    from batchpol.journal import Shards
 
     if looked.follow and form.is_json:
         raise UsageError("`follow` is for people, and has no `output=json`", hint="ask for the status again and again")
-    if (folder := Folder.at(journal)) is not None:
-        shards, standing = screen.standing_of(folder)
+    shards = Shards(journal)
+    if shards.folder is not None:
+        standing = screen.standing_of(shards)
         for note in shards.notes:
             tell(f"note: {said(note)}")
         write(

@@ -43,13 +43,12 @@ def undo(
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
     from batchpol.cli.output import check_output, write_lines
     from batchpol.cli.screen import commands, undoing
-    from batchpol.journal import Folder
+    from batchpol.journal import Shards
     from batchpol.rewriting.undo import Undone, undo_records
 
     check_output(lines.output, {"the journal": journal})
     tally = Undone()
-    folder = Folder.at(journal)
-    journals = folder.written(section.run) if folder is not None else [journal]
+    journals = Shards(journal).written_by(section.run)
     records = chain.from_iterable(undo_records(it, tally, last=section.last, run=section.run) for it in journals)
     write_lines((json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records), lines.output)
     for line in undoing.lines(tally):

@@ -44,7 +44,18 @@ from batchpol.journal.entries import (
 from batchpol.journal.folder import Folder, Pins, Shards
 from batchpol.journal.history import Earlier, History
 from batchpol.journal.journal import Journal, set_aside
-from batchpol.journal.reading import compared, is_held, latest, outcomes, read, read_entry, runs, scan, sends
+from batchpol.journal.reading import (
+    compared,
+    is_held,
+    latest,
+    outcomes,
+    read,
+    read_entry,
+    runs,
+    scan,
+    section_of,
+    sends,
+)
 from batchpol.journal.repeats import Numbered, Repeats
 from batchpol.journal.runs import Started
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
@@ -86,6 +97,7 @@ __all__ = [
     "read_entry",
     "runs",
     "scan",
+    "section_of",
     "sends",
     "set_aside",
 ]

@@ -12,16 +12,15 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
 from batchpol import files
 from batchpol.errors import BatchpolError, JournalError, JournalMismatch, UsageError
-from batchpol.journal.reading import opened, runs, scan, sends
+from batchpol.journal.reading import opened, runs, scan, section_of, sends
 from batchpol.journal.section import Section
 from batchpol.journal.sends import Sent
 from batchpol.model import Outcome, Status
@@ -164,36 +163,61 @@ class Folder:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def written(self, run: str = "") -> list[Path]:
-        """The journals there are, in the order of the shards; with ``run`` those of a run whose id begins so.
-
-        Raises:
-            UsageError: there is no such run.
-        """
-        found = Shards.of(self).journals
-        if run and not (found := [it for it in found if any(its.run.run_id.startswith(run) for its in runs(it))]):
-            raise UsageError(f"the run folder {self.path} has no run {run}", hint="batchpol status lists them")
-        return found
-
     def _unusable(self, error: OSError) -> BatchpolError:
         return JournalError(
             f"the run folder {self.path} cannot be used: {error.strerror}", hint="name another folder with `journal`"
         )
 
 
-@dataclass(slots=True)
 class Shards:
-    """What the workers of a folder wrote down, read as one run; a shard that has not begun to send has no section."""
+    """What the workers of a batch wrote down, read as one run; a shard that has not begun to send has no section.
 
-    folder: Folder
-    sections: dict[Shard, Section | None]
+    A journal that is in no run folder is the only shard of its batch.
 
-    @classmethod
-    def of(cls, folder: Folder) -> Self:
-        """All there is by now. Raises JournalError: a journal cannot be read."""
-        count = pins.shards if (pins := folder.pins()) is not None else 0
-        shards = [Shard(number, count) for number in range(1, count + 1)]
-        return cls(folder, {it: scan(path) if (path := folder.journal(it)).exists() else None for it in shards})
+    Raises:
+        JournalMismatch: the path is a folder, and none of ours.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path, self.folder = Path(path), Folder.at(path)
+        pins = self.folder.pins() if self.folder is not None else None
+        count = pins.shards if pins is not None else 1
+        self._shards = [Shard(number, count) for number in range(1, count + 1)]
+
+    def journal(self, shard: Shard) -> Path:
+        """The journal of a shard, which may not be there yet."""
+        return self.folder.journal(shard) if self.folder is not None else self.path
+
+    @property
+    def journals(self) -> list[Path]:
+        """The journals there are, in the order of the shards; what is no folder is one, there or not."""
+        found = [self.journal(shard) for shard in self._shards]
+        return [it for it in found if it.exists()] if self.folder is not None else found
+
+    def written_by(self, run: str) -> list[Path]:
+        """Of a folder's journals those of a run whose id begins so; of no run in particular, all there are.
+
+        Raises:
+            UsageError: the folder has no such run.
+        """
+        found = self.journals
+        if not run or self.folder is None:
+            return found
+        if not (found := [it for it in found if any(its.run.run_id.startswith(run) for its in runs(it))]):
+            raise UsageError(f"the run folder {self.path} has no run {run}", hint="batchpol status lists them")
+        return found
+
+    @cached_property
+    def sections(self) -> dict[Shard, Section | None]:
+        """All there is by now.
+
+        Raises:
+            UsageError: no run has written into the journal yet.
+            JournalError: a journal cannot be read.
+        """
+        if self.folder is None:
+            return {it: section_of(self.path) for it in self._shards}
+        return {it: scan(path) if (path := self.journal(it)).exists() else None for it in self._shards}
 
     def __len__(self) -> int:
         return sum(map(len, self._begun.values()))
@@ -201,11 +225,6 @@ class Shards:
     @property
     def _begun(self) -> dict[Shard, Section]:
         return {shard: section for shard, section in self.sections.items() if section is not None}
-
-    @property
-    def journals(self) -> list[Path]:
-        """The journals there are, in the order of the shards."""
-        return [self.folder.journal(shard) for shard in self._begun]
 
     @property
     def missing(self) -> list[Shard]:
@@ -217,13 +236,15 @@ class Shards:
         """The extra columns, in the order in which the input brings them."""
         found: list[tuple[int, str]] = []
         for shard, section in self._begun.items():
-            with opened(self.folder.journal(shard)) as fd:
+            with opened(self.journal(shard)) as fd:
                 found += section.brought_by(fd)
         return tuple(dict.fromkeys(name for _, name in sorted(found, key=itemgetter(0))))
 
     @property
     def notes(self) -> list[str]:
         """Sentences for people: what is missing, and what does not fit together."""
+        if self.folder is None:
+            return [note for section in self._begun.values() for note in section.notes]
         notes = [f"shard {shard}: {note}" for shard, section in self._begun.items() for note in section.notes]
         if self.missing:
             named = ", ".join(map(str, self.missing[:10])) + (", …" if len(self.missing) > 10 else "")
@@ -245,8 +266,8 @@ class Shards:
     def about(self) -> dict[str, str]:
         """Facts about the run as text, for the top of a report."""
         facts = [section.about() for section in self._begun.values()]
-        if not facts:
-            return {}
+        if self.folder is None or not facts:
+            return facts[0] if facts else {}
         found = {name: text for name, text in facts[0].items() if name not in ("run_id", "ended_at", "reason")}
         found["started_at"] = min(it["started_at"] for it in facts)
         if not self.missing and all("ended_at" in it for it in facts):
@@ -262,7 +283,7 @@ class Shards:
         """
         with ExitStack() as stack:
             rows = [
-                section.outcomes(stack.enter_context(opened(self.folder.journal(shard))))
+                section.outcomes(stack.enter_context(opened(self.journal(shard))))
                 for shard, section in self._begun.items()
             ]
             yield from heapq.merge(*rows, also, key=_place)

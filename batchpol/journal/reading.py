@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from batchpol import files
-from batchpol.errors import JournalError
+from batchpol.errors import JournalError, UsageError
 from batchpol.journal.chain import Chain, line_at
 from batchpol.journal.compared import Compared, read_compared
 from batchpol.journal.entries import Entry, Intent, OutcomeEntry, Run, decode
@@ -57,6 +57,14 @@ def scan(path: str | os.PathLike[str]) -> Section | None:
     """
     with opened(path) as fd:
         return read_section(Chain(fd, str(path)))
+
+
+def section_of(path: str | os.PathLike[str]) -> Section:
+    """What :func:`scan` finds. Raises UsageError, JournalError: the journal has nothing yet, or cannot be read."""
+    section = scan(path)
+    if section is None:
+        raise UsageError(f"the journal {path} is empty: no run has written into it yet")
+    return section
 
 
 def outcomes(path: str | os.PathLike[str], section: Section | None = None) -> Iterator[Outcome]:

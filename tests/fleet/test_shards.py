@@ -113,7 +113,7 @@ async def test_the_merged_report_is_what_one_process_writes(tmp_path: Path, prun
         before_prune(server, prune)
         many = [await worker(server, source, number, 4, **choices) for number in (3, 1, 4, 2)]
     assert max(it.exit_code for it in many) == one.exit_code
-    found = Shards.of(Folder(tmp_path / "run"))
+    found = Shards(tmp_path / "run")
     write_report(found.outcomes(), tmp_path / "many.jsonl", columns=found.columns)
     assert read(tmp_path / "many.jsonl") == read(tmp_path / "one.jsonl")
     assert found.counts() == one.summary.counts

@@ -15,16 +15,15 @@ Standing = dict[Shard, RunStatus | None]
 """How far each shard is; None where it has not begun."""
 
 
-def standing_of(folder: Folder) -> tuple[Shards, Standing]:
-    """All there is by now. Raises JournalError: a journal cannot be read."""
-    shards = Shards.of(folder)
-    begun = {shard: folder.journal(shard) for shard, section in shards.sections.items() if section is not None}
-    return shards, {shard: status_of(begun[shard]) if shard in begun else None for shard in shards.sections}
+def standing_of(shards: Shards) -> Standing:
+    """How far each is by now. Raises JournalError: a journal cannot be read."""
+    return {it: status_of(shards.journal(it)) if begun is not None else None for it, begun in shards.sections.items()}
 
 
 def lines(shards: Shards, standing: Standing) -> list[str]:
     """For people."""
-    folder, pins = shards.folder, shards.folder.pins()
+    folder = Folder(shards.path)
+    pins = folder.pins()
     found = [f"folder:   {visible(str(folder.path))}"]
     if pins is not None:
         found += [f"input:    {visible(pins.input)}", f"place:    account {pins.account}, Region {pins.region}"]
@@ -57,8 +56,8 @@ def _left(standing: Standing) -> int:
 
 
 def _next(shards: Shards, standing: Standing) -> str:
-    path = shards.folder.path
-    if shards.folder.is_stopped:
+    path = shards.path
+    if Folder(path).is_stopped:
         return f"batchpol stop {visible(str(path))} --withdraw, then start the workers again"
     if any(it is not None and it.held for it in standing.values()):
         return f"wait; {commands.typed(commands.status(path))} says how far it is"
@@ -76,8 +75,8 @@ def json_of(shards: Shards, standing: Standing) -> dict[str, Any]:
     """For programs: plain values."""
     counts = shards.counts()
     return {
-        "folder": str(shards.folder.path),
-        "stopped": shards.folder.is_stopped,
+        "folder": str(shards.path),
+        "stopped": Folder(shards.path).is_stopped,
         "records": len(shards),
         "counts": {status.value: counts.get(status, 0) for status in Status},
         "left": _left(standing),

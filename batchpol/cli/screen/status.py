@@ -13,8 +13,7 @@ from batchpol.cli.screen import commands
 from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.terminal import counts_line, duration, moment, said
 from batchpol.cli.spelling import spelled
-from batchpol.errors import UsageError
-from batchpol.journal import Intent, Section, Started, is_held, latest, outcomes, runs, scan
+from batchpol.journal import Intent, Section, Started, is_held, latest, outcomes, runs, section_of
 from batchpol.model import EFFECTS, Outcome, Status, visible
 from batchpol.model.remedies import remedy_of
 from batchpol.report import Cause, Summary
@@ -34,14 +33,6 @@ RUNS_SHOWN = 10
 """Runs shown: the last ones."""
 
 _BAD = (Status.FAILED, Status.UNKNOWN)
-
-
-def section_of(journal: Path) -> Section:
-    """The last run of a journal. Raises UsageError, JournalError: it cannot be read, or has nothing yet."""
-    section = scan(journal)
-    if section is None:
-        raise UsageError(f"the journal {journal} is empty: no run has written into it yet")
-    return section
 
 
 @dataclass(slots=True)

@@ -214,10 +214,11 @@ class Feeder:
         """
         assert job.read_at is not None
         change = job.change
-        wrote = self.lately.of(change, job.read_at - self.conduct.staleness)
+        since = job.read_at - self.conduct.staleness
+        wrote = self.lately.of(change, since)
         if wrote is not None:
             if wrote.is_shown(job.present):
-                return False
+                return wrote.is_open(since)
             same = wrote.is_shown(change.document if change.action is Action.PUT else None)
             return wrote.sure or not same or _kept(job, self.conduct) is not None  # else it is just sent once more
         if not change.if_match or matches(change.if_match, job.present) or not well_formed(change.if_match):
@@ -227,7 +228,8 @@ class Feeder:
     async def compared_again(self, job: Job) -> bool:
         """Whether a job that waited for long is to be written still, to what is there by now.
 
-        One of which an attempt may have taken effect is done if what it asks for is there.
+        One of which an attempt may have taken effect is done if what it asks for is there, unless that may have stood
+        there before: then it is sent once more.
 
         Raises:
             Unreachable: what is there cannot be read; the write was certainly not sent.
@@ -250,11 +252,18 @@ class Feeder:
         if not job.unsure:
             await self.outcomes.settle(job, *kept)
         elif job.effect is Effect.UNCHANGED:
+            if self._may_be_older(job):
+                return True
             await self.outcomes.applied(job, "")
         else:
             await self.outcomes.given_up(job)
         self.queue.settled(job)
         return False
+
+    def _may_be_older(self, job: Job) -> bool:
+        """Whether what was read may be what was there before the attempts of a job."""
+        assert job.read_at is not None
+        return self.lately.of(job.change, job.read_at - self.conduct.staleness) is not None
 
     async def _compare(self, jobs: Sequence[Job]) -> None:
         """Read what is there and what each of the jobs, all of one identity, would do to it. Raises SesError."""

@@ -15,11 +15,18 @@ LONGEST = 600.0
 @dataclass(frozen=True, slots=True)
 class Wrote:
     """A write of ours: what it leaves (None: nothing), when it was sent, in seconds since 1970, and whether SES took
-    it for certain; without an answer it may have."""
+    it for certain; without an answer it may have. ``unlike`` is when another of ours, before it, left something else:
+    a read that cannot show that one yet does not tell what stood there before from what this one may have left."""
 
     document: str | None
     at: float
     sure: bool
+    unlike: float = 0.0
+
+    def is_open(self, since: float) -> bool:
+        """Whether a read that shows what this write leaves may still be of before it, and before the one before it;
+        ``since`` is the earliest that such a read may show, in seconds since 1970."""
+        return not self.sure and self.unlike >= since
 
     def is_shown(self, present: str | None) -> bool:
         """Whether what was read is what this write leaves."""
@@ -37,7 +44,13 @@ class Lately:
     def add(self, change: Change, at: float, *, sure: bool) -> None:
         """Take in a write that was taken, or may have been; ``at`` is in seconds since 1970."""
         key = change.key_identity, change.policy_name
-        self._wrote[key] = Wrote(change.document if change.action is Action.PUT else None, at, sure)
+        leaves, before = change.document if change.action is Action.PUT else None, self._wrote.get(key)
+        unlike = 0.0
+        if before is not None and not before.is_shown(leaves):
+            unlike = before.at
+        elif before is not None and not before.sure:
+            unlike = before.unlike
+        self._wrote[key] = Wrote(leaves, at, sure, unlike)
         self._wrote.move_to_end(key)
         while next(iter(self._wrote.values())).at < at - LONGEST:
             self._wrote.popitem(last=False)

@@ -1,7 +1,8 @@
 """Reading back: a write counts only when what is there is what was asked for.
 
 One identity a call, so up to 20 writes are looked at together. Reads may show the past for more than a minute (seen),
-so what is not there yet is looked at again, less and less often, until a bound.
+so what is not there yet is looked at again, less and less often, until a bound. A write that nobody answered is told
+by the read at that bound alone: any before it may show what stood there earlier, be it the very same.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class _Written:
 
 @dataclass(slots=True, eq=False)
 class _Identity:
-    """The writes of one identity, and when it is looked at next."""
+    """Writes of one identity, and when it is looked at next; those that were answered, or those that were not."""
 
     due: float
     pause: float
@@ -56,13 +57,18 @@ class ReadBack:
     outcomes: Outcomes
     stale: float
     settle: float
-    _waiting: dict[str, _Identity] = field(default_factory=dict)
+    _waiting: dict[tuple[str, bool], _Identity] = field(default_factory=dict)
+    """By identity, and whether SES took them."""
 
     def add(self, job: Job, request_id: str, tasks: TaskGroup) -> None:
         """Look for this write, beside what else there is to do; its outcome comes with that."""
-        begins, now, key = not self._waiting, anyio.current_time(), job.change.key_identity
-        identity = self._waiting.setdefault(key, _Identity(0.0, self.settle))
-        identity.due = max(identity.due, now + self.settle)
+        begins, now, taken = not self._waiting, anyio.current_time(), bool(request_id)
+        pause = self.settle if taken else self.stale
+        if not taken and all(it[1] for it in self._waiting):
+            text = f"line {job.change.line} was sent and not answered: what is there is read in {pause:g} s, when reads"
+            self.reads.contact.observer.noted(self.reads.contact.target, f"{text} cannot be older; others likewise")
+        identity = self._waiting.setdefault((job.change.key_identity, taken), _Identity(0.0, pause))
+        identity.due = max(identity.due, now + pause)
         identity.written.append(_Written(job, request_id, now + self.stale))
         if begins:
             tasks.start_soon(self.run)
@@ -70,46 +76,58 @@ class ReadBack:
     async def run(self) -> None:
         """Look until nothing is left to look for."""
         while self._waiting:
-            key, identity = min(self._waiting.items(), key=lambda item: item[1].due)
+            (key, identity), halted = min(self._waiting.items(), key=self._due), self.reads.contact.halt.called
             pause = identity.due - anyio.current_time()
-            if pause > 0:
+            if halted and not key[1]:  # as long as that nobody waits who asked to stop
+                for it in identity.written:
+                    await self.outcomes.given_up(it.job)
+                del self._waiting[key]
+            elif pause > 0:
                 # No longer than that: a write that comes meanwhile may be due earlier.
                 await anyio.sleep(min(pause, self.settle or pause))
-                continue
-            await self._look(key, identity)
+            else:
+                await self._look(key, identity)
 
-    async def _look(self, key: str, identity: _Identity) -> None:
+    def _due(self, item: tuple[tuple[str, bool], _Identity]) -> float:
+        (_, taken), identity = item
+        return 0.0 if self.reads.contact.halt.called and not taken else identity.due
+
+    async def _look(self, key: tuple[str, bool], identity: _Identity) -> None:
         """One look at the oldest writes of an identity; what is not there yet goes behind the others."""
         looked_for, later = identity.written[:MAX_POLICIES], identity.written[MAX_POLICIES:]
         identity.written = later
         change = looked_for[0].job.change
         error: SesError | None = None
+        asked = anyio.current_time()
         present: dict[str, str] = {}
         try:
             with needing("ses:GetIdentityPolicies, or run without `verify`"):
                 present = await self.reads.policies(change.identity, [it.job.change.policy_name for it in looked_for])
         except SesError as caught:
             error = caught
-        now = anyio.current_time()
-        left = [it for it in looked_for if not await self._judged(it, present, error, now)]
+        left = [it for it in looked_for if not await self._judged(it, present, error, asked)]
         identity.written += left
         if not identity.written:
             del self._waiting[key]
         elif left:
-            identity.pause = min(identity.pause * 2, LONGEST_PAUSE)
+            now, identity.pause = anyio.current_time(), min(identity.pause * 2, LONGEST_PAUSE)
             first = min(it.deadline for it in identity.written)
             identity.due = max(now, min(now + identity.pause, first))
 
-    async def _judged(self, it: _Written, present: dict[str, str], error: SesError | None, now: float) -> bool:
-        """Whether the fate of a write is known after this look: seen, given up, or not to be looked for at all."""
-        change = it.job.change
+    async def _judged(self, it: _Written, present: dict[str, str], error: SesError | None, asked: float) -> bool:
+        """Whether the fate of a write is known after this look: seen, given up, or not to be looked for at all.
+
+        ``asked`` is when the look began, in loop time.
+        """
+        change, over = it.job.change, asked >= it.deadline
         there = present.get(change.policy_name)
-        if error is None and effect(change.action, change.document, there) is Effect.UNCHANGED:
+        shown = error is None and effect(change.action, change.document, there) is Effect.UNCHANGED
+        if shown and (it.request_id or over):
             await self.outcomes.applied(it.job, it.request_id)
-        elif isinstance(error, AccessRefused | PolicyRefused) or now >= it.deadline:
-            asked = change.document if change.action is Action.PUT else None
+        elif isinstance(error, AccessRefused | PolicyRefused) or over:
+            wanted = change.document if change.action is Action.PUT else None
             await self.outcomes.not_seen(
-                it.job, it.request_id, error or it.job.last_error or _not_as_asked(asked, there)
+                it.job, it.request_id, error or it.job.last_error or _not_as_asked(wanted, there)
             )
             if isinstance(error, AccessRefused):
                 self.reads.contact.halt.call(error)

@@ -119,8 +119,9 @@ def test_unsure_then_refused_is_not_called_failed_and_is_undone(
     """SES answers 500 to a write that takes effect, and refuses the next attempt."""
     ses_sandbox.change(faults_at={f"error_after@{PUT}": {1}, f"invalid_principal@{PUT}": {2}})
     save_lines(tmp_path / "in.jsonl", tenants(1))
-    ended = run("apply", "in.jsonl", *FAST, "--no-defer", cwd=tmp_path, env=aws)
+    ended = run("apply", "in.jsonl", *FAST, "--no-defer", "--staleness", "2", cwd=tmp_path, env=aws)
     assert ended.code == 0, ended.err
+    assert "what is there is read in 2 s" in ended.err
     assert statuses(tmp_path / "in.report.csv") == {"applied": 1}, "a read tells what became of it"
     ended = run("undo", "in.journal.jsonl", "-o", "undo.jsonl", cwd=tmp_path, env=aws)
     assert len((tmp_path / "undo.jsonl").read_text().splitlines()) == 1, ended.err

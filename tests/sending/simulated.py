@@ -206,6 +206,10 @@ def expired() -> AccessRefused:
     return AccessRefused("expired", code="ExpiredToken", http_status=403)
 
 
+def refused() -> PolicyRefused:
+    return PolicyRefused("the policy is refused", code="InvalidPolicy", http_status=400)
+
+
 def unseen_principal() -> PolicyRefused:
     return PolicyRefused("Invalid principal in policy", code="InvalidPolicy", http_status=400)
 

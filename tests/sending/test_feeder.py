@@ -18,6 +18,7 @@ from batchpol.model import Action, Status
 from batchpol.model.settings import Conduct, Patience
 from batchpol.policy.comparison import ABSENT, meaning_digest
 from batchpol.sending.gates import Gates
+from batchpol.sending.lately import Lately
 from tests.sending.conftest import COMPARE, OLD, PLAN, change
 from tests.sending.simulated import (
     DELETE,
@@ -420,6 +421,38 @@ async def test_our_own_write_outweighs_a_stale_read(bench) -> None:
     assert server.policies["tenant-0.example", "name-0"] == OLD
     [image] = [entry.policy for entry in second.entries if isinstance(entry, Before)]
     assert image == change(0).document, "what is replaced is what we wrote, not what was before it"
+
+
+async def test_what_stood_before_our_own_delete_tells_nothing_of_what_came_after_it(bench) -> None:
+    """Deleted, then put without an answer: reads may still show what was there before both, be it the very same."""
+    server, lately = Server(stale=60.0, policies={("tenant-0.example", "name-0"): change(0).document}), Lately()
+    server.write(("tenant-0.example", "name-0"), None)
+    now = asyncio.get_running_loop().wall_time()
+    lately.add(change(0, action=Action.DELETE), now, sure=True)
+    for attempt in (1, 2):
+        lately.add(change(0), now + attempt, sure=False)
+    made = bench(server=server, conduct=COMPARE, lately=lately)
+    outcomes = await made.run([change(0)])
+    assert (outcomes["name-0"].status, outcomes["name-0"].effect) == (Status.APPLIED, "create")
+    assert server.policies["tenant-0.example", "name-0"] == change(0).document
+
+
+async def test_one_that_nobody_answered_and_that_waited_is_sent_once_more(bench) -> None:
+    """What is there may be what stood there before: only a read that is late enough could tell it from ours."""
+    server = Server(policies={("tenant-0.example", "name-0"): change(0).document})
+    server.write(("tenant-0.example", "name-0"), None)
+    made = bench(server=server, conduct=COMPARE, network={"faults": {"name-0": [server_error(), unseen_principal()]}})
+
+    async def falls_behind() -> None:
+        while not any(arrival.kind == PUT for arrival in server.arrivals):
+            await anyio.sleep(0.01)
+        server.stale = 60.0
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(falls_behind)
+        outcomes = await made.run([change(0)])
+    assert (outcomes["name-0"].status, bool(outcomes["name-0"].request_id)) == (Status.APPLIED, True)
+    assert server.policies["tenant-0.example", "name-0"] == change(0).document
 
 
 async def test_what_was_read_half_a_minute_before_its_write_is_read_again(bench) -> None:

@@ -10,8 +10,9 @@ import pytest
 from batchpol.journal import Intent
 from batchpol.model import Action, Status
 from batchpol.model.settings import Conduct
+from batchpol.sending.lane import Lane
 from tests.sending.conftest import COMPARE, OLD, change
-from tests.sending.simulated import PUT, READ, Server, denied, kinds
+from tests.sending.simulated import PUT, READ, Server, denied, kinds, refused, server_error
 
 pytestmark = pytest.mark.virtual_clock
 
@@ -95,3 +96,40 @@ async def test_somebody_elses_write_in_between_is_not_called_applied(bench) -> N
         tasks.start_soon(somebody)
         outcomes = await made.run([change(0)])
     assert outcomes["name-0"].status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_write_that_nobody_answered_is_not_told_by_a_read_that_may_be_older(bench, stopped: bool) -> None:
+    """The same document stood there until somebody deleted it just now, and reads still show it."""
+    server, begun = Server(stale=60.0), anyio.current_time()
+    server.write(("tenant-0.example", "name-0"), change(0).document)
+    server.write(("tenant-0.example", "name-0"), None)
+    faults = {"name-0": [server_error(), refused()]}
+    made = bench(server=server, conduct=Conduct(compare=False, verify=True), network={"faults": faults})
+    async with anyio.create_task_group() as tasks:
+        if stopped:
+            tasks.start_soon(_stop, made.lane, 10)
+        outcomes = await made.run([change(0)])
+    assert (outcomes["name-0"].status, outcomes["name-0"].attempts) == (Status.UNKNOWN, 2)
+    assert (10 if stopped else 120) <= anyio.current_time() - begun <= (12 if stopped else 125)
+    assert kinds(server)[READ] == (0 if stopped else 1), "an earlier one could not have told"
+    assert any("is read in 120 s" in note for note in made.notes)
+
+
+async def test_a_write_that_nobody_answered_is_found_by_the_read_that_can_tell(bench) -> None:
+    made = bench(conduct=COMPARE, network={"faults": {"name-0": [server_error(), refused()]}})
+
+    async def takes_effect() -> None:
+        while not any(arrival.kind == PUT for arrival in made.server.arrivals):
+            await anyio.sleep(0.01)
+        made.server.write(("tenant-0.example", "name-0"), change(0).document)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(takes_effect)
+        outcomes = await made.run([change(0)])
+    assert (outcomes["name-0"].status, outcomes["name-0"].request_id) == (Status.APPLIED, "")
+
+
+async def _stop(lane: Lane, after: float) -> None:
+    await anyio.sleep(after)
+    lane.stop()

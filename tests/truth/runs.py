@@ -103,6 +103,7 @@ class Place:
         inputs = [records, *([beside[1]] if beside else [])]
         for place in places:
             place.options, place.time = options, self.time
+        sizes = [place.journal.stat().st_size if place.journal.exists() else 0 for place in places]
         results: Sequence[Result | None] = [None] * len(places)
         applying = [place._apply(them, loop) for place, them in zip(places, inputs, strict=True)]
         both = _all_at_once(applying)
@@ -117,9 +118,9 @@ class Place:
                         it.close()  # it did not live to see its first step
                 ended, passes = loop.world_time(), loop.passes
                 loop.close()
-        for place, result in zip(places, results, strict=True):
+        for place, result, size in zip(places, results, sizes, strict=True):
             rows = list(outcomes(place.journal)) if place.journal.exists() else []
-            place.ran.append(Ran(place.time, ended, result, rows, passes, *_heard(place.journal)))
+            place.ran.append(Ran(place.time, ended, result, rows, passes, *_heard(place.journal, size)))
             place.time = ended
         return self.ran[-1]
 
@@ -136,9 +137,10 @@ class Place:
             return await batch.run(targets)
 
 
-def _heard(journal: Path) -> tuple[bool, bool]:
-    """Whether the last section of a journal came to its end, and whether it was planned."""
-    section = journal.read_bytes().rpartition(b'{"t":"run"')[2] if journal.exists() else b""
+def _heard(journal: Path, size: int) -> tuple[bool, bool]:
+    """Whether the section that a run began in a journal, of ``size`` bytes before it, came to its end, and whether it
+    was planned; a run may be killed before it begins one."""
+    section = journal.read_bytes()[size:].rpartition(b'{"t":"run"')[2] if journal.exists() else b""
     last = section.splitlines()[-1:]
     over = any(b'"t":"end"' in line and b'"reason":"finished"' in line for line in last)
     return over, b'{"t":"planned"' in section

@@ -60,6 +60,8 @@ def command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         assert isinstance(ending.value.code, int)
         return Ended(ending.value.code, said.out, said.err)
 
+    garbage = gc.get_threshold()
     yield run
     log.end()
     gc.unfreeze()
+    gc.set_threshold(*garbage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from batchpol.batch.observer import Result
+from batchpol.cli.process import importing
 from batchpol.cli.screen import commands, ending
 from batchpol.cli.screen.ending import DRY_RUN, verdict
 from batchpol.journal import FINISHED, FORMAT, Run
@@ -160,3 +162,26 @@ def test_what_a_limit_left_is_counted_and_gone_on_with_where_status_says(
     (following,) = re.findall(r"next: .+: batchpol (apply .+)", said)
     assert "5 records" in command(*shlex.split(following), **ses_sandbox.environment()).out
     assert len(ses_sandbox.store.policies) == 5
+
+
+def test_what_many_lanes_have_under_way_is_not_looked_through_as_garbage_again_and_again() -> None:
+    found: list[str] = []
+    before = gc.get_threshold()
+
+    def looked_for(bursts: int = 20) -> int:
+        found.clear()
+        for _ in range(bursts):
+            under_way = [[number] for number in range(10_000)]
+            del under_way
+        return found.count("start")
+
+    gc.callbacks.append(lambda phase, _: found.append(phase))
+    try:
+        assert looked_for() >= 20, "as Python does it by itself"
+        with importing():
+            pass
+        assert looked_for() <= 1
+    finally:
+        gc.callbacks.pop()
+        gc.set_threshold(*before)
+        gc.unfreeze()

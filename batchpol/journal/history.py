@@ -136,8 +136,16 @@ class History:
         return self.end is not None and self.end.reason == FINISHED
 
     def lately(self) -> list[Written]:
-        """The last write to each policy that was written in the journal's last minutes, oldest first."""
-        return list(self._written.values())
+        """The last write to each policy that was written in the journal's last minutes, oldest first, each behind
+        those before it that it may not have replaced."""
+        found: list[Written] = []
+        for wrote in self._written.values():
+            at, before = len(found), wrote.before
+            found.append(wrote)
+            while before is not None:
+                found.insert(at, before)
+                before = before.before
+        return found
 
     def forget(self) -> None:
         """Take no change for done any more."""

@@ -7,17 +7,21 @@ import itertools
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from batchpol import journal
+from batchpol.batch.resuming import remember
 from batchpol.errors import JournalLocked, JournalMismatch
 from batchpol.journal import Intent, Planned
 from batchpol.model import Record
 from batchpol.model.settings import Connection
+from batchpol.sending.lately import Lately
 from batchpol.source import as_record
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import keys_file
+from tests.journal import books
 from tests.runs import (
     COMPARE,
     PERIOD,
@@ -347,6 +351,19 @@ async def test_a_dry_run_changes_nothing(sandbox: Sandbox, source: Path, torn: b
     await apply(sandbox, source, dry_run=True, fresh=True, observer=watcher, reports=())
     assert watcher.preview.to_send == 5, "with --fresh nothing of the journal would count"
     assert path.read_bytes() == before
+
+
+def test_what_was_written_before_an_attempt_without_an_answer_is_remembered_with_it(tmp_path: Path) -> None:
+    """Deleted, then put and killed: a read that shows the document may be of before the deletion."""
+    deleted = books.record(0, document="", action="delete", sha256=books.digest(""))
+    entries = [books.run(), deleted, books.planned(1, 1), books.intent(0, 1), books.outcome(0), books.end()]
+    entries += [books.run(), books.record(0), books.planned(1, 1), books.intent(0, 9), books.intent(0, 11, attempt=2)]
+    lately = Lately()
+    with journal.Journal.resume(books.write(tmp_path / "j.jsonl", entries)) as book:
+        remember(book, SimpleNamespace(lately=lambda _: lately))  # type: ignore[arg-type]
+    wrote = lately.of(books.record(0).change(), 0.0)
+    assert wrote is not None
+    assert (wrote.sure, wrote.at - wrote.unlike) == (False, 10.0)
 
 
 @pytest.mark.parametrize("lines", [0, 1, 4])

@@ -24,6 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "virtual_clock: run on an event loop that jumps to its next timer instead of waiting"
     )
+    config.addinivalue_line(
+        "markers", "slurm: needs a Slurm, takes half a minute, and runs where it is asked for: -m slurm"
+    )
     config.addinivalue_line("markers", "every_loop: run on asyncio's event loop, and on uvloop's where it is installed")
 
 

@@ -87,8 +87,15 @@ class Book:
     """Whether it had read its input to the end."""
 
     @classmethod
-    def of(cls, journal: Path) -> Book:
-        book, images = cls(), dict[int, str]()
+    def of(cls, *journals: Path) -> Book:
+        """What stands in a journal, or in those of several shards."""
+        book = cls()
+        for journal in journals:
+            book._read(journal)
+        return book
+
+    def _read(self, journal: Path) -> None:
+        images = dict[int, str]()
         records, planned = dict[int, dict[str, str]](), dict[int, dict[str, str]]()
         for line in journal.read_bytes().splitlines() if journal.exists() else ():
             try:
@@ -96,24 +103,23 @@ class Book:
             except ValueError:
                 continue  # torn by the kill
             number = entry.get("n", -1)
-            book.finished = entry["t"] == "end" and entry["reason"] == "finished"
+            self.finished = entry["t"] == "end" and entry["reason"] == "finished"
             if entry["t"] == "run":
-                records, images, book.planned = {}, {}, False
+                records, images, self.planned = {}, {}, False
             elif entry["t"] == "same":
                 records |= {number: it for number, it in planned.items() if number < entry["records"]}
             elif entry["t"] == "planned":
-                planned, book.planned = records, True
+                planned, self.planned = records, True
             elif entry["t"] == "record":
                 records[number] = entry
-                book.documents[_key(entry)].add(_digest(entry.get("policy")))
+                self.documents[_key(entry)].add(_digest(entry.get("policy")))
             elif entry["t"] == "before":
                 images[number] = _digest(entry.get("policy"))
-                book.documents[_key(records[number])].add(images[number])  # to be put back, where it made room
+                self.documents[_key(records[number])].add(images[number])  # to be put back, where it made room
             elif entry["t"] == "intent":
                 at, key = datetime.fromisoformat(entry["at"]).timestamp(), _key(records[number])
                 room = bool(records[number].get("room"))
-                book.intents[key].append(Intent(at, key, images.pop(number, None), room))
-        return book
+                self.intents[key].append(Intent(at, key, images.pop(number, None), room))
 
 
 def _key(entry: Mapping[str, str]) -> Key:
@@ -154,9 +160,14 @@ class Batch:
     def journal(self) -> Path:
         return self.input.with_suffix(".journal.jsonl")
 
+    @property
+    def journals(self) -> list[Path]:
+        """All that the book is read from: of a batch with shards there are several."""
+        return [self.journal]
+
     def judge(self, seen: Seen, *, ended: bool) -> Iterator[str]:
         """Everything that is not as it must be after a start, which ended of itself or was killed."""
-        book, rows = Book.of(self.journal), self.rows()
+        book, rows = Book.of(*self.journals), self.rows()
         mine = [it for it in seen.writes if it.place >= self.began]
         if ended and book.planned and sorted(row.line for row in rows if row.line) != self.lines:
             yield "the report has not every line once"

@@ -40,6 +40,8 @@ class Asking:
 
     identity: str | None = setting(None, "Verified identity for policies batchpol-probe-*.", metavar="IDENTITY")
     unverified: str = setting("", "One that is not verified, to be asked about, too.", metavar="IDENTITY")
+    principal: str = setting("", "A role or user that exists, other than the caller.", metavar="ARN")
+    deleted: str = setting("", "One that was deleted after a policy of the identity named it.", metavar="ARN")
     only: tuple[str, ...] = setting((), "These questions only, e.g. quota,burst.", metavar="NAME")
     list: bool = setting(False, "List the questions and the permissions, and exit.")
     dry_run: bool = setting(False, "Say what would be asked, and exit.")
@@ -112,7 +114,8 @@ def _run(
     async def asked() -> Probe | None:
         async with AsyncExitStack() as stack:
             there = await embedded(connection, stack) if sandbox else connection
-            place, gate, send = await stack.enter_async_context(reached(there, str(asking.identity), asking.unverified))
+            also = {name: getattr(asking, name) for name in ("unverified", "principal", "deleted")}
+            place, gate, send = await stack.enter_async_context(reached(there, str(asking.identity), **also))
             tell(f"account {place.account}, {place.region}: policies batchpol-probe-* of {said(place.identity)}")
             tell(_cost(questions))
             if asks and not typer.confirm("Ask SES?", default=False, err=True):

@@ -43,6 +43,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keeps_blanks: bool | None = None
     sorts_keys: bool | None = None
     accounts_as_roots: bool | None = None
+    principals_as_ids: bool | None = None
+    strict_principals: bool | None = None
+    deleted_as_ids: bool | None = None
     stale_by: dict[str, float] | None = None
     max_policies: int | None = None
     require_verified: bool | None = None

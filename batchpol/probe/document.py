@@ -10,7 +10,8 @@ With what is known here, batchpol rejects offline what is refused, and is silent
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from batchpol.facts import Told
@@ -18,66 +19,86 @@ from batchpol.probe.asking import Asker, Reply
 from batchpol.probe.place import PREFIX, Place
 from batchpol.probe.question import Question, told_of, weighed
 
+Doubts = Iterator[tuple[str, str]]
+
 
 def doubtful(place: Place) -> list[tuple[str, str]]:
     """Policies with one doubtful thing each, by the code of the finding; of several with one, each must be refused."""
+    senseless = {"principal-number": place.account[0] == "0", "resource-case": "@" in place.identity}
+    found = chain(_elements(place), _principals(place), _actions(place), _resources(place), _conditions(place))
+    return [(doubt, document) for doubt, document in found if not senseless.get(doubt)]
+
+
+def _elements(place: Place) -> Doubts:
     document, statement = place.document, place.statement()
-    never, arn = statement["Condition"], place.arn()
-    own, root = place.account, statement["Principal"]["AWS"]
 
     def top(**elements: Any) -> str:
         return json.dumps({"Version": "2012-10-17", "Statement": [statement]} | elements)
 
-    def when(operator: str, key: str, value: Any) -> str:
-        condition = {name: dict(fields) for name, fields in never.items()}
-        condition.setdefault(operator, {})[key] = value
-        return document(Condition=condition)
+    yield "json-duplicate-key", document().replace('"Sid":', '"Sid":"first","Sid":', 1)
+    yield "policy-element", top(Comment="probe")
+    yield "policy-version", top(Version="2020-01-01")
+    yield "statement-element", document(Comment="probe")
+    yield "statement-sid", top(Statement=[statement, statement])
+    yield "statement-not-action", document(Action=None, NotAction="ses:SendRawEmail")
+    yield "statement-not-principal", document(Principal=None, NotPrincipal=statement["Principal"])
+    yield "statement-both", document(NotResource=place.arn("other." + place.identity))
+    yield "statement-both", document(NotAction="ses:SendRawEmail")
+    yield "statement-both", document(NotPrincipal=statement["Principal"])
+    yield "effect-case", document(Effect="ALLOW")
 
-    senseless = {"principal-number": own[0] == "0", "resource-case": "@" in place.identity}
-    variable = when("StringLike", "ses:FromDisplayName", "${aws:username}")
-    found = [
-        ("json-duplicate-key", document().replace('"Sid":', '"Sid":"first","Sid":', 1)),
-        ("policy-element", top(Comment="probe")),
-        ("policy-version", top(Version="2020-01-01")),
-        ("statement-element", document(Comment="probe")),
-        ("statement-sid", top(Statement=[statement, statement])),
-        ("statement-not-action", document(Action=None, NotAction="ses:SendRawEmail")),
-        ("statement-not-principal", document(Principal=None, NotPrincipal={"AWS": root})),
-        ("statement-both", document(NotResource=place.arn("other." + place.identity))),
-        ("statement-both", document(NotAction="ses:SendRawEmail")),
-        ("statement-both", document(NotPrincipal={"AWS": root})),
-        ("effect-case", document(Effect="ALLOW")),
-        ("principal-key", document(Principal={"AWS": root, "Human": "probe"})),
-        ("principal-key-unlisted", document(Principal={"Federated": "cognito-identity.amazonaws.com"})),
-        ("principal-empty", document(Principal={"AWS": []})),
-        ("principal-number", document(Principal={"AWS": int(own)})),
-        ("principal-wildcard", document(Principal={"AWS": root.replace(":root", ":user/*")})),
-        ("principal-arn", document(Principal={"AWS": "somebody"})),
-        ("principal-service", document(Principal={"Service": "https://ses.amazonaws.com"})),
-        ("action-case", document(Action="ses:sendemail")),
-        ("action-unlisted", document(Action="ses:SendBounce")),
-        ("action-unknown", document(Action=["ses:SendEmail", "ses:SendEmial"])),
-        ("resource-list", document(Resource=[arn])),
-        ("resource-repeated", document(Resource=[arn, arn])),
-        ("resource-case", document(Resource=place.arn(place.identity.upper()))),
-        ("resource-wildcard", document(Resource="*")),
-        ("resource-mismatch", document(Resource=place.arn("other." + place.identity))),
-        ("condition-empty", document(Condition=never | {"StringLike": {}})),
-        ("condition-operator", when("StringResembles", "ses:FromDisplayName", "probe")),
-        ("condition-operator-case", when("stringlike", "ses:FromDisplayName", "probe")),
-        ("condition-key", when("StringLike", "probe", "probe")),
-        ("condition-key-case", when("StringLike", "ses:fromdisplayname", "probe")),
-        ("condition-key-prefix", when("StringLike", "AWS:SourceAccount", own)),
-        ("condition-key-unlisted", when("StringLike", "aws:PrincipalArn", root)),
-        ("condition-boolean", when("Bool", "aws:SecureTransport", "maybe")),
-        ("condition-number", when("NumericLessThan", "aws:EpochTime", "many")),
-        ("condition-date", when("DateLessThan", "aws:CurrentTime", "yesterday")),
-        ("condition-cidr", when("IpAddress", "aws:SourceIp", "here")),
-        ("condition-arn", when("ArnLike", "aws:SourceArn", "somewhere")),
-        ("condition-binary", when("BinaryEquals", "aws:UserAgent", "%%%")),
-        ("condition-variable", variable.replace("2012-10-17", "2008-10-17")),
-    ]
-    return [(doubt, it) for doubt, it in found if not senseless.get(doubt)]
+
+def _principals(place: Place) -> Doubts:
+    root = place.statement()["Principal"]["AWS"]
+    for doubt, principal in (
+        ("principal-key", {"AWS": root, "Human": "probe"}),
+        ("principal-key-unlisted", {"Federated": "cognito-identity.amazonaws.com"}),
+        ("principal-empty", {"AWS": []}),
+        ("principal-number", {"AWS": int(place.account)}),
+        ("principal-wildcard", {"AWS": root.replace(":root", ":user/*")}),
+        ("principal-arn", {"AWS": "somebody"}),
+        ("principal-service", {"Service": "https://ses.amazonaws.com"}),
+    ):
+        yield doubt, place.document(Principal=principal)
+
+
+def _actions(place: Place) -> Doubts:
+    yield "action-case", place.document(Action="ses:sendemail")
+    yield "action-unlisted", place.document(Action="ses:SendBounce")
+    yield "action-unknown", place.document(Action=["ses:SendEmail", "ses:SendEmial"])
+
+
+def _resources(place: Place) -> Doubts:
+    arn = place.arn()
+    yield "resource-list", place.document(Resource=[arn])
+    yield "resource-repeated", place.document(Resource=[arn, arn])
+    yield "resource-case", place.document(Resource=place.arn(place.identity.upper()))
+    yield "resource-wildcard", place.document(Resource="*")
+    yield "resource-mismatch", place.document(Resource=place.arn("other." + place.identity))
+
+
+def _conditions(place: Place) -> Doubts:
+    statement = place.statement()
+    never, root = statement["Condition"], statement["Principal"]["AWS"]
+    yield "condition-empty", place.document(Condition=never | {"StringLike": {}})
+    for doubt, operator, key, value in (
+        ("condition-operator", "StringResembles", "ses:FromDisplayName", "probe"),
+        ("condition-operator-case", "stringlike", "ses:FromDisplayName", "probe"),
+        ("condition-key", "StringLike", "probe", "probe"),
+        ("condition-key-case", "StringLike", "ses:fromdisplayname", "probe"),
+        ("condition-key-prefix", "StringLike", "AWS:SourceAccount", place.account),
+        ("condition-key-unlisted", "StringLike", "aws:PrincipalArn", root),
+        ("condition-boolean", "Bool", "aws:SecureTransport", "maybe"),
+        ("condition-number", "NumericLessThan", "aws:EpochTime", "many"),
+        ("condition-date", "DateLessThan", "aws:CurrentTime", "yesterday"),
+        ("condition-cidr", "IpAddress", "aws:SourceIp", "here"),
+        ("condition-arn", "ArnLike", "aws:SourceArn", "somewhere"),
+        ("condition-binary", "BinaryEquals", "aws:UserAgent", "%%%"),
+        ("condition-variable", "StringLike", "ses:FromDisplayName", "${aws:username}"),
+    ):
+        document = place.document(Condition=never | {operator: {key: value}})
+        old = doubt == "condition-variable"  # that is what it is doubtful in
+        yield doubt, document.replace("2012-10-17", "2008-10-17") if old else document
 
 
 async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ class Place:
     partition: str = "aws"
     unverified: str = ""
     """An identity of the account's that is not verified, if one was named."""
+    principal: str = ""
+    """The ARN of a role or user that exists, if one is known."""
+    deleted: str = ""
+    """That of one which was deleted after a policy of the identity named it, if one was named."""
 
     def arn(self, identity: str = "") -> str:
         return f"arn:{self.partition}:ses:{self.region}:{self.account}:identity/{identity or self.identity}"
@@ -72,7 +77,7 @@ class Place:
 
 @asynccontextmanager
 async def reached(
-    connection: Connection, identity: str, unverified: str = ""
+    connection: Connection, identity: str, *, unverified: str = "", principal: str = "", deleted: str = ""
 ) -> AsyncIterator[tuple[Place, Gate, Callable[..., Any]]]:
     """The place of an identity, the gate that all who ask for something there pass, and what makes one attempt.
 
@@ -86,7 +91,8 @@ async def reached(
             raise UsageError(f"`identity`: {finding.message}", hint=finding.hint)
     aws = Aws(connection)
     async with Targets(aws, Patience(shared_quota=True)) as targets:
-        here = (await targets.here()).target
+        found = await targets.here()
+        here = found.target
         if named.account and Target(named.account, named.region) != here:
             raise UsageError(f"{identity} is not of {here}", hint="use its account's credentials, and its `region`")
         v1, v2 = await targets.ses(here), await aws.ses(here, "sesv2")
@@ -95,8 +101,17 @@ async def reached(
             ses = v2 if "EmailIdentity" in arguments else v1
             return await ses.ask(operation, arguments, Attempt(_at_once, departed))
 
-        place = Place(named.name, here.account, here.region, partition_of(here.region), unverified)
+        principal = principal or principal_of(found.caller.arn)
+        partition = partition_of(here.region)
+        place = Place(named.name, here.account, here.region, partition, unverified, principal, deleted)
         yield place, targets.gates(here).writes, send
+
+
+def principal_of(caller: str) -> str:
+    """The caller as policies name it: a user, or the role of a session (without its path, which nobody tells)."""
+    if session := re.fullmatch(r"(arn:[^:]+):sts::(\d+):assumed-role/([^/]+)/.+", caller):
+        return f"{session[1]}:iam::{session[2]}:role/{session[3]}"
+    return caller if ":user/" in caller else ""
 
 
 async def _at_once() -> None:

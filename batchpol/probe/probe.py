@@ -197,7 +197,7 @@ class Probe(Stoppable):
 
 def _all_there_may_be(place: Place) -> Iterator[Call]:
     """The removal of everything that a probe makes."""
-    for name in (*names.NUMBERED, *names.LONG, *names.ODD, *staleness.WRITES, stored.STORED):
+    for name in (*names.NUMBERED, *names.LONG, *names.ODD, *staleness.WRITES, *stored.STORED):
         yield place.delete(name)
     yield place.delete(names.NUMBERED[0], place.arn())
     for it in (*identity.others(place).values(), *filter(None, [place.unverified])):

@@ -6,9 +6,12 @@ Nothing here is shared with batchpol's own validation.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 from batchpol.sandbox.doubts import DOUBTS, doubts_of
@@ -18,6 +21,7 @@ from batchpol.sandbox.wire import ACCOUNT_ID, ServiceError
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[ \t\n\r]+')
 _REQUIRED = ("Effect", "Principal", "Action", "Resource")
 _ACCOUNT = re.compile(ACCOUNT_ID)
+_KIND = re.compile(r"arn:[a-z-]+:iam::\d+:(role|user)/(?!.*\.invalid$)")
 
 
 def compact(document: str) -> str:
@@ -56,8 +60,8 @@ def check_policy(document: str, arn: str, facts: Facts) -> tuple[str, set[str]]:
     for name, about in (*(("json-duplicate-key", key) for key in repeated), *doubts_of(parsed, arn)):
         if name in facts.refused:
             _refuse_doubt(name, about)
-    if facts.sorts_keys or facts.accounts_as_roots or facts.principals_as:
-        return _rebuilt(parsed, arn.split(":")[1], facts), principals
+    if facts.sorts_keys or facts.accounts_as_roots or facts.principals_as_ids:
+        return _rebuilt(parsed, partial(_read_back, arn.split(":")[1], facts), facts), principals
     return document if facts.keeps_blanks else compacted, principals
 
 
@@ -115,25 +119,37 @@ def _check_statement(statement: Any, arn: str) -> None:
         refuse("Condition must be an object.")
 
 
-def _rebuilt(parsed: dict[str, Any], partition: str, facts: Facts) -> str:
-    """The text that comes back of an SES that writes policies anew."""
+def with_ids(document: str, deleted: Collection[str], facts: Facts) -> str:
+    """A policy as it comes back once these principals are deleted."""
+    if not any(it in document for it in deleted):
+        return document
+    return _rebuilt(json.loads(document), lambda it: _unique_id(it) if it in deleted else it, facts)
+
+
+def _rebuilt(parsed: dict[str, Any], read_back: Callable[[str], str], facts: Facts) -> str:
+    """The text that comes back of an SES that writes policies anew, and principals as ``read_back`` says."""
     statements = parsed["Statement"]
     for statement in statements if isinstance(statements, list) else [statements]:
         named = statement.get("Principal")
-        if isinstance(named, dict) and "AWS" in named:
-            named["AWS"] = _read_back(named["AWS"], partition, facts)
+        if isinstance(named, dict) and isinstance(named.get("AWS"), list):
+            named["AWS"] = [read_back(it) if isinstance(it, str) else it for it in named["AWS"]]
+        elif isinstance(named, dict) and isinstance(named.get("AWS"), str):
+            named["AWS"] = read_back(named["AWS"])
     separators = None if facts.keeps_blanks else (",", ":")
     return json.dumps(parsed, separators=separators, sort_keys=facts.sorts_keys, ensure_ascii=False)
 
 
-def _read_back(principal: Any, partition: str, facts: Facts) -> Any:
-    if isinstance(principal, list):
-        return [_read_back(it, partition, facts) for it in principal]
-    if not isinstance(principal, str):
-        return principal
+def _read_back(partition: str, facts: Facts, principal: str) -> str:
     if facts.accounts_as_roots and _ACCOUNT.fullmatch(principal):
-        principal = f"arn:{partition}:iam::{principal}:root"
-    return facts.principals_as.get(principal, principal)
+        return f"arn:{partition}:iam::{principal}:root"
+    return _unique_id(principal) if facts.principals_as_ids else principal
+
+
+def _unique_id(principal: str) -> str:
+    """Of a role or user, by its ARN; what is neither has none."""
+    kind = _KIND.match(principal)
+    digest = base64.b32encode(hashlib.sha256(principal.encode()).digest()).decode()
+    return f"{'AROA' if kind[1] == 'role' else 'AIDA'}{digest[:17]}" if kind else principal
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -58,8 +58,12 @@ class Facts:
     """A policy comes back with the keys of its objects in alphabetical order."""
     accounts_as_roots: bool = False
     """A bare account id as a principal comes back as the ARN of the account's root."""
-    principals_as: Mapping[str, str] = field(default_factory=dict)
-    """Principals that come back as something else (deleted ones come back as unique ids)."""
+    principals_as_ids: bool = False
+    """The ARN of a role or user comes back as its unique id."""
+    deleted_as_ids: bool = True
+    """That of one which was deleted after a policy named it does."""
+    strict_principals: bool = True
+    """Refuse a policy that names a role or user which is not there: a deleted one, or one ending in ``.invalid``."""
 
     require_verified: bool = True
     """Refuse a policy for an identity that does not count as verified (one ending in ``.invalid``)."""

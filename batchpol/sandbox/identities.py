@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Literal
 
 from batchpol.sandbox import rules
-from batchpol.sandbox.document import check_policy
+from batchpol.sandbox.document import check_policy, with_ids
 from batchpol.sandbox.options import SandboxOptions
 from batchpol.sandbox.store import Owner, Store
 from batchpol.sandbox.wire import Caller, Clock, ServiceError
@@ -55,8 +55,10 @@ class Identities:
         self.store.put(owner, name, kept, self.clock.monotonic())
 
     def _check_seen(self, principals: set[str]) -> None:
-        for principal in sorted(principals & self.options.late_principals.keys()):
-            if self._seen[principal] < self.options.late_principals[principal]:
+        options = self.options
+        for principal in sorted(principals):
+            gone = options.strict_principals and (principal.endswith(".invalid") or principal in options.deleted)
+            if gone or self._seen[principal] < options.late_principals.get(principal, 0):
                 self._seen[principal] += 1
                 raise ServiceError("InvalidPolicy", f"The policy contains an invalid principal: {principal}")
 
@@ -67,10 +69,15 @@ class Identities:
 
     def policies(self, owner: Owner, read: Literal["get", "list"]) -> Mapping[str, str]:
         """The policies as a read sees them, which may lag."""
-        lags = {write: self.options.lag(read, write) for write in ("put", "delete")}
-        if not any(lags.values()):
-            return self.store.get(owner)
-        return self.store.seen(owner, self.clock.monotonic(), lags, at_random=self.options.stale_at_random)
+        options = self.options
+        lags = {write: options.lag(read, write) for write in ("put", "delete")}
+        if any(lags.values()):
+            found = self.store.seen(owner, self.clock.monotonic(), lags, at_random=options.stale_at_random)
+        else:
+            found = self.store.get(owner)
+        if not (options.deleted and options.deleted_as_ids):
+            return found
+        return {name: with_ids(text, options.deleted, options) for name, text in found.items()}
 
     def page(self, caller: Caller, size: str, token: str, wanted: Callable[[Owner], bool]) -> tuple[list[Owner], str]:
         """One page of the identities of an account and Region, and the token of the next, ``""`` after the last."""

@@ -56,6 +56,9 @@ class SandboxOptions(Facts):
     late_principals: Mapping[str, float] = field(default_factory=dict)
     """Principal to the number of Puts naming it that are refused before IAM "sees" it (``math.inf``: all)."""
 
+    deleted: Collection[str] = ()
+    """ARNs of roles and users that are not there any more."""
+
     log: Path | None = None
     """File of arrivals, JSON Lines, appended to and flushed line by line."""
 

@@ -1,6 +1,6 @@
 """The proof of the probe: it is set on embedded SESs of all kinds, and must find out which one it is talking to.
 
-    python -m tests.bench.probe [--set-ups 200] [--seed 1] [--http] [--question NAME] [--jobs 2]
+    python -m tests.bench.probe [--set-ups 200] [--seed 1] [--http] [--question NAME] [--busy MS] [--jobs 2]
 
 Each set-up is drawn at random: one quota or several, burst 1 to 5, tolerance 0 to 100 ms, reads that are stale by 0 to
 60 s, strict or lax about each doubtful thing, SES and SESv2 together or apart; a network of its own delays requests by
@@ -41,7 +41,8 @@ from batchpol.ses import translate
 from batchpol.testing import DOUBTS, FAULTS, Facts, Sandbox, SandboxOptions, VirtualClockLoop
 
 ACCOUNT, REGION, IDENTITY = "123456789012", "us-east-1", "probe.example.com"
-PLACE = Place(IDENTITY, ACCOUNT, REGION, unverified="pending.invalid")
+ROLE, DELETED = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("sender", "gone"))
+PLACE = Place(IDENTITY, ACCOUNT, REGION, unverified="pending.invalid", principal=ROLE, deleted=DELETED)
 MANGLED = {"reset_before", "drop_before", "reset_after", "drop_after", "malformed", "truncated", "portal",
            "wrong_type", "bad_gateway"}  # fmt: skip
 V2 = {"CreateEmailIdentityPolicy": "POST", "UpdateEmailIdentityPolicy": "PUT", "GetEmailIdentityPolicies": "GET"}
@@ -80,23 +81,36 @@ def drawn(seed: int) -> SandboxOptions:
         faults=dict.fromkeys(kinds, 0.02 / len(kinds)),
         stall_seconds=20.0,
         seed=seed,
+        principals_as_ids=draw.random() < 0.5,
+        deleted_as_ids=draw.random() < 0.5,
+        strict_principals=draw.random() < 0.5,
+        deleted={DELETED},
     )
 
 
 class Network:
-    """A service asked without HTTP, at the times that its options give its network."""
+    """A service asked without HTTP, at the times that its options give its network.
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    Who asks comes to it ``busy`` milliseconds too late on the average, exponentially, and so it does to the answer.
+    """
+
+    def __init__(self, service: Service, busy: float = 0.0) -> None:
+        self._service, self._busy, self._random = service, busy, random.Random(service.options.seed)
+
+    async def _wake(self) -> None:
+        """Come to it, which takes a while on a machine that has other things to do."""
+        await anyio.sleep(self._random.expovariate(1000 / self._busy) if self._busy else 0.0)
 
     async def send(
         self, operation: str, arguments: Mapping[str, Any], departed: Callable[[], None]
     ) -> Mapping[str, Any]:
+        await self._wake()
         departed()
         options = self._service.options
         await self._travel(options.latency_ms / 2, options.jitter_ms)
         answer = self._service.answer(request_of(operation, arguments))
         await self._travel(options.latency_ms / 2, options.jitter_after_ms)
+        await self._wake()
         if answer.fault.startswith("stall"):
             await anyio.sleep(options.stall_seconds)
             raise NoAnswer("no answer", code="Timeout")
@@ -188,18 +202,18 @@ def lag_is_right(read: str, seconds: float, truth: Facts) -> bool:
     return lag <= seconds + 0.1 <= lag + 10
 
 
-def set_up(seed: int, only: tuple[str, ...] = ()) -> Outcome:
+def set_up(seed: int, only: tuple[str, ...] = (), busy: float = 0.0) -> Outcome:
     """Probe one set-up on a virtual clock."""
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
-        return runner.run(probed(seed, only))
+        return runner.run(probed(seed, only, busy))
 
 
-async def probed(seed: int, only: tuple[str, ...]) -> Outcome:
+async def probed(seed: int, only: tuple[str, ...], busy: float) -> Outcome:
     loop, options = asyncio.get_running_loop(), drawn(seed)
     assert isinstance(loop, VirtualClockLoop)
     service = Service(options, Clock(loop.time, loop.wall_time))
     register(service.store)
-    return await outcome(seed, Probe(Network(service).send, PLACE, chosen(only)), service)
+    return await outcome(seed, Probe(Network(service, busy).send, PLACE, chosen(only)), service)
 
 
 async def over_http(seed: int, only: tuple[str, ...]) -> Outcome:
@@ -207,14 +221,17 @@ async def over_http(seed: int, only: tuple[str, ...]) -> Outcome:
     async with Sandbox(drawn(seed)) as sandbox:
         register(sandbox.store)
         connection = Connection(regions=(REGION,), endpoint_url=sandbox.url, access_key="AKIATEST", secret_key="-")
-        async with reached(connection, IDENTITY, PLACE.unverified) as (place, gate, send):
+        named = {name: getattr(PLACE, name) for name in ("unverified", "principal", "deleted")}
+        async with reached(connection, IDENTITY, **named) as (place, gate, send):
             return await outcome(seed, Probe(send, place, chosen(only), gate=gate), sandbox)
 
 
 async def outcome(seed: int, probe: Probe, ses: Service | Sandbox) -> Outcome:
     began = anyio.current_time()
+    owner, standing = Owner(ACCOUNT, REGION, IDENTITY), PLACE.document(Principal={"AWS": DELETED})
+    ses.store.put(owner, "standing", standing, now=-3600)
     await probe.run()
-    left = sum(len(names) for names in ses.store.policies.values())
+    left = sum(len(names) for names in ses.store.policies.values()) - ("standing" in ses.store.get(owner))
     verdicts = list(judged(probe.facts(date(2026, 1, 1)), ses.options))
     return Outcome(seed, verdicts, len(ses.arrivals), anyio.current_time() - began, left)
 
@@ -248,6 +265,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--question", action="append", default=[])
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--busy", type=float, default=0.0, help="milliseconds that the asker is late on the average")
     parser.add_argument("--http", action="store_true")
     given = parser.parse_args()
     seeds, only = range(given.seed, given.seed + given.set_ups), tuple(given.question)
@@ -255,7 +273,7 @@ def main() -> int:
         outcomes = asyncio.run(all_over_http(seeds, only))
     else:
         with ProcessPoolExecutor(given.jobs) as pool:
-            outcomes = list(pool.map(partial(set_up, only=only), seeds))
+            outcomes = list(pool.map(partial(set_up, only=only, busy=given.busy), seeds))
     verdicts = [it for outcome in outcomes for it in outcome.verdicts]
     for outcome in outcomes:
         for it in outcome.verdicts:

@@ -19,7 +19,7 @@ from batchpol.model import Record, Target
 from batchpol.probe import Probe, Question, chosen, permissions
 from batchpol.probe.document import doubtful
 from batchpol.probe.odds import Odds
-from batchpol.probe.place import PREFIX
+from batchpol.probe.place import PREFIX, principal_of
 from batchpol.sandbox.service import Service
 from batchpol.sandbox.wire import Clock
 from batchpol.testing import DOUBTS, SandboxOptions, VirtualClockLoop
@@ -118,6 +118,29 @@ async def test_refusals_are_written_down_in_the_words_of_ses_but_not_who_was_ref
     assert "Expected the resource to be 'arn:aws:ses:us-east-1:ACCOUNT:identity/IDENTITY' but was" in said
     assert PLACE.identity not in said.lower()
     assert PLACE.account not in said
+
+
+@pytest.mark.virtual_clock
+async def test_a_principal_that_cannot_be_put_or_found_leaves_open_what_becomes_of_it_and_nothing_else() -> None:
+    gone = f"arn:aws:iam::{PLACE.account}:role/gone"
+    service = service_of(SandboxOptions(deleted={gone}, accounts_as_roots=True))
+    probe = Probe(Network(service).send, replace(PLACE, principal=gone, deleted=gone), chosen(["stored"]))
+    await probe.run()
+    told = probe.told["stored"]
+    assert told.open == ("principals_as_ids", "deleted_as_ids")
+    assert told.known["accounts_as_roots"] is told.known["strict_principals"] is True
+
+
+@pytest.mark.parametrize(
+    "caller, principal",
+    [
+        ("arn:aws:iam::123456789012:user/team/u", "arn:aws:iam::123456789012:user/team/u"),
+        ("arn:aws-cn:sts::123456789012:assumed-role/r/me@x", "arn:aws-cn:iam::123456789012:role/r"),
+        ("arn:aws:iam::123456789012:root", ""),
+    ],
+)
+def test_the_principal_that_is_asked_for_is_the_caller(caller: str, principal: str) -> None:
+    assert principal_of(caller) == principal
 
 
 @pytest.mark.virtual_clock

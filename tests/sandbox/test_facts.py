@@ -176,8 +176,8 @@ def test_what_of_a_policy_is_counted(ses: Any, ses_sandbox: Sandbox, facts: Any,
             lambda text: text.replace(" ", "").replace('"111122223333"', '"arn:aws:iam::111122223333:root"'),
         ),
         (
-            {"principals_as": {"arn:aws:iam::111122223333:role/r": "AROAEXAMPLE"}},
-            lambda text: text.replace(" ", "").replace("arn:aws:iam::111122223333:role/r", "AROAEXAMPLE"),
+            {"principals_as_ids": True},
+            lambda text: text.replace(" ", "").replace("arn:aws:iam::111122223333:role/r", "AROATW3UMMB73YDV37AWX"),
         ),
     ],
 )
@@ -187,6 +187,19 @@ def test_what_comes_back(ses: Any, ses_sandbox: Sandbox, facts: Any, change: Cal
     assert put(ses, document) == ""
     read = ses.get_identity_policies(Identity="example.com", PolicyNames=["p"])["Policies"]["p"]
     assert read == change(document)
+
+
+@pytest.mark.parametrize("as_ids, strict", [(True, False), (False, True)])
+def test_a_principal_that_is_deleted(ses: Any, ses_sandbox: Sandbox, as_ids: bool, strict: bool) -> None:
+    user = f"arn:aws:iam::{ACCOUNT}:user/u"
+    conditions = {"ArnLike": {"aws:PrincipalArn": user}}
+    document = policy_for("example.com", Principal={"AWS": [user]}, Condition=conditions)
+    assert put(ses, document) == ""
+    ses_sandbox.change(deleted={user}, deleted_as_ids=as_ids, strict_principals=strict)
+    read = json.loads(ses.get_identity_policies(Identity="example.com", PolicyNames=["p"])["Policies"]["p"])
+    (named,) = read["Statement"][0]["Principal"]["AWS"]
+    assert (named[:4], read["Statement"][0]["Condition"]) == ("AIDA" if as_ids else "arn:", conditions)
+    assert put(ses, document) == ("InvalidPolicy" if strict else "")
 
 
 # --- identities

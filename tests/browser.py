@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SWITCHES = (
@@ -42,6 +42,18 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def violations(page: Page) -> list[tuple[str, str]]:
+    """What axe-core finds against a page as it is shown: the rule, and the first element that breaks it."""
+    try:
+        from axe_playwright_python.base import AXE_SCRIPT
+    except ImportError:
+        raise NoBrowserError("axe-core is not installed (pip install -e '.[browser]')") from None
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("axe.run({ resultTypes: ['violations'], iframes: false, preload: false })")
+    return [(it["id"], it["nodes"][0]["html"]) for it in found["violations"]]
 
 
 def address(path: Path) -> str:

@@ -210,7 +210,16 @@ class Batch(Stoppable):
         """Write down how it ended, and the reports; off the loop, unless the records are few and no file is kept."""
         why, at, begun = early or self.early, self._now(), self._begun
         finish = partial(
-            end, journal, run, self.options, agreed=self._yes, early=why, failure=failure, at=at, begun=begun
+            end,
+            journal,
+            run,
+            self.options,
+            agreed=self._yes,
+            early=why,
+            failure=failure,
+            at=at,
+            begun=begun,
+            advise=self._observer.next_steps,
         )
         if few and journal.path is None and not self.options.keeping.reports:
             return finish()

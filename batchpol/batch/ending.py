@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from batchpol.batch.observer import Result
@@ -32,6 +33,7 @@ def end(
     failure: JournalError | None,
     at: str,
     begun: float,
+    advise: Callable[[Result], Sequence[tuple[str, str]]],
 ) -> Result:
     """Write down the end, then every report, whatever way the run ended.
 
@@ -42,6 +44,7 @@ def end(
         failure: why the journal cannot be written any more, if so.
         at: the time in ISO 8601.
         begun: the monotonic clock's time in seconds when it began.
+        advise: what to do next, for people, once it is known how it ended.
 
     Raises:
         JournalAltered: so much of the journal was lost meanwhile that nothing can be reported.
@@ -54,23 +57,23 @@ def end(
         reason, code = failure.in_full, 3
     if section is not None and section.run.run_id == run.run_id:  # or else it is an earlier run's
         section.end = End(at=at, reason=reason, exit_code=code)
-    written = []
-    for path in options.keeping.reports:
-        if not agreed and os.path.lexists(path):
-            continue
-        try:
-            _write_report(path, journal, section, plan=options.conduct.plan)
-            written.append(path)
-        except BatchpolError as error:
-            reason, code = error.in_full, code if code > 1 else 3
-    if options.save is not None and reason == FINISHED:
-        with Replacement(options.save) as target:
-            journal.copy_to(target.file)
     outcomes = journal.outcomes(section)
     if len(outcomes) <= options.outcomes:
         outcomes = list(outcomes)
     summary = Summary.of(outcomes, seconds=time.monotonic() - begun)
-    return Result(summary, code, reason, tuple(written), journal.path, outcomes)
+    result = Result(summary, code, reason, (), journal.path, outcomes)
+    for path in options.keeping.reports:
+        if not agreed and os.path.lexists(path):
+            continue
+        try:
+            _write_report(path, journal, section, plan=options.conduct.plan, next_steps=advise(result))
+            result.reports += (path,)
+        except BatchpolError as error:
+            result.reason, result.exit_code = error.in_full, code if code > 1 else 3
+    if options.save is not None and result.reason == FINISHED:
+        with Replacement(options.save) as target:
+            journal.copy_to(target.file)
+    return result
 
 
 def _why(section: Section | None, early: Why | None, limit: int | None) -> Why:
@@ -102,9 +105,12 @@ def _write_down(end: End, journal: Journal) -> JournalError | None:
     return None
 
 
-def _write_report(path: Path, journal: Journal, section: Section | None, *, plan: bool) -> None:
+def _write_report(
+    path: Path, journal: Journal, section: Section | None, *, plan: bool, next_steps: Sequence[tuple[str, str]]
+) -> None:
     if plan and path.suffix.lower() == ".html":
-        write_plan_page(steps(journal.compared(), diffs=True), path, about=section.about() if section else {})
+        about = section.about() if section else {}
+        write_plan_page(steps(journal.compared(), diffs=True), path, about=about, next_steps=next_steps)
     elif plan:
         write_plan(journal.outcomes(section), path)
     else:
@@ -115,4 +121,5 @@ def _write_report(path: Path, journal: Journal, section: Section | None, *, plan
             about=section.about() if section else None,
             sends=journal.sends(),
             runs=[it.as_json() for it in journal.runs()] if path.suffix == ".html" else (),
+            next_steps=next_steps,
         )

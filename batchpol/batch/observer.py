@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,6 +109,10 @@ class Observer(LaneObserver):
 
     def lane_ended(self, target: Target, error: SesError | None) -> None:
         """A lane is through, or was stopped by this error."""
+
+    def next_steps(self, result: Result) -> Sequence[tuple[str, str]]:
+        """What to do when it is over, for a page: for what, and the command to type. Asked in a thread."""
+        return ()
 
     async def ended(self, journal: Journal) -> None:
         """Everything is over and written down; the journal is still open."""

@@ -46,7 +46,8 @@ class Written:
 @flattened
 def report(journal: JournalFile, written: Written) -> None:
     """Write the report of a journal again, or that of some of its records."""
-    from batchpol.journal import Shards, runs
+    from batchpol.cli.screen import folder, status
+    from batchpol.journal import Shards, Started, runs
     from batchpol.outputs import check_run
     from batchpol.report import write_report
 
@@ -58,6 +59,14 @@ def report(journal: JournalFile, written: Written) -> None:
     found = Shards(journal)
     for note in found.notes:
         tell(f"note: {said(note)}")
+    steps = list[tuple[str, str]]()
+    started = list[Started]()
+    if any(path.suffix.lower() == ".html" for path in paths):
+        started = sorted((it for book in found.journals for it in runs(book)), key=lambda it: it.run.at)
+        if found.folder is not None:
+            steps = [folder.next_step(found, folder.standing_of(found)).as_typed()]
+        else:
+            steps = [step.as_typed() for step in status.next_steps(status.status_of(journal))]
     for path in paths:
         write_report(
             found.outcomes(),
@@ -66,7 +75,8 @@ def report(journal: JournalFile, written: Written) -> None:
             only=chosen,
             about=found.about(),
             sends=found.sends(),
-            runs=[it.as_json() for book in found.journals for it in runs(book)] if path.suffix == ".html" else (),
+            runs=[it.as_json() for it in started],
+            next_steps=steps,
         )
     counts = {status: count for status, count in found.counts().items() if not chosen or status in chosen}
     offer(f"{sum(counts.values()):,} of {len(found):,} records: {counts_line(counts)}")

@@ -33,7 +33,8 @@ class Started:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         ended = {"ended_at": self.end.at, "reason": self.end.reason} if self.end else {"ended_at": None, "reason": None}
-        return {"run_id": self.run.run_id, "started_at": self.run.at, **ended, "counts": self.counts}
+        shard = {"shard": "{}/{}".format(*self.run.shard)} if self.run.shard else {}
+        return {"run_id": self.run.run_id, **shard, "started_at": self.run.at, **ended, "counts": self.counts}
 
 
 def read_runs(chain: Chain) -> list[Started]:

@@ -159,6 +159,7 @@ class Section:
             "input": run.input,
             "account": str(options.get("account", "")),
             "region": str(options.get("region", "")),
+            "caller": str(options.get("caller", "")),
             "sandbox": "an embedded SES (sandbox)" if run.sandbox else "",
             "endpoint": run.endpoint,
             "started_at": run.at,

@@ -37,7 +37,7 @@ from batchpol.report.charts import (
 )
 from batchpol.report.pace import MOST_LANES, Pace, RoundTrips
 from batchpol.report.planned import Group, Plan
-from batchpol.report.rows import COLUMNS, Value, extra_name, finding_object, values
+from batchpol.report.rows import COLUMNS, FORMULA, HARMLESS, INSIDE, Value, extra_name, finding_object, values
 from batchpol.report.summary import WENT_WELL, Cause, Summary, counted, effects_line, shared_line
 from batchpol.version import __version__
 
@@ -55,7 +55,7 @@ PLACES_SHOWN = 50
 """Records that a group of a plan names."""
 
 _STATUS = COLUMNS.index("status")
-_OF_A_PLAN = ("input", "account", "region", "endpoint", "started_at")
+_OF_A_PLAN = ("input", "account", "region", "endpoint", "sandbox", "caller", "started_at")
 _EFFECTS = {"delete": "×", "create": "+", "update": "≠", "unchanged": "="}
 _WOULD = {
     "delete": "a policy that is there goes",
@@ -63,7 +63,13 @@ _WOULD = {
     "update": "it is replaced",
     "unchanged": "it is there already",
 }
-_FAILURES = frozenset({Status.REJECTED, Status.FAILED, Status.UNKNOWN})
+_FAILURES = (Status.FAILED, Status.REJECTED, Status.UNKNOWN)
+_WORDS = {
+    **{"delete": "delete", **{status.value: status.words for status in _FAILURES}},
+    **{"create": "create", "update": "update", Status.NOT_ATTEMPTED.value: Status.NOT_ATTEMPTED.words},
+    **{status.value: status.words for status in (Status.DUPLICATE, Status.APPLIED, Status.UNCHANGED)},
+}
+"""What may stand in the column ``status`` of the table, in the order of the rows: what people look for comes first."""
 _ICONS = {
     Status.APPLIED: "✓",
     Status.UNCHANGED: "=",
@@ -86,8 +92,9 @@ _FACTS = {
     "input": "Input",
     "account": "Account",
     "region": "Region",
-    "endpoint": "Sent to",
-    "sandbox": "Sent to",
+    "endpoint": "Endpoint",
+    "sandbox": "Endpoint",
+    "caller": "Caller",
     "started_at": "Started",
     "ended_at": "Ended",
     "reason": "How it ended",
@@ -106,6 +113,7 @@ def write_page(
     about: Mapping[str, str] | None = None,
     sends: Iterable[tuple[str, str, str, int]] = (),
     runs: Sequence[Mapping[str, Any]] = (),
+    next_steps: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the page's bytes (UTF-8), reading the outcomes once and keeping none of them in memory.
 
@@ -115,7 +123,8 @@ def write_page(
         about: facts about the run, by the keys of ``_FACTS``, and its ``period``: the seconds that the limit leaves
             between requests.
         sends: the requests for the timelines: account, Region, when it left (ISO 8601), which attempt it was.
-        runs: every run of the journal as plain values: ``run_id``, ``started_at``, ``reason``, ``counts``.
+        runs: every run of the journal as plain values, as its ``as_json`` has them.
+        next_steps: what to do now: for what, and the command to type, if any.
     """
     facts = dict(about or {})
     pace, trips = Pace(), RoundTrips()
@@ -124,7 +133,10 @@ def write_page(
     with ExitStack() as stack:
         table = _Table(stack, columns)
         summary = Summary.of(_passing(outcomes, table, trips))
-        parts = _parts(facts, summary, table, _headline(summary, only)) | {"runs": _runs(runs)}
+        parts = _parts(facts, summary, table, _headline(summary, only)) | {
+            "runs": _runs(runs),
+            "steps": _next_steps(next_steps),
+        }
         parts["lead"] = escape(_lead(summary, only, summary.can_go_on and "sandbox" not in facts))
         parts["charts"] = _charts(pace, trips, _period(facts))
         _write(parts, table, stream)
@@ -141,13 +153,18 @@ def _write(parts: Mapping[str, str], table: _Table, stream: BinaryIO) -> None:
 
 
 def write_plan_page(
-    steps: Iterable[tuple[Outcome, list[str]]], path: str | os.PathLike[str], *, about: Mapping[str, str]
+    steps: Iterable[tuple[Outcome, list[str]]],
+    path: str | os.PathLike[str],
+    *,
+    about: Mapping[str, str],
+    next_steps: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write a page of what a plan would change, for whoever must agree to it.
 
     Args:
         steps: each record with the lines that say what it changes.
         about: facts about the plan, by the keys of ``_FACTS``.
+        next_steps: how it is carried out: for what, and the command to type.
 
     Raises:
         UsageError: its place is no plain file.
@@ -170,7 +187,9 @@ def write_plan_page(
             "lead": escape("Nothing was written." + (f" Of the other records: {others}." if others else "")),
             "counts": _effects(plan),
             "changes": _section("changes", "What will change", "".join(map(_group, plan.groups)) or "<p>Nothing.</p>"),
+            "outcome_title": "What it comes to",
             "causes_title": "What stands in the way",
+            "steps": _next_steps(next_steps),
         }
         _write(parts, table, target.file)
 
@@ -319,12 +338,14 @@ def _parts(facts: Mapping[str, str], summary: Summary, table: _Table, headline: 
         "runs": "",
         "changes": "",
         "charts": "",
+        "outcome_title": "Outcome",
+        "steps": "",
         "causes_title": "What went wrong",
         "counts": _counts(summary),
         "causes": _causes(summary),
         "scope": escape(_scope(table)),
         "caption": "Every record of the run" if table.complete else "Records that were rejected, failed or are unknown",
-        "head": embedded(_head(table)).decode(),
+        "head": embedded(_head(table, name)).decode(),
         "made": f"batchpol {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
 
@@ -376,17 +397,26 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
     if len(runs) < 2:
         return ""
     rows = [
-        f"<tr><th scope='row'>{_text(_moment(run['started_at']))}</th><td>{_text(run['run_id'][:8])}</td>"
-        f"<td>{_text(_did(run['counts']))}</td><td>{_text(run['reason'] or 'no end is written down')}</td></tr>"
+        f"<tr><th scope='row'>{_text(_moment(run['started_at']))}</th><td>{_text(_took(run))}</td>"
+        f"<td>{_text(_did(run['counts']))}</td><td>{_text(run['reason'] or 'no end is written down')}</td>"
+        f"<td>{_text(run['run_id'][:8])}{_text(', shard ' + run['shard'] if 'shard' in run else '')}</td></tr>"
         for run in reversed(runs[-MOST_RUNS:])
     ]
     left_out = f", the last {MOST_RUNS} of them" if len(runs) > MOST_RUNS else ""
-    title = f"{len(runs):,} runs of this journal{left_out}"
+    title = f"{len(runs):,} runs{left_out}, what they did and how they ended"
     return (
         f"<details class='runs'><summary>{title}</summary>"
-        f"<div class='wide' tabindex='0' role='region' aria-label='Runs of this journal'>"
-        f"{table('Runs of this journal', ('Started', 'Run', 'What it did', 'How it ended'), rows)}</div></details>"
+        f"<div class='wide' tabindex='0' role='region' aria-label='Runs'>"
+        f"{table('Runs', ('Started', 'Took', 'What it did', 'How it ended', 'Run'), rows)}</div></details>"
     )
+
+
+def _took(run: Mapping[str, Any]) -> str:
+    try:
+        times = [datetime.fromisoformat(run[name]) for name in ("started_at", "ended_at")]
+        return lasting((times[1] - times[0]).total_seconds())
+    except (TypeError, ValueError):
+        return "–"
 
 
 def _did(counts: Mapping[str, int]) -> str:
@@ -441,7 +471,7 @@ def _group(group: Group) -> str:
     """Records to which the same is done."""
     if group.effect == "unchanged":
         return ""
-    lines = "\n".join(map(_text, group.lines))
+    lines = "\n".join(map(_marked, group.lines))
     places = "".join(
         f"<li>{f'line {place.line}' if place.line else 'prune'}: <bdi>{_text(place.identity)}</bdi> / "
         f"<bdi>{_text(place.policy_name)}</bdi></li>"
@@ -456,6 +486,12 @@ def _group(group: Group) -> str:
         f'<article class="cause {group.effect}"><h3>{icon}{group.effect} {group.count:,}{same}</h3>{said}'
         f"<ul>{places}{more}</ul></article>"
     )
+
+
+def _marked(line: str) -> str:
+    """A line of a diff; what it says is in its sign too, not in its colour alone."""
+    kind = {"-": "del", "+": "ins"}.get(line[:1])
+    return f"<{kind}>{_text(line)}</{kind}>" if kind else _text(line)
 
 
 # What went wrong
@@ -503,6 +539,16 @@ def _cause(cause: Cause) -> str:
 def _what_to_do(cause: Cause) -> str:
     shared = f"<p>All of them: <bdi>{_text(shared_line(cause.shared))}</bdi></p>" if cause.shared else ""
     return shared + (f'<p class="remedy">{_text(cause.remedy)}</p>' if cause.remedy else "")
+
+
+def _next_steps(found: Sequence[tuple[str, str]]) -> str:
+    items = "".join(
+        f"<li><p>{_text(purpose[:1].upper() + purpose[1:])}</p>"
+        + (f"<pre><code>{_text(command)}</code></pre>" if command else "")
+        + "</li>"
+        for purpose, command in found
+    )
+    return _section("next", "What to do next", f"<ul class='steps'>{items}</ul>") if items else ""
 
 
 # When they were sent
@@ -565,11 +611,17 @@ def _scope(table: _Table) -> str:
     return " ".join(said)
 
 
-def _head(table: _Table) -> dict[str, object]:
+def _head(table: _Table, name: str) -> dict[str, object]:
     return {
         "columns": [*COLUMNS, *(plain(extra_name(column)) for column in table.columns)],
         "own": len(COLUMNS),
         "icons": _EFFECTS | {status.value: _ICONS[status] for status in Status},
-        "words": {name: name for name in _EFFECTS} | {status.value: status.words for status in Status},
+        "words": _WORDS,
         "rows": table.rows,
+        "file": (re.sub(r"[^\w-]+", "-", Path(name).stem)[:60] or "records") + ".rows.csv",
+        "formula": {
+            "first": FORMULA,
+            "inside": INSIDE.pattern,
+            "harmless": {column: form.pattern for column, form in HARMLESS.items()},
+        },
     }

@@ -29,7 +29,7 @@ POLICY = "policy"
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 """How a cell begins that a spreadsheet may run."""
 
-_INSIDE = re.compile(r'[,;|\s](?:"*(?=[=@＝＠])|(?<! )"*(?=[+\-＋－]))')
+INSIDE = re.compile(r'[,;|\s](?:"*(?=[=@＝＠])|(?<! )"*(?=[+\-＋－]))')
 """Where a cell would begin like that, were the file split at another character than the comma: at a semicolon, as in
 half of Europe, a bar, a tab, the end of a line, which ends a cell too where the quotes around it do not count, or a
 blank (at which ``-5`` and ``+49`` do not count: so many texts have them)."""
@@ -42,7 +42,7 @@ _OURS = frozenset({*COLUMNS, POLICY, "findings", "name", "policyname"})
 
 Value = str | int | float | None
 _encode = msgspec.json.Encoder().encode
-_HARMLESS = {
+HARMLESS = {
     "policy_name": re.compile(r"[A-Za-z0-9_-]{1,64}"),
     "identity": re.compile(r'[^\s,;"=+\-@＝＋－＠][^\s,;"]*'),
 }
@@ -112,7 +112,7 @@ def cells(columns: Iterable[str], row: Iterable[Value]) -> list[Value]:
     return [
         # Few are like that: asked here, it takes a call less for each cell.
         neutral(column, value)
-        if isinstance(value, str) and (value.startswith(FORMULA) or _INSIDE.search(value))
+        if isinstance(value, str) and (value.startswith(FORMULA) or INSIDE.search(value))
         else value
         for column, value in zip(columns, row, strict=True)
     ]
@@ -125,11 +125,11 @@ def neutral(column: str, text: str) -> str:
     begin with ``-`` or have a bar, but nothing that can be written in them makes a spreadsheet call or open anything. A
     document says such a character as JSON can, ``\\u003d``, and so means what it meant.
     """
-    if (harmless := _HARMLESS.get(column)) and harmless.fullmatch(text):
+    if (harmless := HARMLESS.get(column)) and harmless.fullmatch(text):
         return text
-    if column == POLICY and _INSIDE.search(text) and _is_json(text):
+    if column == POLICY and INSIDE.search(text) and _is_json(text):
         return _STRING.sub(lambda string: _IN_STRING.sub(lambda char: f"\\u{ord(char[0]):04x}", string[0]), text)
-    text = _INSIDE.sub(r"\g<0>'", text)
+    text = INSIDE.sub(r"\g<0>'", text)
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

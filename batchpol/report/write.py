@@ -58,6 +58,7 @@ def write_report(
     about: Mapping[str, str] | None = None,
     sends: Iterable[Sent] = (),
     runs: Sequence[Mapping[str, Any]] = (),
+    next_steps: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write a report to a file, in the format of its suffix.
 
@@ -70,6 +71,7 @@ def write_report(
         about: facts about the run, which a page shows above the rows; see :func:`~batchpol.report.html.write_page`.
         sends: every request of the run, for a page's timelines; not touched where no page is written.
         runs: every run of the journal, for a page's list of them.
+        next_steps: what to do now, for a page: for what, and the command to type.
 
     Raises:
         UsageError: no such format, or its place is no plain file.
@@ -78,7 +80,7 @@ def write_report(
     suffix = check_suffix(path)
     chosen = (outcome for outcome in outcomes if outcome.status in only) if only else outcomes
     with Replacement(Path(path)) as target:
-        RENDERINGS[suffix](chosen, target.file, _Wanted(columns, only, about, sends, runs))
+        RENDERINGS[suffix](chosen, target.file, _Wanted(columns, only, about, sends, runs, next_steps))
 
 
 class _Wanted(NamedTuple):
@@ -89,6 +91,7 @@ class _Wanted(NamedTuple):
     about: Mapping[str, str] | None
     sends: Iterable[Sent]
     runs: Sequence[Mapping[str, Any]]
+    next_steps: Sequence[tuple[str, str]]
 
 
 def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:

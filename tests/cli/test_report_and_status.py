@@ -252,6 +252,10 @@ async def test_status_of_failures_groups_them_and_says_how_to_mend_them(
     assert (found["can_go_on"], found["exit_code"]) == (False, 1)
     assert found["next"][0]["command"] == ["batchpol", "report", BOOK, "--only", "failed", "--report", "mend.csv"]
     assert found["causes"][0]["remedy"].startswith("Look at the principal first")
+    batchpol("report", BOOK, "--report", "page.html")
+    page = await asyncio.to_thread(Path("page.html").read_text, "utf-8")
+    assert f"<p>To mend them, and then apply mend.csv</p><pre><code>{mend}</code></pre>" in page
+    assert "<dt>Caller</dt><dd>arn:aws:" in page
     lines = batchpol("status", BOOK, "--failed")[1].splitlines()
     assert [line.split(":")[1].strip() for line in lines[:2]] == ["failed"] * 2
     assert " / sending: InvalidPolicy: " in lines[0] and " -> Look at the principal first" in lines[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -9,14 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from batchpol.model import Status
-from tests.browser import NoBrowserError, address, chromium
+from batchpol.report import write_plan_page
+from batchpol.report.rows import cells
+from tests.browser import NoBrowserError, address, chromium, violations
 from tests.e2e.command import lines, run
 from tests.e2e.conftest import LongRun
-from tests.report.pages import ABOUT, HOSTILE, embedded, hostile, hostile_about, many, write
+from tests.report.pages import ABOUT, HOSTILE, embedded, hostile, hostile_about, many, planned, write
 
 MANY = 20_000
+STEPS = [("to carry that out", "batchpol apply tenants.plan")]
+RUNS = [
+    {"run_id": f"{day}f", "started_at": f"2026-03-0{day}T08:00:00Z", "ended_at": f"2026-03-0{day}T09:00:00Z",
+     "reason": "finished", "counts": {"deleted": 22, "created": 500}}
+    for day in (1, 2)
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +56,12 @@ class Pages(dict[str, Path]):
                 write(many(MANY, lanes=2), path, about=ABOUT)
             case "few":
                 write(many(120, lanes=4), path, about=ABOUT)
+            case "tenants" | "some tenants":
+                rows = [replace(it, extra={"Tenant": f"tenant {it.number}"}) for it in many(120)]
+                rows = rows[:12] if "some" in name else rows
+                write(rows, path, columns=("Tenant",), about=ABOUT, runs=RUNS, next_steps=STEPS)
+            case "plan" | "some plan":
+                write_plan_page(planned(12 if "some" in name else 120), path, about=ABOUT, next_steps=STEPS)
             case _:
                 write(many({"one": 1, "none": 0}[name]), path)
         return path
@@ -68,8 +85,13 @@ class Seen:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.complaints.append("dialog"), dialog.dismiss()))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.address = address(path)
-        self.page.goto(self.address)
+        self.path, self.address = path, address(path)
+        self.go()
+
+    def go(self, fragment: str = "") -> None:
+        """Open it anew."""
+        self.page.goto("about:blank")
+        self.page.goto(self.address + fragment)
 
     def rows(self) -> list[str]:
         """The lines shown, in their order."""
@@ -91,7 +113,8 @@ def visit(browser: Any, pages: dict[str, Path]) -> Iterator[Any]:
 
     yield go
     for seen in visits:
-        assert seen.requests == [seen.address], "nothing but the file itself was asked for"
+        asked = {it.partition("#")[0] for it in seen.requests}
+        assert asked == {seen.address}, "nothing but the file itself was asked for"
         assert seen.complaints == []
         seen.context.close()
 
@@ -152,9 +175,11 @@ def test_search_filter_and_sort_by_mouse(visit: Any, pages: dict[str, Path]) -> 
     statuses = Counter(row[6] for row in rows)
     assert statuses.keys() >= {"applied", "rejected"}
     seen.found("120 records")
-    assert seen.rows() == [str(number + 2) for number in range(50)]
+    order = ["failed", "rejected", "unknown", "applied"]
+    worst_first = [str(row[0]) for row in sorted(rows, key=lambda row: order.index(row[6]))]
+    assert seen.rows() == worst_first[:50], "what people look for comes first"
     page.get_by_role("button", name="Next").click()
-    assert seen.rows() == [str(number + 2) for number in range(50, 100)]
+    assert seen.rows() == worst_first[50:100]
 
     page.get_by_role("checkbox", name="rejected").check()
     seen.found(f"{statuses['rejected']} of 120 records")
@@ -179,6 +204,107 @@ def test_search_filter_and_sort_by_mouse(visit: Any, pages: dict[str, Path]) -> 
     assert seen.rows()[0] in {str(row[0]) for row in rows if row[12] == slowest}
     page.get_by_role("button", name="Identity").click()
     assert seen.rows()[:12] == [str(number + 2) for number in range(12)], "numbers in names count as numbers"
+
+
+def test_a_reload_and_a_link_show_the_same(visit: Any) -> None:
+    seen = visit("tenants")
+    page = seen.page
+    page.get_by_label("Search").fill("tenant 1")
+    page.get_by_label("in", exact=True).select_option("Tenant")
+    seen.found("39 of 120 records")
+    page.get_by_role("checkbox", name="applied").check()
+    page.get_by_role("button", name="Identity").click()
+    page.get_by_role("button", name="Identity").click()
+    shown = seen.rows()
+    assert shown == sorted(shown, key=int, reverse=True) and len(shown) == 36
+    page.get_by_role("link", name="Skip").press("Enter")
+    page.wait_for_function("() => location.hash.startsWith('#?')")
+    place = page.url.partition("#")[2]
+    assert place == "?q=tenant+1&in=Tenant&status=applied&sort=-identity"
+
+    seen.go(f"#{place}")
+    assert (seen.rows(), page.get_by_label("Search").input_value()) == (shown, "tenant 1")
+    assert page.get_by_role("checkbox", name="applied").is_checked()
+    assert page.get_by_label("in", exact=True).input_value() == "Tenant"
+    page.get_by_role("button", name="Show all").click()
+    seen.found("120 records")
+    page.get_by_role("button", name="Next").click()
+    assert page.url.endswith("#?sort=-identity&page=2")
+    page.evaluate("location.hash = '?status=rejected'")
+    rejected = sum(row[6] == "rejected" for row in embedded(seen.path, "records"))
+    seen.found(f"{rejected} of 120 records")
+    page.evaluate("location.hash = '?status=no&sort=<img>&page=99&rows=7&in=none&q=nothing is like that'")
+    seen.found("0 of 120 records")
+
+
+def test_one_column_alone_is_searched(visit: Any) -> None:
+    seen = visit("tenants")
+    found = {}
+    for within in ("", "line", "Tenant", "status"):
+        seen.page.get_by_label("in", exact=True).select_option(within)
+        seen.page.get_by_label("Search").fill("applied" if within == "status" else "17")
+        seen.page.wait_for_timeout(200)
+        found[within] = len(seen.rows())
+    assert found[""] > found["line"] == found["Tenant"] == 2
+    assert found["status"] == 50
+
+
+def test_the_rows_shown_are_downloaded_as_reports_in_csv_are(visit: Any, tmp_path: Path) -> None:
+    for name in ("tenants", "hostile"):
+        seen = visit(name, accept_downloads=True)
+        seen.page.get_by_role("checkbox", name="rejected").check()
+        with seen.page.expect_download() as started:
+            seen.page.get_by_role("button", name="Download").click()
+        started.value.save_as(tmp_path / "rows.csv")
+        with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        shown = [row for row in embedded(seen.path, "records") if row[6] == "rejected"]
+        names = embedded(seen.path, "head")["columns"]
+        assert header == cells(names, names)
+        said = [cells(names, [cell if cell is not None else "" for cell in row[:-1]]) for row in shown]
+        assert rows == [[str(cell) for cell in row] for row in said]
+        assert re.fullmatch(r"tenants\.rows\.csv|[\w-]{60}\.rows\.csv", started.value.suggested_filename)
+
+
+def test_a_table_on_a_tablet_and_cards_on_a_phone(visit: Any) -> None:
+    page = visit("tenants").page
+    shown = "document.getElementById('table').tHead.rows[0].cells[1].getBoundingClientRect().width"
+    for width in (360, 699, 700, 768, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        display = page.evaluate("getComputedStyle(document.querySelector('#table tbody td')).display")
+        assert display == ("flex" if width < 700 else "table-cell"), width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width >= 700:
+            assert page.evaluate(shown) > 100
+            assert page.get_by_role("columnheader", name="Tenant").is_visible()
+
+
+@pytest.mark.parametrize("name", ["some tenants", "some plan"])
+def test_axe_finds_nothing(visit: Any, name: str) -> None:
+    """At some sizes; :mod:`tests.pictures` tries them all."""
+    page = visit(name).page
+    page.locator("#table .details button").first.click()
+    page.evaluate("for (const it of document.querySelectorAll('details')) it.open = true")
+    try:
+        for width, scheme, medium in ((360, "light", "screen"), (768, "dark", "screen"), (1440, "dark", "print")):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme, media=medium)
+            assert violations(page) == [], (width, scheme, medium)
+    except NoBrowserError as reason:
+        pytest.skip(str(reason))
+
+
+def test_the_page_of_a_plan(visit: Any) -> None:
+    seen = visit("plan")
+    assert seen.page.locator("#outcome-title ~ .counts li").first.text_content().startswith("×4 delete")
+    assert seen.page.locator("#changes-title ~ .cause h3").all_text_contents() == [
+        "×delete 4, the same to each", "+create 39, the same to each", "≠update 39, the same to each",
+    ]  # fmt: skip
+    rows = [it.split()[0] for it in seen.page.locator("td.status").all_text_contents()]
+    assert rows[:6] == ["×delete"] * 4 + ["!rejected"] * 2
+    assert seen.page.get_by_role("columnheader", name="ms").count() == 0, "nothing was sent"
+    assert seen.page.get_by_text("arn:aws:sts::111122223333:assumed-role/Deploy/ada").is_visible()
+    assert "batchpol apply tenants.plan" in seen.page.locator(".steps code").text_content()
 
 
 def test_one_record_and_none(visit: Any) -> None:
@@ -224,6 +350,7 @@ def test_by_keyboard_alone(visit: Any) -> None:
     page.keyboard.press("Space")
     seen.found(f"{rejected} of 120 records")
     tab_to(">Line<")
+    page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     assert seen.rows() == sorted(seen.rows(), key=int, reverse=True)
     assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"

@@ -110,8 +110,11 @@ def test_a_killed_worker_goes_on_and_the_folder_reads_as_one_run(tmp_path: Path,
     status = json.loads(run("status", "run1", "--output", "json", cwd=tmp_path, env=env).out)
     there = status["counts"]["applied"] + status["counts"]["unchanged"]  # what was sent at the kill may be there
     assert (status["records"], status["left"], there) == (30, 0, 25)
-    assert "--only rejected" in status["next"]
+    assert status["next"][0]["command"] == ["batchpol", "report", "run1", "--only", "rejected", "--report", "mend.csv"]
     assert run("report", "run1", "--report", "all.jsonl", "--report", "all.html", cwd=tmp_path, env=env).code == 0
+    page = (tmp_path / "all.html").read_text("utf-8")
+    assert page.count(", shard 1/2</td>") == 2 and page.count(", shard 2/2</td>") == 1, "every run of every worker"
+    assert "batchpol report run1 --only rejected" in page
     assert [row["line"] for row in lines(tmp_path / "all.jsonl")] == list(range(1, 31))
     assert run("undo", "run1", "-o", "undo.jsonl", cwd=tmp_path, env=env).code == 0
     assert len(lines(tmp_path / "undo.jsonl")) == 25

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchpol.model import Finding, Outcome, Severity, Status
+from batchpol.policy.comparison import diff, document_lines
 from batchpol.report import write_report
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -18,6 +19,7 @@ ABOUT = {
     "input": "tenants.csv",
     "account": "111122223333",
     "region": "eu-west-1",
+    "caller": "arn:aws:sts::111122223333:assumed-role/Deploy/ada",
     "started_at": "2026-03-01T07:59:58.000+00:00",
     "ended_at": "2026-03-01T13:00:00.000+00:00",
     "reason": "finished",
@@ -93,6 +95,37 @@ def hostile() -> Iterator[Outcome]:
 
 def hostile_about() -> dict[str, str]:
     return dict.fromkeys(ABOUT, "".join(HOSTILE))
+
+
+def planned(count: int) -> Iterator[tuple[Outcome, list[str]]]:
+    """What a plan does to so many records, as :func:`batchpol.report.write_plan_page` takes it."""
+    would = {"status": Status.NOT_ATTEMPTED, "attempts": 0, "request_id": "", "started_at": "", "duration_ms": None}
+    for number in range(count):
+        name = f"tenant-{number}.example"
+        text = document(name)
+        if number % 50 == 3:
+            yield rejected(number), []
+        elif number % 30 == 5:
+            goes = {"line": 0, "action": "delete", "effect": "delete", "policy_name": "old"}
+            yield applied(number, 0, **would | goes), [f"-{line}" for line in document_lines(text)]
+        elif number % 3 == 0:
+            asked = document(name, Condition={"StringEquals": {"ses:FromAddress": "noreply@example.com"}})
+            yield applied(number, 0, **would | {"effect": "update"}), diff(text, asked)
+        elif number % 3 == 1:
+            yield applied(number, 0, **would | {"effect": "create"}), [f"+{line}" for line in document_lines(text)]
+        else:
+            yield applied(number, 0, **would | {"effect": "unchanged", "status": Status.UNCHANGED}), []
+
+
+def document(identity: str, **more: Any) -> str:
+    """A policy of one statement."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::111122223333:role/sender"},
+        "Action": ["ses:SendEmail", "ses:SendRawEmail"],
+        "Resource": f"arn:aws:ses:eu-west-1:111122223333:identity/{identity}",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement | more]})
 
 
 def many(count: int, lanes: int = 1) -> Iterator[Outcome]:

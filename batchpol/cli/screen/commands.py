@@ -34,6 +34,10 @@ class Step(NamedTuple):
         """Plain values; the command as a list of its arguments."""
         return {"to": f"{self.purpose}{self.more}".removeprefix("to "), "command": self.command}
 
+    def as_typed(self) -> tuple[str, str]:
+        """For a page: for what, and the command as it is typed; empty where there is none."""
+        return f"{self.purpose}{self.more}", typed(self.command)
+
 
 def typed(command: Sequence[str]) -> str:
     """A command as it is typed; nothing in it moves a terminal."""
@@ -90,6 +94,10 @@ def report(journal: Path) -> list[str]:
 
 def status(journal: Path) -> list[str]:
     return ["batchpol", "status", str(journal)]
+
+
+def withdraw(folder: Path) -> list[str]:
+    return ["batchpol", "stop", str(folder), flag("withdraw")]
 
 
 def follow(journal: Path) -> list[str]:

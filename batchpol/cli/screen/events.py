@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from batchpol.batch.observer import Observer, Preview
+from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.cli.screen import log
+from batchpol.cli.screen.ending import next_steps
 from batchpol.cli.screen.question import Confirm, agreed
 from batchpol.errors import PolicyRefused, SesError, Throttled
 from batchpol.journal import Journal, Run
@@ -48,6 +50,9 @@ class Events(Observer):
 
     def noted_of_run(self, text: str) -> None:
         log.event("note", message=text)
+
+    def next_steps(self, result: Result) -> Sequence[tuple[str, str]]:
+        return [step.as_typed() for step in next_steps(result, self.run)]
 
     def begun(self, run: Run) -> None:
         self.run = run

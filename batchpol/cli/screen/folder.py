@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchpol.cli.screen import commands
+from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.status import RunStatus, as_json, status_of
 from batchpol.cli.screen.terminal import counts_line, duration, said
 from batchpol.journal import FINISHED, Folder, Shards
@@ -34,7 +35,7 @@ def lines(shards: Shards, standing: Standing) -> list[str]:
     found.append(f"records:  {len(shards):,}: {counts_line(shards.counts())}")
     if (seconds := seconds_left(standing)) is not None:
         found.append(f"left:     {_left(standing):,} to send, about {duration(seconds)}")
-    return [*found, f"next:     {_next(shards, standing)}"]
+    return [*found, f"next:     {next_step(shards, standing)}"]
 
 
 def _line(found: RunStatus | None) -> str:
@@ -55,20 +56,21 @@ def _left(standing: Standing) -> int:
     return sum(it.section.left for it in standing.values() if it is not None)
 
 
-def _next(shards: Shards, standing: Standing) -> str:
+def next_step(shards: Shards, standing: Standing) -> Step:
+    """What to do now."""
     path = shards.path
     if Folder(path).is_stopped:
-        return f"batchpol stop {visible(str(path))} --withdraw, then start the workers again"
+        return Step("to let the workers go on, and then start them again", commands.withdraw(path))
     if any(it is not None and it.held for it in standing.values()):
-        return f"wait; {commands.typed(commands.status(path))} says how far it is"
+        return Step("to see how far it is", commands.status(path))
     ended = [
         it is not None and it.section.end is not None and it.section.end.reason == FINISHED for it in standing.values()
     ]
     if not all(ended):
-        return "start the workers of the other shards again, each with the same command"
-    if shards.counts().keys() & {Status.REJECTED, Status.FAILED, Status.UNKNOWN}:
-        return commands.typed(commands.mend(path, shards.counts()))
-    return commands.typed(commands.report(path))
+        return Step("start the workers of the other shards again, each with the same command", [])
+    if shards.counts().keys() & {Status.REJECTED, Status.FAILED}:
+        return Step(f"to mend what went wrong, and then apply {commands.MEND}", commands.mend(path, shards.counts()))
+    return Step("nothing is left to do; to write the report again", commands.report(path))
 
 
 def json_of(shards: Shards, standing: Standing) -> dict[str, Any]:
@@ -85,5 +87,5 @@ def json_of(shards: Shards, standing: Standing) -> dict[str, Any]:
             {"shard": str(shard)} | (as_json(it) if it is not None else {"state": "not begun"})
             for shard, it in standing.items()
         ],
-        "next": _next(shards, standing),
+        "next": [next_step(shards, standing).as_json()],
     }

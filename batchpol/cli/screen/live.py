@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 import anyio
 from rich.console import Console
 
-from batchpol.batch.observer import Observer, Preview
+from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.cli.screen import log
+from batchpol.cli.screen.ending import next_steps
 from batchpol.cli.screen.events import Events
 from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
@@ -64,6 +66,9 @@ class Screen(Observer):
 
     def noted_of_run(self, text: str) -> None:
         tell(said(text))
+
+    def next_steps(self, result: Result) -> Sequence[tuple[str, str]]:
+        return [step.as_typed() for step in next_steps(result, self.run)]
 
     def begun(self, run: Run) -> None:
         self.run = run

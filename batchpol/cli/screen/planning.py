@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 import anyio.to_thread
 
@@ -62,13 +63,22 @@ class Comparisons(Screen):
         self._bad = await anyio.to_thread.run_sync(Summary.of, read)
         self.plan = plan
 
+    def next_steps(self, result: Result) -> Sequence[tuple[str, str]]:
+        return [self._step(result).as_typed()] if Status.NOT_ATTEMPTED in result.summary.counts else []
+
+    def _step(self, result: Result) -> Step:
+        """How it is carried out."""
+        saved = self._saved(result)
+        if saved is None:
+            return Step("to carry that out", commands.applied(self.run))
+        return Step(f"saved as {visible(str(saved))}; to carry that out", commands.carry_out_plan(str(saved), self.run))
+
+    def _saved(self, result: Result) -> Path | None:
+        return self._options.save if result.reason == FINISHED else None
+
     def end(self, result: Result) -> None:
         """What is said once it is over."""
-        saved = self._options.save if result.reason == FINISHED else None
-        step = Step("to carry that out", commands.applied(self.run))
-        if saved is not None:
-            command = commands.carry_out_plan(str(saved), self.run)
-            step = Step(f"saved as {visible(str(saved))}; to carry that out", command)
+        saved, step = self._saved(result), self._step(result)
         if self._as_json:
             more = {"plan": str(saved) if saved else None, "next": [step.as_json()] if self.plan.to_do else []}
             write(json.dumps(self._json(result) | more))

@@ -159,7 +159,7 @@ def lines(found: RunStatus) -> list[str]:
         lines.append(f"  {cause.count:,} {cause.status} {visible(cause.error_code)}: {message}")
         lines += [f"    all of them: {said(shared_line(cause.shared))}"] if cause.shared else []
         lines.append(f"    -> {cause.remedy}")
-    first, *others = map(str, _next(found))
+    first, *others = map(str, next_steps(found))
     return [*lines, f"next:     {first}", *(f"          {it}" for it in others)]
 
 
@@ -186,7 +186,7 @@ def _pace(found: RunStatus) -> str:
     return f", {1 / found.interval:.2g} a second lately" if found.interval < 1 else f", every {found.interval:.1f} s"
 
 
-def _next(found: RunStatus) -> list[Step]:
+def next_steps(found: RunStatus) -> list[Step]:
     """What to do now, the most urgent first."""
     section, journal = found.section, found.journal
     if found.held:
@@ -263,6 +263,6 @@ def as_json(found: RunStatus) -> dict[str, Any]:
         "can_go_on": found.can_go_on and not run.sandbox,
         "runs": [it.as_json() for it in found.runs],
         "causes": causes_json(found.causes),
-        "next": [step.as_json() for step in _next(found)],
+        "next": [step.as_json() for step in next_steps(found)],
         "read_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -81,8 +81,9 @@ class Form:
     output: str = setting("text", "Form of the summary on standard output.", metavar="text|json")
 
     def __post_init__(self) -> None:
-        if self.output not in ("text", "json"):
-            raise UsageError(f"`output` is text or json, not {self.output!r}")
+        *others, last = known = next(it for it in fields(self) if it.name == "output").metadata["metavar"].split("|")
+        if self.output not in known:
+            raise UsageError(f"`output` is {', '.join(others)} or {last}, not {self.output!r}")
 
     @property
     def is_json(self) -> bool:
@@ -145,6 +146,7 @@ def _parameter(heading: Any, it: Field[Any], help: Mapping[str, str]) -> Paramet
         names, default = [f"{opposite(it.name)}/{flag(it.name)}"], not default
     elif default is True:
         names = [f"{flag(it.name)}/{opposite(it.name)}"]
+    names += more.pop("also", ())
     if short := more.pop("short", ""):
         names.append(f"-{short}")
     if get_origin(kind) is tuple:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
 import typer
 
 from batchpol.cli.options import Form, Part, Quiet, Rows, flattened
-from batchpol.cli.screen.terminal import finding_line, offer, reserve_output, said, tell, write
+from batchpol.cli.screen.terminal import offer, reserve_output, said, tell, write
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
-from batchpol.model import Finding, Record, Rule, Target, did_you_mean
+from batchpol.model import Rule, Target, did_you_mean, visible
 from batchpol.model.remedies import REMEDIES
 from batchpol.model.settings import Assumed, Checks, Connection, Reading, setting
+
+if TYPE_CHECKING:
+    from batchpol.batch.check import Tally
+    from batchpol.cli.screen.findings import Findings
 
 EPILOG = (
     "Examples:\n"
@@ -31,11 +38,20 @@ class Explained:
     explain: str | None = setting(None, "Explain a finding: the rule, its source, an example.", metavar="CODE")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forms(Form):
+    output: str = setting(
+        "text", "Form of what is found.", metavar="text|json|github|sarif|junit", also=("--output-format",)
+    )
+
+
 @flattened
 def validate(
-    input: Annotated[
-        str | None,
-        typer.Argument(metavar="INPUT", help="CSV, TSV or JSON Lines, also .gz, or - for stdin (JSON Lines)."),
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT", help="CSV, TSV or JSON Lines, a policy or template (.json), a folder, or - for stdin."
+        ),
     ] = None,
     *,
     reading: Annotated[Reading, Part(but=("limit",))],
@@ -43,13 +59,12 @@ def validate(
     connection: Annotated[Connection, Part("facts")],
     checks: Annotated[Checks, Part(but=("strict",))],
     rows: Rows,
-    form: Form,
+    form: Forms,
     quiet: Annotated[Quiet, Part(quiet="The summary only.")],
     explained: Explained,
 ) -> None:
     """Check every record of INPUT offline; nothing is sent and no AWS configuration is needed."""
-    from batchpol.batch.check import RULES, check_input
-    from batchpol.cli.screen import commands
+    from batchpol.batch.check import RULES, check_inputs, inputs_in
     from batchpol.facts import read_facts
     from batchpol.outputs import check_outputs
     from batchpol.rewriting.template import Template
@@ -57,58 +72,84 @@ def validate(
     from batchpol.validation import Checker
 
     if explained.explain is not None:
-        if (rule := RULES.get(explained.explain)) is None:
-            if remedy := REMEDIES.get(explained.explain):  # of an answer of SES's, or of ours
-                write(f"{explained.explain}: {said(remedy)}")
-                raise typer.Exit
-            hint = did_you_mean(explained.explain, REMEDIES)
-            raise UsageError(f"there is no finding code {explained.explain!r}", hint=hint)
-        _explain(rule)
-        raise typer.Exit
-    if input is None:
-        raise UsageError("there is no INPUT", hint="name a file, or - for standard input")
-    check_outputs(rows.reports, {"the input": input, "the template": reading.policy_template})
+        _explain(explained.explain, RULES)
+    if not inputs:
+        raise UsageError("there is no INPUT", hint="name files or folders, or - for standard input")
+    paths, others = inputs_in(inputs)
+    for other in others:
+        tell(f"note: {visible(other)} is not checked: it is no list of records and no policy")
+    check_outputs(rows.reports, {it: it for it in paths} | {"the template": reading.policy_template})
     reserve_output(rows.reports)
-    print_ = offer if rows.report else write  # a report is complete, whoever reads the findings here
-    show = tell if form.is_json else print_  # beside a JSON summary on standard error
-
-    def found(record: Record, finding: Finding) -> None:
-        show(finding_line(record, finding))
-
     target = Target(assumed.account or "", assumed.region or "")
-    tally = check_input(
-        input,
-        Checker(
-            checks,
+    make = partial(Checker, checks, target=target, changes=False, also=SOURCE_RULES)
+    doubts = read_facts(connection.facts).doubts
+    template = Template.of(reading.policy_template, reading.policy_name)
+    with _findings(form, rows, quiet, several=len(paths) > 1) as findings:
+        tally = check_inputs(
+            paths,
+            lambda alone: make(doubts=doubts, alone=alone),
+            format=reading.format,
+            template=template,
             target=target,
-            changes=False,
-            also=SOURCE_RULES,
-            doubts=read_facts(connection.facts).doubts,
-        ),
-        format=reading.format,
-        template=Template.of(reading.policy_template, reading.policy_name),
-        target=target,
-        report=rows.report,
-        found=None if quiet.quiet else found,
-    )
-    counts = {verdict.value: tally.verdicts[verdict] for verdict in tally.verdicts} | {"with_warnings": tally.warned}
+            report=rows.report,
+            observer=findings,
+        )
+    _sum_up(tally, paths, form, rows)
+    raise typer.Exit(2 if tally.unusable else 1 if tally.rejected else 0)
+
+
+def _findings(form: Forms, rows: Rows, quiet: Quiet, *, several: bool) -> Findings:
+    """Who prints what is found, in the form that was asked for."""
+    from batchpol.cli.screen.findings import DOCUMENTS, Findings, Summed
+
+    if document := DOCUMENTS.get(form.output):
+        if Path("-") in rows.reports:
+            raise UsageError(
+                f"standard output cannot have both `report` and `output={form.output}`", hint="give `report` a file"
+            )
+        return document(several)
+    if quiet.quiet:
+        return Findings(several)
+    return Summed(several, tell if form.is_json else _print(rows))
+
+
+def _print(rows: Rows) -> Callable[[str], None]:
+    """A report is complete, whoever reads what is printed beside it."""
+    return offer if rows.report else write
+
+
+def _sum_up(tally: Tally, paths: list[str], form: Forms, rows: Rows) -> None:
+    from batchpol.batch.check import RULES
+    from batchpol.cli.screen import commands
+
+    counts = {verdict.value: count for verdict, count in tally.verdicts.items()} | {"with_warnings": tally.warned}
     if form.is_json:
         causes = [
             {"code": code, "count": count, "severity": RULES[code].severity.value, "remedy": REMEDIES[code]}
             for code, count in tally.codes.most_common()
         ]
-        print_(
-            json.dumps({**counts, "causes": causes, "next": [commands.checked(input, counts["rejected"]).as_json()]})
-        )
+        following = [it.as_json() for it in commands.checked(paths, counts["rejected"])]
+        _print(rows)(json.dumps({**counts, "causes": causes, "next": following}))
     else:
-        print_(", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()))
-    raise typer.Exit(1 if counts["rejected"] else 0)
+        show = _print(rows) if form.output == "text" else tell
+        said_of = [f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()]
+        show(
+            ", ".join(
+                [*said_of, *([f"{tally.unusable:,} of {len(paths):,} inputs unusable"] if tally.unusable else [])]
+            )
+        )
 
 
-def _explain(rule: Rule) -> None:
+def _explain(code: str, rules: Mapping[str, Rule]) -> NoReturn:
+    if (rule := rules.get(code)) is None:
+        if remedy := REMEDIES.get(code):  # of an answer of SES's, or of ours
+            write(f"{code}: {said(remedy)}")
+            raise typer.Exit
+        raise UsageError(f"there is no finding code {code!r}", hint=did_you_mean(code, REMEDIES))
     write(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {spelled(rule.source)}")
     write(f"\nMend: {said(REMEDIES[rule.code])}")
     write(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
+    raise typer.Exit
 
 
 def _indented(text: str) -> str:

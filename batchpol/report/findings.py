@@ -12,7 +12,7 @@ import msgspec
 
 from batchpol.errors import UsageError
 from batchpol.files import Replacement
-from batchpol.model import Finding
+from batchpol.model import Finding, Record
 from batchpol.report.rows import finding_object, json_line
 from batchpol.report.write import is_json_lines
 
@@ -34,16 +34,19 @@ class FindingsReport:
             raise UsageError(f"the report of a validation is JSON Lines: {path}", hint="let its name end in .jsonl")
         self._rows = Replacement(Path(path))
         self._amended: dict[int, tuple[str, list[Finding]]] = {}
+        self.count = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def add(self, line: int, identity: str, policy_name: str, status: str, findings: Sequence[Finding]) -> None:
-        """Write the row of the next record; the first one has number 0."""
+    def add(self, record: Record, status: str, findings: Sequence[Finding]) -> None:
+        """Write the row of the next record; the first one has number 0, and ``count`` is the next one's."""
+        self.count += 1
         row = {
-            "line": line,
-            "identity": identity,
-            "policy_name": policy_name,
+            "file": record.file,
+            "line": record.line,
+            "identity": record.identity,
+            "policy_name": record.policy_name,
             "status": str(status),
             "findings": [finding_object(finding) for finding in findings],
         }

@@ -63,6 +63,11 @@ def _pieces(text: str) -> _Pieces:
     return tuple(found)
 
 
+def slots_in(text: str) -> list[str]:
+    """The names of a text's placeholders. Raises ValueError for one that is none."""
+    return [slot.name for slot in _slots(_pieces(text))]
+
+
 def _slots(pieces: Iterable[str | _Slot]) -> Iterable[_Slot]:
     return (piece for piece in pieces if isinstance(piece, _Slot))
 
@@ -187,7 +192,8 @@ def open_input(
     return source
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file that has one document. Raises InputError."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_LINE + 1)
@@ -195,10 +201,14 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
     except OSError as error:
-        raise InputError(f"{path}: the template cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if len(content) > MAX_LINE:
         raise InputError(f"{path} is longer than 1 MiB", hint="SES takes a document of 4 KB")
-    text = text.removeprefix("\ufeff")
+    return text.removeprefix("\ufeff")
+
+
+def _read(path: Path) -> str:
+    text = read_text(path)
     parsed = grammar.parse(text)
     if not parsed.is_json or not isinstance(parsed.value, dict):
         first = next((it for it in parsed.findings if it.severity is Severity.ERROR), None)

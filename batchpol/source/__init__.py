@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from batchpol.source.jsonlines import ORIGIN
 from batchpol.source.mapping import as_record
-from batchpol.source.opening import FORMATS, Source, open_source
+from batchpol.source.opening import FORMATS, Source, is_input_name, open_source
 from batchpol.source.rules import RULES
 
-__all__ = ["FORMATS", "ORIGIN", "RULES", "Source", "as_record", "open_source"]
+__all__ = ["FORMATS", "ORIGIN", "RULES", "Source", "as_record", "is_input_name", "open_source"]

@@ -173,6 +173,12 @@ def _format_of(name: str) -> str:
     return _SUFFIXES[path.suffix]
 
 
+def is_input_name(name: str) -> bool:
+    """Whether a file is called like a list of records, or like a policy in a file of its own."""
+    path = Path(name.casefold())
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix in (*_SUFFIXES, ".json")
+
+
 def _open_file(name: str, digest: bool) -> Counted:
     try:
         file = io.FileIO(name)

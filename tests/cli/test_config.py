@@ -93,7 +93,7 @@ def test_the_command_line_comes_before_the_environment_before_the_file(folder: P
     assert command(*arguments, **both).out.startswith("1 valid")
     assert command(*arguments, "--output", "json", **both).out == from_file.out
     (folder / "b.toml").write_text("[tool.batchpol.validate]\noutput = 'yaml'\n")
-    assert "text or json" in command(*arguments, "--config", "b.toml").err
+    assert "text, json, github, sarif or junit" in command(*arguments, "--config", "b.toml").err
 
 
 def test_no_file_is_read_unasked(folder: Path, command: Command) -> None:

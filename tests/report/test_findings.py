@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from batchpol.errors import UsageError
-from batchpol.model import Finding, Severity
+from batchpol.model import Finding, Record, Severity
 from batchpol.report import FindingsReport
 
 WARNING = Finding(Severity.WARNING, "principal-anyone", "/Statement/0/Principal", "anyone")
 ERROR = Finding(Severity.ERROR, "batch-conflict", "record", "line 4 has another document", "keep one")
+
+
+def record(line: int, identity: str, policy_name: str) -> Record:
+    return Record(identity, policy_name, line=line, file="v.csv")
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -23,10 +27,11 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def test_one_line_a_record(tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl"
     with FindingsReport(path) as report:
-        report.add(2, "a.example", "p", "valid", (WARNING,))
-        report.add(3, "\ud800", "", "rejected", (ERROR,))
+        report.add(record(2, "a.example", "p"), "valid", (WARNING,))
+        report.add(record(3, "\ud800", ""), "rejected", (ERROR,))
     assert rows(path) == [
         {
+            "file": "v.csv",
             "line": 2,
             "identity": "a.example",
             "policy_name": "p",
@@ -41,6 +46,7 @@ def test_one_line_a_record(tmp_path: Path) -> None:
             ],
         },
         {
+            "file": "v.csv",
             "line": 3,
             "identity": "?",
             "policy_name": "",
@@ -63,10 +69,10 @@ def test_an_earlier_record_is_amended(tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl"
     with FindingsReport(path) as report:
         for number in range(4):
-            report.add(number + 2, f"{number}.example", "p", "valid", (WARNING,))
+            report.add(record(number + 2, f"{number}.example", "p"), "valid", (WARNING,))
         report.amend(1, "rejected", ERROR)
         report.amend(1, "rejected", ERROR)
-        report.add(6, "4.example", "p", "rejected", ())
+        report.add(record(6, "4.example", "p"), "rejected", ())
     found = rows(path)
     assert [row["identity"] for row in found] == [f"{number}.example" for number in range(5)]
     assert [row["status"] for row in found] == ["valid", "rejected", "valid", "valid", "rejected"]
@@ -77,7 +83,7 @@ def test_an_earlier_record_is_amended(tmp_path: Path) -> None:
 @pytest.mark.parametrize("amended", [False, True])
 def test_an_error_on_the_way_leaves_nothing(tmp_path: Path, amended: bool) -> None:
     with pytest.raises(RuntimeError), FindingsReport(tmp_path / "v.jsonl") as report:
-        report.add(2, "a.example", "p", "valid", ())
+        report.add(record(2, "a.example", "p"), "valid", ())
         if amended:
             report.amend(0, "rejected", ERROR)
         raise RuntimeError

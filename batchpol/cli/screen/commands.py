@@ -109,11 +109,13 @@ def undo(journal: Path) -> list[str]:
     return ["batchpol", "undo", str(journal), flag("last"), "-o", "undo.jsonl"]
 
 
-def checked(path: str, rejected: int) -> Step:
+def checked(paths: Sequence[str], rejected: int) -> list[Step]:
     """What follows a validation."""
     if rejected:
-        return Step("to see what is wrong, record by record", ["batchpol", "validate", path, flag("report"), FINDINGS])
-    return Step("to see what it would change", ["batchpol", "plan", path])
+        command = ["batchpol", "validate", *paths, flag("report"), FINDINGS]
+        return [Step("to see what is wrong, record by record", command)]
+    lists = [it for it in paths if not it.casefold().endswith(".json")]
+    return [Step("to see what it would change", ["batchpol", "plan", it]) for it in lists]
 
 
 def carry_out(path: str) -> list[str]:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
 
 from batchpol.cli.options import Form, Part, Quiet, Rows, flattened
-from batchpol.cli.screen.terminal import offer, reserve_output, said, tell, write
+from batchpol.cli.screen.terminal import reserve_output, said, tell, write
 from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
 from batchpol.model import Rule, Target, did_you_mean, visible
 from batchpol.model.remedies import REMEDIES
 from batchpol.model.settings import Assumed, Checks, Connection, Reading, setting
-
-if TYPE_CHECKING:
-    from batchpol.batch.check import Tally
-    from batchpol.cli.screen.findings import Findings
 
 EPILOG = (
     "Examples:\n"
@@ -65,6 +59,7 @@ def validate(
 ) -> None:
     """Check every record of INPUT offline; nothing is sent and no AWS configuration is needed."""
     from batchpol.batch.check import RULES, check_inputs, inputs_in
+    from batchpol.cli.screen.findings import findings_as, sum_up
     from batchpol.facts import read_facts
     from batchpol.outputs import check_outputs
     from batchpol.rewriting.template import Template
@@ -84,7 +79,7 @@ def validate(
     make = partial(Checker, checks, target=target, changes=False, also=SOURCE_RULES)
     doubts = read_facts(connection.facts).doubts
     template = Template.of(reading.policy_template, reading.policy_name)
-    with _findings(form, rows, quiet, several=len(paths) > 1) as findings:
+    with findings_as(form.output, rows.report, quiet=quiet.quiet, several=len(paths) > 1) as findings:
         tally = check_inputs(
             paths,
             lambda alone: make(doubts=doubts, alone=alone),
@@ -94,50 +89,8 @@ def validate(
             report=rows.report,
             observer=findings,
         )
-    _sum_up(tally, paths, form, rows)
+    sum_up(tally, paths, form.output, rows.report)
     raise typer.Exit(2 if tally.unusable else 1 if tally.rejected else 0)
-
-
-def _findings(form: Forms, rows: Rows, quiet: Quiet, *, several: bool) -> Findings:
-    """Who prints what is found, in the form that was asked for."""
-    from batchpol.cli.screen.findings import DOCUMENTS, Findings, Summed
-
-    if document := DOCUMENTS.get(form.output):
-        if Path("-") in rows.reports:
-            raise UsageError(
-                f"standard output cannot have both `report` and `output={form.output}`", hint="give `report` a file"
-            )
-        return document(several)
-    if quiet.quiet:
-        return Findings(several)
-    return Summed(several, tell if form.is_json else _print(rows))
-
-
-def _print(rows: Rows) -> Callable[[str], None]:
-    """A report is complete, whoever reads what is printed beside it."""
-    return offer if rows.report else write
-
-
-def _sum_up(tally: Tally, paths: list[str], form: Forms, rows: Rows) -> None:
-    from batchpol.batch.check import RULES
-    from batchpol.cli.screen import commands
-
-    counts = {verdict.value: count for verdict, count in tally.verdicts.items()} | {"with_warnings": tally.warned}
-    if form.is_json:
-        causes = [
-            {"code": code, "count": count, "severity": RULES[code].severity.value, "remedy": REMEDIES[code]}
-            for code, count in tally.codes.most_common()
-        ]
-        following = [it.as_json() for it in commands.checked(paths, counts["rejected"])]
-        _print(rows)(json.dumps({**counts, "causes": causes, "next": following}))
-    else:
-        show = _print(rows) if form.output == "text" else tell
-        said_of = [f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()]
-        show(
-            ", ".join(
-                [*said_of, *([f"{tally.unusable:,} of {len(paths):,} inputs unusable"] if tally.unusable else [])]
-            )
-        )
 
 
 def _explain(code: str, rules: Mapping[str, Rule]) -> NoReturn:

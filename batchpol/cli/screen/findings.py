@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-from batchpol.batch.check import RULES, CheckObserver
-from batchpol.cli.screen.terminal import complain, print_lines, said
-from batchpol.errors import BatchpolError, InputError
+from batchpol.batch.check import RULES, CheckObserver, Tally
+from batchpol.cli.screen import commands
+from batchpol.cli.screen.terminal import complain, offer, print_lines, said, tell, write
+from batchpol.errors import BatchpolError, InputError, UsageError
 from batchpol.model import Finding, Record, Severity, visible
 from batchpol.model.remedies import REMEDIES
 from batchpol.version import __version__
@@ -34,9 +36,6 @@ class Findings(CheckObserver):
     Args:
         several: whether there is more than one input, so that an unusable one is no error of the command's.
     """
-
-    is_document = True
-    """Whether standard output is theirs alone."""
 
     def __init__(self, several: bool) -> None:
         self._several = several
@@ -67,8 +66,6 @@ class Findings(CheckObserver):
 class Summed(Findings):
     """Equal findings of a file as one line; ``show`` prints it."""
 
-    is_document = False
-
     def __init__(self, several: bool, show: Callable[[str], None]) -> None:
         super().__init__(several)
         self._show = show
@@ -97,8 +94,6 @@ class Summed(Findings):
 
 class GitHub(Summed):
     """Workflow commands, of which GitHub makes annotations (GitHub Docs, Workflow commands for GitHub Actions)."""
-
-    is_document = True
 
     def __init__(self, several: bool) -> None:
         super().__init__(several, lambda line: print_lines([f"{line}\n".encode()]))
@@ -246,4 +241,43 @@ def _listed(findings: list[Finding]) -> str:
     return escape("\n".join(f"{said(it.text)} [{it.code} at {it.where}]" for it in findings))
 
 
-DOCUMENTS: dict[str, type[GitHub | Sarif | JUnit]] = {"github": GitHub, "sarif": Sarif, "junit": JUnit}
+_DOCUMENTS: dict[str, type[GitHub | Sarif | JUnit]] = {"github": GitHub, "sarif": Sarif, "junit": JUnit}
+
+
+def findings_as(output: str, report: Path | None, *, quiet: bool, several: bool) -> Findings:
+    """Who prints what is found, in the form that was asked for.
+
+    Raises:
+        UsageError: standard output is wanted for the report, too.
+    """
+    if document := _DOCUMENTS.get(output):
+        if report == Path("-"):
+            hint = "give `report` a file"
+            raise UsageError(f"standard output cannot have both `report` and `output={output}`", hint=hint)
+        return document(several)
+    if quiet:
+        return Findings(several)
+    return Summed(several, tell if output == "json" else _print(report))
+
+
+def _print(report: Path | None) -> Callable[[str], None]:
+    """A report is complete, whoever reads what is printed beside it."""
+    return offer if report else write
+
+
+def sum_up(tally: Tally, paths: Sequence[str], output: str, report: Path | None) -> None:
+    """The counts of a validation: on standard output, unless a document has it."""
+    counts = {verdict.value: count for verdict, count in tally.verdicts.items()} | {"with_warnings": tally.warned}
+    if output == "json":
+        causes = [
+            {"code": code, "count": count, "severity": RULES[code].severity.value, "remedy": REMEDIES[code]}
+            for code, count in tally.codes.most_common()
+        ]
+        following = [it.as_json() for it in commands.checked(paths, tally.rejected)]
+        _print(report)(json.dumps({**counts, "causes": causes, "next": following}))
+        return
+    words = [f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()]
+    if tally.unusable:
+        words.append(f"{tally.unusable:,} of {len(paths):,} inputs unusable")
+    show = _print(report) if output == "text" else tell
+    show(", ".join(words))

@@ -121,7 +121,7 @@ def checking(options: Options, here: Target, *, alone: bool = False) -> Callable
     """
     if options.saved is not None:
         return _checked_before
-    regions, default = options.connection.regions, _default(options, here)
+    regions, default = options.connection.regions, default_of(options, here)
     several = default.region == ""
     checker = Checker(
         options.checks,
@@ -147,10 +147,11 @@ def _checked_before(record: Record) -> Checked:
 def sharding(options: Options, here: Target) -> Sharding | None:
     """What tells the records of the run's shard from all others; None where it has no shard. See :func:`checking`."""
     shard = options.keeping.shard
-    return Sharding(shard, _default(options, here)) if shard is not None else None
+    return Sharding([shard], default_of(options, here)) if shard is not None else None
 
 
-def _default(options: Options, here: Target) -> Target:
+def default_of(options: Options, here: Target) -> Target:
+    """The place of records that name none; without a Region where the run has several."""
     return Target(here.account, "") if len(options.connection.regions) > 1 else here
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 
 import anyio
@@ -30,6 +30,11 @@ BEAT = 1.5
 
 WATCH_EVERY = 1.0
 """Seconds from one look at whether the journal is still there, and as it was left, to the next."""
+
+
+STS_RATE = 400.0
+"""Roles that all workers of a batch together assume in a second. STS takes 600 requests a second of an account in a
+Region (IAM User Guide, "IAM and AWS STS quotas"), which others ask, too."""
 
 
 class Lanes:
@@ -74,15 +79,31 @@ class Lanes:
                     await anyio.to_thread.run_sync(self._journal.tail.own)
                 tasks.start_soon(self.watch)
                 async with anyio.create_task_group() as lanes:
-                    for target, backlog in backlogs.items():
-                        lanes.start_soon(self.run, target, self._jobs(backlog))
-                        if self._run.stopped is not None:
-                            break
-                        await anyio.sleep(ENTER_EVERY)
+                    async for target in self.entering(backlogs):
+                        lanes.start_soon(self.run, target, self._jobs(backlogs[target]))
                 tasks.cancel_scope.cancel()
         except JournalError as error:
             return error
         return None
+
+    async def entering(self, targets: Iterable[Target]) -> AsyncIterator[Target]:
+        """Each target when it is its turn to enter, one after another, until the run is stopped.
+
+        Workers that assume a role in each account keep the rate of all of them to what STS takes; those that begin
+        together take turns.
+        """
+        shard, asked = self._options.keeping.shard, set[str]()
+        roles = 0.0
+        if shard is not None and self._options.connection.role_arn is not None:
+            roles = shard.count / STS_RATE
+            await anyio.sleep(roles * (shard.number - 1) / shard.count)
+        for target in targets:
+            if asked:
+                await anyio.sleep(max(ENTER_EVERY, 0.0 if target.account in asked else roles))
+            if self._run.stopped is not None:
+                return
+            asked.add(target.account)
+            yield target
 
     def halt(self) -> None:
         """Let nothing leave any more; what is under way is finished."""

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
+from batchpol.batch.intake import Intake, checking, default_of
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
+from batchpol.batch.resuming import begin
 from batchpol.errors import InputError
-from batchpol.journal import FINISHED, Pins, outcomes, scan
-from batchpol.model.settings import Conduct
+from batchpol.journal import FINISHED, End, Journal, Pins, Shards, outcomes, scan
+from batchpol.model.settings import Checks, Conduct, Connection, Reading
 from batchpol.report import Summary
+from batchpol.rewriting.template import Template
 from batchpol.sending.caller import Here
+from batchpol.ses import Caller
+from batchpol.source import Source
+from batchpol.validation import Sharding
 
 LOOKED_AT = 1.0
 """Seconds from one look at whether a shard is free to the next."""
 
 STOPPED = "asked to stop: all workers of this folder are"
+
+NEVER_BEGUN = "its shard has not begun"
+"""Why records of a folder were not sent that no worker has come to."""
+
+_OF_FILES = {"policy_template", "facts"}
+"""What a folder knows by its digest alone."""
 
 _FLEETING = {"dry_run", "staleness", "verify"}
 """What a run does besides writing that decides nothing of what is sent."""
@@ -69,6 +83,7 @@ def _decisive(options: Options) -> dict[str, str]:
     reading, checks = asdict(options.reading), asdict(options.checks)
     reading["policy_template"] = _digest_of(reading["policy_template"])
     found = reading | checks | conduct | {"regions": options.connection.regions}
+    found["facts"] = _digest_of(options.connection.facts)
     found["role_arn"] = options.connection.role_arn
     return {name: _text(value) for name, value in found.items() if value and name not in ordinary}
 
@@ -77,12 +92,68 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _digest_of(template: Any) -> str:
-    """What a template is known again by."""
-    if template is None:
+def _digest_of(file: Any) -> str:
+    """What a template, or a file of facts, is known again by."""
+    if file is None:
         return ""
     try:
-        data = template.read_bytes() if isinstance(template, Path) else msgspec.json.encode(template)
+        data = file.read_bytes() if isinstance(file, Path) else msgspec.json.encode(file)
     except OSError as error:
-        raise InputError(f"the template {template} cannot be read: {error.strerror}") from error
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
     return sha256(data).hexdigest()[:12]
+
+
+def options_of(shards: Shards, template: Path | None, facts: Path | None) -> Options:
+    """The options by which the workers of a folder read and check the records.
+
+    Args:
+        template, facts: the files that they had, of which the folder only has the digests.
+    """
+    assert shards.pins is not None  # or else it is no run folder
+    said = shards.pins.options.get
+    return Options(
+        reading=Reading(format=said("format"), policy_name=said("policy_name"), policy_template=template),
+        checks=Checks(
+            select=_words(said("select")),
+            ignore=_words(said("ignore")),
+            warnings_as_errors=said("warnings_as_errors") is not None,
+        ),
+        connection=Connection(regions=_words(said("regions")), facts=facts),
+        template=Template.of(template, said("policy_name")),
+    )
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(text.split(", ")) if text else ()
+
+
+def add_missing(shards: Shards, records: Source, options: Options) -> None:
+    """Add the rows of the shards that have not begun: what one process writes that ends before it sends anything.
+
+    Args:
+        records: the input of the workers, which is read to its end.
+        options: see :func:`options_of`.
+
+    Raises:
+        InputError: it is another input, or it is read otherwise.
+    """
+    pins = shards.pins
+    assert pins is not None  # or else it is no run folder
+    if not shards.missing:
+        return
+    here, now = Here(Caller(pins.account, ""), pins.region, pins.endpoint), datetime.now(UTC).isoformat()
+    journal = Journal.temporary()
+    run = begin(journal, options, here, options.patience.period, records.name, records.columns, at=now)
+    ours = Sharding(shards.missing, default_of(options, here.target))
+    intake = Intake(options, checking(options, here.target), journal, run, ours)
+    for record in records:
+        intake.take(record)
+    decisive = {name: value for name, value in _decisive(options).items() if name in _OF_FILES}
+    kept = {name: value for name, value in pins.options.items() if name not in _OF_FILES}
+    found = structs.replace(pins, input_sha256=records.sha256, options=kept | decisive)
+    if differs := pins.differences(found):
+        text = f"{records.name} is not what the workers of {shards.path} read: {'; '.join(differs)}"
+        raise InputError(text, hint=f"give what they had: {pins.input}, with the same files")
+    intake.close(records.sha256)
+    journal.append(End(at=now, reason=NEVER_BEGUN, exit_code=3))
+    shards.complete(journal)

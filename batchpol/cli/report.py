@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from batchpol.cli.options import JournalFile, flattened
+from batchpol.cli.options import JournalFile, Part, flattened
+from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import counts_line, offer, reserve_output, said, tell
 from batchpol.errors import UsageError
 from batchpol.model import Status, did_you_mean, visible
-from batchpol.model.settings import setting
+from batchpol.model.settings import Connection, Reading, setting
+
+if TYPE_CHECKING:
+    from batchpol.journal import Shards
 
 EPILOG = (
     "Examples:\n"
     "batchpol report tenants.journal.jsonl --report tenants.report.jsonl\n"
     "batchpol report tenants.journal.jsonl --only failed,unknown --report failed.csv\n"
+    "batchpol report run1/ --input tenants.csv --report all.csv\n"
     "With --only the report has the policies, so that it can be mended and applied. "
     "Exit: 0, or 2 if the journal cannot be read."
 )
@@ -27,6 +32,9 @@ class Written:
 
     reports: tuple[Path, ...] = setting(
         (), "Where to write it: *.csv, *.jsonl, *.html; may be repeated.", metavar="FILE"
+    )
+    input: Path | None = setting(
+        None, "Of a run folder: what its workers read, for rows of shards that have not begun.", metavar="FILE"
     )
     only: tuple[str, ...] = setting(
         (), "These records only, with their policies: an input for apply.", metavar="STATUS,..."
@@ -44,8 +52,13 @@ class Written:
 
 
 @flattened
-def report(journal: JournalFile, written: Written) -> None:
-    """Write the report of a journal again, or that of some of its records."""
+def report(
+    journal: JournalFile,
+    written: Written,
+    reading: Annotated[Reading, Part("policy_template", policy_template="Of `input`: the workers' own.")],
+    connection: Annotated[Connection, Part("facts", facts="Of `input`: the workers' own.")],
+) -> None:
+    """Write the report of a journal or a run folder again, or that of some of its records."""
     from batchpol.cli.screen import folder, status
     from batchpol.journal import Shards, Started, runs
     from batchpol.outputs import check_run
@@ -54,9 +67,11 @@ def report(journal: JournalFile, written: Written) -> None:
     chosen, paths = written.statuses, written.reports
     if not paths:
         raise UsageError("there is no place for the report", hint="name one with --report, say --report report.csv")
-    check_run({"the journal": journal}, None, paths)
+    check_run({"the journal": journal, "the input": written.input}, None, paths)
     reserve_output(paths)
     found = Shards(journal)
+    if written.input is not None and found.pins is None:
+        raise UsageError("`input` is for a run folder; a journal has all records of its own", hint="leave it out")
     for note in found.notes:
         tell(f"note: {said(note)}")
     steps = list[tuple[str, str]]()
@@ -67,6 +82,8 @@ def report(journal: JournalFile, written: Written) -> None:
             steps = [folder.next_step(found, folder.standing_of(found)).as_typed()]
         else:
             steps = [step.as_typed() for step in status.next_steps(status.status_of(journal))]
+    if written.input is not None:
+        _run(found, str(written.input), reading.policy_template, connection.facts)
     for path in paths:
         write_report(
             found.outcomes(),
@@ -82,3 +99,14 @@ def report(journal: JournalFile, written: Written) -> None:
     offer(f"{sum(counts.values()):,} of {len(found):,} records: {counts_line(counts)}")
     for path in paths:
         tell(f"report: {visible(str(path))}")
+
+
+def _run(shards: Shards, input: str, template: Any, facts: Path | None) -> None:
+    """Add what the input has of the shards that have not begun."""
+    with importing():
+        from batchpol.batch.worker import add_missing, options_of
+        from batchpol.rewriting.template import open_input
+
+    options = options_of(shards, template, facts)
+    with open_input(input, format=options.reading.format, template=options.template) as source:
+        add_missing(shards, source, options)

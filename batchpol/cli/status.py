@@ -16,11 +16,9 @@ EPILOG = (
     "Examples:\n"
     "batchpol status tenants.journal.jsonl\n"
     "batchpol status tenants.journal.jsonl --failed\n"
+    "batchpol status run1/ --follow\n"
     "Exit: 0, or 2 if the journal cannot be read."
 )
-
-EVERY = 10.0
-"""Seconds between two lines of a run that is followed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +26,7 @@ class Looked:
     HEADING: ClassVar[str] = "Journal, report and output"
 
     failed: bool = setting(False, "A line for each record that is rejected, failed or unknown.")
-    follow: bool = setting(False, "A line now and then, until the run ends.")
+    follow: bool = setting(False, "A line now and then, until the run is over.")
 
 
 @flattened
@@ -37,19 +35,14 @@ def status(
 ) -> None:
     """Say how far the run of a journal, or of a run folder, is, and what to do next."""
     from batchpol.cli.screen import folder as screen
-    from batchpol.cli.screen.status import as_json, failed, failed_line, line, lines, status_of
+    from batchpol.cli.screen.status import EVERY, as_json, failed, failed_line, line, lines, status_of
     from batchpol.journal import Shards
 
     if looked.follow and form.is_json:
         raise UsageError("`follow` is for people, and has no `output=json`", hint="ask for the status again and again")
     shards = Shards(journal)
     if shards.folder is not None:
-        standing = screen.standing_of(shards)
-        for note in shards.notes:
-            tell(f"note: {said(note)}")
-        write(
-            json.dumps(screen.json_of(shards, standing)) if form.is_json else "\n".join(screen.lines(shards, standing))
-        )
+        screen.show(shards, follow=looked.follow, failed=looked.failed, as_json=form.is_json)
         return
     found = status_of(journal)
     for note in found.section.notes:

@@ -10,8 +10,8 @@ import heapq
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -20,6 +20,7 @@ import msgspec
 
 from batchpol import files
 from batchpol.errors import BatchpolError, JournalError, JournalMismatch, UsageError
+from batchpol.journal.journal import Journal
 from batchpol.journal.reading import opened, runs, scan, section_of, sends
 from batchpol.journal.section import Section
 from batchpol.journal.sends import Sent
@@ -176,13 +177,18 @@ class Shards:
 
     Raises:
         JournalMismatch: the path is a folder, and none of ours.
+
+    Attributes:
+        pins: which batch it is; None of a journal in no folder.
+        all: every shard, begun or not.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path, self.folder = Path(path), Folder.at(path)
-        pins = self.folder.pins() if self.folder is not None else None
-        count = pins.shards if pins is not None else 1
-        self._shards = [Shard(number, count) for number in range(1, count + 1)]
+        self.pins = self.folder.pins() if self.folder is not None else None
+        count = self.pins.shards if self.pins is not None else 1
+        self._rest: tuple[Journal, Section | None] | None = None
+        self.all = [Shard(number, count) for number in range(1, count + 1)]
 
     def journal(self, shard: Shard) -> Path:
         """The journal of a shard, which may not be there yet."""
@@ -191,7 +197,7 @@ class Shards:
     @property
     def journals(self) -> list[Path]:
         """The journals there are, in the order of the shards; what is no folder is one, there or not."""
-        found = [self.journal(shard) for shard in self._shards]
+        found = [self.journal(shard) for shard in self.all]
         return [it for it in found if it.exists()] if self.folder is not None else found
 
     def written_by(self, run: str) -> list[Path]:
@@ -216,15 +222,34 @@ class Shards:
             JournalError: a journal cannot be read.
         """
         if self.folder is None:
-            return {it: section_of(self.path) for it in self._shards}
-        return {it: scan(path) if (path := self.journal(it)).exists() else None for it in self._shards}
+            return {it: section_of(self.path) for it in self.all}
+        return {it: scan(path) if (path := self.journal(it)).exists() else None for it in self.all}
 
     def __len__(self) -> int:
-        return sum(map(len, self._begun.values()))
+        return sum(map(len, self._read))
+
+    def complete(self, rest: Journal) -> None:
+        """Take the rows of the shards that are missing from a journal of the records that the input has of them."""
+        for shard in self.missing:
+            self.sections[shard] = None  # it had begun to read, perhaps
+        self._rest = rest, rest.section()
 
     @property
     def _begun(self) -> dict[Shard, Section]:
         return {shard: section for shard, section in self.sections.items() if section is not None}
+
+    @property
+    def _read(self) -> list[Section]:
+        rest = [self._rest[1]] if self._rest is not None and self._rest[1] is not None else []
+        return [*self._begun.values(), *rest]
+
+    @contextmanager
+    def _opened(self) -> Iterator[list[tuple[Section, int]]]:
+        """Each section, and the descriptor of its journal."""
+        with ExitStack() as stack:
+            fds = [stack.enter_context(opened(self.journal(shard))) for shard in self._begun]
+            rest = [self._rest[0].tail.fd] if self._rest is not None else []
+            yield list(zip(self._read, [*fds, *rest], strict=False))
 
     @property
     def missing(self) -> list[Shard]:
@@ -234,10 +259,8 @@ class Shards:
     @property
     def columns(self) -> tuple[str, ...]:
         """The extra columns, in the order in which the input brings them."""
-        found: list[tuple[int, str]] = []
-        for shard, section in self._begun.items():
-            with opened(self.journal(shard)) as fd:
-                found += section.brought_by(fd)
+        with self._opened() as sections:
+            found = [it for section, fd in sections for it in section.brought_by(fd)]
         return tuple(dict.fromkeys(name for _, name in sorted(found, key=itemgetter(0))))
 
     @property
@@ -259,7 +282,7 @@ class Shards:
     def counts(self) -> dict[Status, int]:
         """How many records are in each status; a status of which there is none is left out."""
         total = Counter[Status]()
-        for section in self._begun.values():
+        for section in self._read:
             total.update(section.counts())
         return {status: total[status] for status in Status if total[status]}
 
@@ -275,18 +298,10 @@ class Shards:
             found["reason"] = "; ".join(dict.fromkeys(it["reason"] for it in facts))
         return found
 
-    def outcomes(self, also: Iterable[Outcome] = ()) -> Iterator[Outcome]:
-        """The rows of all shards that began, in the order of the input; what was pruned stands behind.
-
-        Args:
-            also: more rows in that order, such as those of shards that have not begun.
-        """
-        with ExitStack() as stack:
-            rows = [
-                section.outcomes(stack.enter_context(opened(self.journal(shard))))
-                for shard, section in self._begun.items()
-            ]
-            yield from heapq.merge(*rows, also, key=_place)
+    def outcomes(self) -> Iterator[Outcome]:
+        """The rows of all shards that are read, in the order of the input; what was pruned stands behind."""
+        with self._opened() as sections:
+            yield from heapq.merge(*(section.outcomes(fd) for section, fd in sections), key=_place)
 
     def sends(self) -> Iterator[Sent]:
         """Every request of all shards, one shard after the other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Self
 
 from batchpol.model import Target
 
@@ -18,7 +19,8 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    def has(self, target: Target) -> bool:
-        """Whether a target lies in this shard."""
+    @classmethod
+    def of(cls, target: Target, count: int) -> Self:
+        """The one of ``count`` shards in which a target lies."""
         digest = blake2b(f"{target.account}/{target.region}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % self.count == self.number - 1
+        return cls(int.from_bytes(digest, "big") % count + 1, count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from batchpol.identity import NAMED, read_identity
 from batchpol.model import Finding, Record, Target
 from batchpol.model.shard import Shard
@@ -12,7 +14,7 @@ _SOME_NAME = "example.com"
 
 
 class Sharding:
-    """Tells the records of one shard from all others.
+    """Tells the records of one shard, or of several, from all others.
 
     A record that is valid lies where its target does; one that cannot be read, or names a place that is none, lies in
     the first shard, so that each has its row in exactly one report.
@@ -24,13 +26,14 @@ class Sharding:
         nowhere: the first record met that may have been meant for any target.
     """
 
-    def __init__(self, shard: Shard, default: Target) -> None:
-        self._shard, self._default = shard, default
+    def __init__(self, shards: Collection[Shard], default: Target) -> None:
+        self._shards, self._default = frozenset(shards), default
+        self._count = next(iter(shards)).count
         self._known: dict[tuple[str | None, str | None, str], bool] = {}
         self.nowhere: Record | None = None
 
     def has(self, record: Record) -> bool:
-        """Whether the record is one of the shard's."""
+        """Whether the record is one of theirs."""
         if record.problems and has_error(record.problems):
             return self._has_of_nowhere(record)
         text = record.identity
@@ -42,12 +45,12 @@ class Sharding:
         target, findings = self._target_of(record, start)
         if has_error(findings) or not target.region:
             return self._has_of_nowhere(record)
-        ours = self._known[key] = self._shard.has(target)
+        ours = self._known[key] = Shard.of(target, self._count) in self._shards
         return ours
 
     def _has_of_nowhere(self, record: Record) -> bool:
         self.nowhere = self.nowhere or record
-        return self._shard.number == 1
+        return Shard(1, self._count) in self._shards
 
     def _target_of(self, record: Record, start: str) -> tuple[Target, list[Finding]]:
         """The target that the checker finds, and why it finds none."""

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from batchpol.batch.lanes import STS_RATE, Lanes
+from batchpol.batch.observer import Observer
+from batchpol.batch.options import Options
+from batchpol.model import Target
+from batchpol.model.settings import Connection, Keeping
+from batchpol.model.shard import Shard
+from batchpol.stopping import Stoppable
 from batchpol.testing import Sandbox
 from tests.runs import REGION, apply, check_truth, document, opened, report, row, run, write_input, writes
+
+
+@pytest.mark.virtual_clock
+async def test_workers_of_one_batch_ask_sts_together_no_faster_than_it_takes() -> None:
+    came: dict[bool, list[float]] = {True: [], False: []}
+    began = asyncio.get_running_loop().time()
+
+    async def enter(shard: Shard, role: str | None) -> None:
+        chosen = Options(keeping=Keeping(shard=shard, journal=Path("run1")), connection=Connection(role_arn=role))
+        lanes = Lanes(Stoppable(), chosen.targets(), None, chosen, Observer(), lambda: datetime.now(UTC))
+        targets = [
+            Target(f"{100_000_000_000 + number // 2}", REGION if number % 2 else "eu-west-1") for number in range(100)
+        ]
+        async for target in lanes.entering(targets):
+            if target.region != REGION:  # the first of its account
+                came[role is not None].append(asyncio.get_running_loop().time() - began)
+
+    for role in ("arn:aws:iam::{account}:role/Tenant", None):
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*(enter(Shard(number, 40), role) for number in range(1, 41)))
+    for start in range(5):
+        assert sum(start <= at < start + 1 for at in came[True]) <= STS_RATE + 1
+    assert min(len(set(came[True])), sum(at < 1 for at in came[True])) > 0.9 * STS_RATE
+    assert max(came[False]) < 1
 
 
 @pytest.fixture

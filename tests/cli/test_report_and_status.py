@@ -266,7 +266,7 @@ async def test_status_of_failures_groups_them_and_says_how_to_mend_them(
 async def test_a_run_is_followed_to_its_end(
     sandbox: Sandbox, source: Path, batchpol: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchpol.cli.status.EVERY", 0.1)
+    monkeypatch.setattr("batchpol.cli.screen.status.EVERY", 0.1)
     with opened(sandbox, source, period=0.2) as batch:
         running = asyncio.create_task(run(batch))
         while len(writes(sandbox)) < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from batchpol.fleet.engines import check_alone, shard_of
 from batchpol.model.shard import Shard
 from batchpol.testing import Sandbox
 from tests.e2e.command import await_that, finish, kill, lines, nothing_left_running, run, save_lines, start
-from tests.fleet.test_shards import REGIONS, batch_rows
-from tests.place import Place
+from tests.fleet.test_shards import PASSING, REGIONS, batch_rows
+from tests.place import COMMAND, PACED, Place
+from tests.runs import document
 
 
 @pytest.mark.parametrize(
@@ -84,9 +86,82 @@ def test_the_command_says_so_and_tells_the_way_out(place: Place, monkeypatch: py
     assert place.calls.total() == 0
 
 
+def test_rows_of_shards_that_never_began_come_from_the_input(place: Place) -> None:
+    records = [it | {"policy": ""} if number % 2 else it for number, it in enumerate(batch_rows())]
+    place.save("in.jsonl", records)
+    place.save("other.jsonl", records[:-1])
+    policy = json.loads(document("{{identity}}").replace("us-east-1", "{{region}}"))
+    (place.folder / "template.json").write_text(json.dumps(policy))
+    places = [word for region in REGIONS for word in ("--region", region)]
+    reading = ("in.jsonl", "--policy-template", "template.json", *places)
+    place.run("apply", *reading, "--journal", "one.jsonl", "--report", "one.csv", "--report", "one-rows.jsonl", code=1)
+    place.run(
+        "apply", *reading, "--dry-run", "--journal", "dry", "--report", "dry.csv", "--report", "dry-rows.jsonl", code=1
+    )
+    place.sandbox.store.policies.clear()
+    for number in (2, 4):
+        place.run("apply", *reading, "--shard", f"{number}/4", "--journal", "run1", code=None)
+    before = place.calls.total()
+    merged = ("report", "run1", "--policy-template", "template.json", "--report", "all.csv", "--report", "all.jsonl")
+    said = place.run(*merged, "--report", "all.html", "--input", "in.jsonl")
+    assert "of 2 of 4 shards nothing was sent yet: 1/4, 3/4" in said.err and "30 of 30 records" in said.out
+    assert place.calls.total() == before
+    began = {it["line"] for it in rows_of(place, "report", "run1", "--report", "some.jsonl", name="some.jsonl")}
+    assert 0 < len(began) < 30
+    whole, never = place.report("one-rows.jsonl"), place.report("dry-rows.jsonl")
+    wanted = [it if it["line"] in began else other for it, other in zip(whole, never, strict=True)]
+    for found, it in zip(place.report("all.jsonl"), wanted, strict=True):
+        passing = dict.fromkeys(PASSING)
+        it["message"] = (it["message"] or "").replace("(dry run)", "(its shard has not begun)") or None
+        assert list((found | passing).items()) == list((it | passing).items())
+    assert (place.folder / "all.csv").read_text().splitlines()[0] == (
+        place.folder / "one.csv"
+    ).read_text().splitlines()[0]
+    assert "its shard has not begun" in (place.folder / "all.html").read_text()
+    refused = place.run("report", "run1", "--input", "other.jsonl", "--report", "all.csv", code=2).err
+    assert "other.jsonl is not what the workers of run1 read: input with SHA-256" in refused
+    assert "`policy_template`" not in refused and "--policy-template" in refused
+    assert (
+        "--input is for a run folder"
+        in place.run("report", "one.jsonl", "--input", "in.jsonl", "--report", "all.csv", code=2).err
+    )
+
+
+def test_a_folder_is_followed_until_all_shards_are_over(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.save("in.jsonl", batch_rows())
+    places = [word for region in REGIONS for word in ("--region", region)]
+    shard = ("apply", "in.jsonl", *places, "--journal", "run1", "--shard")
+    place.run(*shard, "1/2", code=None)
+    looks = list[float]()
+
+    def wait(seconds: float) -> None:
+        looks.append(seconds)
+        with suppress(SystemExit):
+            COMMAND(["apply", *PACED["apply"], *shard[1:], "2/2"]) if len(looks) == 2 else None
+
+    monkeypatch.setattr("batchpol.cli.screen.folder.time.sleep", wait)
+    told = place.run("status", "run1", "--follow", "--failed").out.splitlines()
+    assert looks == [10.0, 10.0]
+    assert told[0].startswith("shard 1/2: finished")
+    assert "2 shards: 1 over, 1 not begun: " in told[1] and "2 shards: 1 over, 1 not begun: " in told[2]
+    assert sum("line 18: rejected: no identity / sending" in it for it in told) == 1
+    assert "records:  30: " in "\n".join(told) and "stopped" not in "\n".join(told)
+    looks.clear()
+    place.run("apply", "in.jsonl", *places, "--journal", "run2", "--shard", "1/2", code=None)
+    looks += [0.0, 0.0]
+    assert "2 shards: 1 over, 1 not begun" in place.run("status", "run2", "--follow").out
+    assert len(looks) == 2 + 6
+    assert '"failed": [' in place.run("status", "run1", "--failed", "--output", "json").out
+
+
+def rows_of(place: Place, *arguments: str, name: str) -> list[dict[str, Any]]:
+    place.run(*arguments)
+    return place.report(name)
+
+
 def worker(folder: Path, sandbox: Sandbox, number: int, *more: str) -> subprocess.Popen[bytes]:
     places = [word for region in REGIONS for word in ("--region", region)]
-    paced = ("--rate", "20", "--i-have-a-higher-quota", "--yes")
+    paced = ("--rate", "20", "--i-have-a-higher-quota", "--yes") if "--rate" not in more else ("--yes",)
     line = ("apply", "in.jsonl", "--shard", f"{number}/2", "--journal", "run1", *places, *paced, *more)
     return start(*line, cwd=folder, env=sandbox.environment())
 
@@ -101,7 +176,8 @@ def test_a_killed_worker_goes_on_and_the_folder_reads_as_one_run(tmp_path: Path,
         kill(killed)
         standing = run("status", "run1", cwd=tmp_path, env=env).out
         assert "shard 1/2: killed before its end" in standing
-        first, second = worker(tmp_path, ses_sandbox, 1), worker(tmp_path, ses_sandbox, 1)
+        slow = ("--rate", "4", "--i-have-a-higher-quota")  # so that it goes on when the second one comes
+        first, second = (worker(tmp_path, ses_sandbox, 1, *slow) for _ in range(2))
         ended = [finish(it) for it in (first, second, other)]
         assert {it.code for it in ended} <= {0, 1} and ended[0].code == ended[1].code
         waited = "".join(it.err for it in ended[:2])

@@ -58,7 +58,7 @@ def test_every_record_lies_in_exactly_one_shard_and_so_does_every_target(
     found: list[Record], count: int, ignored: tuple[str, ...]
 ) -> None:
     default = Target(ACCOUNT, "us-east-1")
-    shards = [Sharding(Shard(number + 1, count), default) for number in range(count)]
+    shards = [Sharding([Shard(number + 1, count)], default) for number in range(count)]
     checker, homes = Checker(Checks(ignore=ignored), target=default, require_target=True), dict[Target, int]()
     for it in found:
         ours = [number for number, shard in enumerate(shards) if shard.has(it)]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from batchpol.cli.screen import commands
 from batchpol.cli.screen.commands import Step
-from batchpol.cli.screen.status import RunStatus, as_json, status_of
-from batchpol.cli.screen.terminal import counts_line, duration, said
-from batchpol.journal import FINISHED, Folder, Shards
+from batchpol.cli.screen.status import EVERY, RunStatus, failed_line, find_status
+from batchpol.cli.screen.status import as_json as json_of_run
+from batchpol.cli.screen.status import failed as failed_of
+from batchpol.cli.screen.terminal import counts_line, duration, said, tell, write
+from batchpol.journal import FINISHED, Folder, Shards, is_held
 from batchpol.model import Status, visible
 from batchpol.model.shard import Shard
 
@@ -16,9 +22,75 @@ Standing = dict[Shard, RunStatus | None]
 """How far each shard is; None where it has not begun."""
 
 
-def standing_of(shards: Shards) -> Standing:
-    """How far each is by now. Raises JournalError: a journal cannot be read."""
-    return {it: status_of(shards.journal(it)) if begun is not None else None for it, begun in shards.sections.items()}
+IDLE = 60.0
+"""Seconds without anybody at work after which a folder is not followed any more: engines take a while to start again
+what they lost."""
+
+
+def show(shards: Shards, *, follow: bool, failed: bool, as_json: bool) -> None:
+    """All of it on standard output; if wanted, what is new of it now and then until all shards are over."""
+    standing, before, idle = standing_of(shards), Standing(), 0.0
+    while (
+        follow
+        and not is_over(standing)
+        and idle < IDLE
+        and (is_at_work(standing) or not Folder(shards.path).is_stopped)
+    ):
+        write("\n".join(followed(shards, standing, before)))
+        time.sleep(EVERY)
+        before, shards = standing, Shards(shards.path)
+        standing = standing_of(shards, before)
+        idle = 0.0 if is_at_work(standing) else idle + EVERY
+    for note in shards.notes:
+        tell(f"note: {said(note)}")
+    bad = (it for found in standing.values() if found is not None and failed for it in failed_of(found))
+    if as_json:
+        write(json.dumps(json_of(shards, standing) | ({"failed": [*bad]} if failed else {})))
+        return
+    for it in bad:
+        write(failed_line(it))
+    write("\n".join(lines(shards, standing)))
+
+
+def standing_of(shards: Shards, before: Standing | None = None) -> Standing:
+    """How far each is by now; what was over ``before`` is not read again.
+
+    Raises JournalError: a journal cannot be read.
+    """
+    standing, known = Standing(), before or {}
+    for shard in shards.all:
+        path, last = shards.journal(shard), known.get(shard)
+        standing[shard] = last if _is_over(last) and not is_held(path) else find_status(path)
+    shards.sections = {shard: it.section if it is not None else None for shard, it in standing.items()}
+    return standing
+
+
+def _is_over(found: RunStatus | None) -> bool:
+    end = found.section.end if found is not None and not found.held else None
+    return end is not None and end.reason == FINISHED
+
+
+def is_over(standing: Standing) -> bool:
+    """Whether each shard came to its end."""
+    return all(map(_is_over, standing.values()))
+
+
+def is_at_work(standing: Standing) -> bool:
+    """Whether anybody has one of them."""
+    return any(it is not None and it.held for it in standing.values())
+
+
+def followed(shards: Shards, standing: Standing, before: Standing) -> list[str]:
+    """For whoever follows them: what is new of single shards, then all of them in one line."""
+    new = [f"shard {shard}: {_who(it)}" for shard, it in standing.items() if _who(it) != _who(before.get(shard))]
+    states = Counter("at work" if it.held else "over" if _is_over(it) else "stopped" for it in standing.values() if it)
+    states["not begun"] = len(standing) - states.total()
+    told = ", ".join(f"{count:,} {state}" for state, count in states.items() if count)
+    left = f"; {_left(standing):,} left" if _left(standing) else ""
+    if left and (seconds := seconds_left(standing)) is not None:
+        left += f", about {duration(seconds)}"
+    line = f"{datetime.now(UTC):%H:%M:%S} UTC: {len(standing):,} shards: {told}: {counts_line(shards.counts())}{left}"
+    return [*new, line]
 
 
 def lines(shards: Shards, standing: Standing) -> list[str]:
@@ -38,13 +110,19 @@ def lines(shards: Shards, standing: Standing) -> list[str]:
     return [*found, f"next:     {next_step(shards, standing)}"]
 
 
-def _line(found: RunStatus | None) -> str:
+def _who(found: RunStatus | None) -> str:
+    """What a shard does, or how it ended; and who has it."""
     if found is None:
         return "not begun"
     run = found.section.run
-    by = f" (process {run.pid} on {visible(run.host)})" if found.held else ""
+    return said(found.state) + (f" (process {run.pid} on {visible(run.host)})" if found.held else "")
+
+
+def _line(found: RunStatus | None) -> str:
+    if found is None:
+        return _who(found)
     left = f", {found.section.left:,} left" if found.section.left else ""
-    return f"{said(found.state)}{by}: {counts_line(found.section.counts()) or 'no records'}{left}"
+    return f"{_who(found)}: {counts_line(found.section.counts()) or 'no records'}{left}"
 
 
 def seconds_left(standing: Standing) -> float | None:
@@ -61,12 +139,9 @@ def next_step(shards: Shards, standing: Standing) -> Step:
     path = shards.path
     if Folder(path).is_stopped:
         return Step("to let the workers go on, and then start them again", commands.withdraw(path))
-    if any(it is not None and it.held for it in standing.values()):
-        return Step("to see how far it is", commands.status(path))
-    ended = [
-        it is not None and it.section.end is not None and it.section.end.reason == FINISHED for it in standing.values()
-    ]
-    if not all(ended):
+    if is_at_work(standing):
+        return Step("to follow it", commands.follow(path))
+    if not is_over(standing):
         return Step("start the workers of the other shards again, each with the same command", [])
     if shards.counts().keys() & {Status.REJECTED, Status.FAILED}:
         return Step(f"to mend what went wrong, and then apply {commands.MEND}", commands.mend(path, shards.counts()))
@@ -84,7 +159,7 @@ def json_of(shards: Shards, standing: Standing) -> dict[str, Any]:
         "left": _left(standing),
         "seconds_left": seconds_left(standing),
         "shards": [
-            {"shard": str(shard)} | (as_json(it) if it is not None else {"state": "not begun"})
+            {"shard": str(shard)} | (json_of_run(it) if it is not None else {"state": "not begun"})
             for shard, it in standing.items()
         ],
         "next": [next_step(shards, standing).as_json()],

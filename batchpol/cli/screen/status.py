@@ -13,12 +13,15 @@ from batchpol.cli.screen import commands
 from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.terminal import counts_line, duration, moment, said
 from batchpol.cli.spelling import spelled
-from batchpol.journal import Intent, Section, Started, is_held, latest, outcomes, runs, section_of
+from batchpol.journal import Intent, Section, Started, is_held, latest, outcomes, runs, scan, section_of
 from batchpol.model import EFFECTS, Outcome, Status, visible
 from batchpol.model.remedies import remedy_of
 from batchpol.report import Cause, Summary
 from batchpol.report.rows import reason
 from batchpol.report.summary import causes_json, shared_line
+
+EVERY = 10.0
+"""Seconds between two looks at what is followed."""
 
 LATEST = 60
 """Requests from which the present rate is taken."""
@@ -73,7 +76,17 @@ class RunStatus:
 def status_of(journal: Path) -> RunStatus:
     """How far the run of a journal is. Raises UsageError, JournalError: it cannot be read, or has nothing yet."""
     held = is_held(journal)  # first: a run that ends meanwhile has then ended in what is read
-    section = section_of(journal)
+    return _status(journal, section_of(journal), held)
+
+
+def find_status(journal: Path) -> RunStatus | None:
+    """The same; None where no run has written into it yet."""
+    held = journal.exists() and is_held(journal)
+    section = scan(journal) if journal.exists() else None
+    return _status(journal, section, held) if section is not None else None
+
+
+def _status(journal: Path, section: Section, held: bool) -> RunStatus:
     found = RunStatus(journal, section, held, can_go_on=bool(section.left) or section.planned is None)
     found.runs = runs(journal)
     sent = _times(journal, section)

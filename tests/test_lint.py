@@ -6,6 +6,9 @@ import ast
 import re
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from batchpol.cli import app
 from tests.bench.house import PACKAGE, bodies, classes, late_imports
@@ -36,7 +39,8 @@ def test_imports_stand_at_the_top_but_in_commands() -> None:
 
 def test_what_a_command_needs_is_imported_where_it_begins() -> None:
     """At the top of the command's function, or of the one to which it hands over once its arguments are checked."""
-    runs = {f"{it.__name__}" for it in (command.callback for command in app.registered_commands) if it} | {"_run"}
+    group: Any = typer.main.get_command(app)
+    runs = {*group.commands, "_run"}
     for path in (PACKAGE / "cli").rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -1,6 +1,6 @@
 """The command line: arguments, terminal, signals, exit codes.
 
-What a command needs is imported when the command runs, so that ``--help`` answers at once.
+A command is imported when it is asked for, and what it needs when it runs, so that ``--help`` answers at once.
 
 ============ ====================================================================
 ``options``  settings as options, and those that only the command line has
@@ -22,28 +22,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from traceback import format_exception
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
-from batchpol.cli import (
-    apply,
-    export,
-    help,
-    plan,
-    probe,
-    render,
-    report,
-    retarget,
-    sandbox,
-    schema,
-    status,
-    stop,
-    undo,
-    validate,
-)  # fmt: skip
-from batchpol.cli.command import Command, Group, State, Undebugged
+from batchpol.cli.command import Group, State
 from batchpol.cli.process import leave
 from batchpol.cli.screen import log
 from batchpol.cli.screen.streams import OutputLost, open_standard_streams
@@ -51,9 +36,29 @@ from batchpol.cli.screen.terminal import FAULT, complain, complain_of_fault, exi
 from batchpol.errors import BatchpolError
 from batchpol.version import __version__
 
+
+class _Commands(Group):
+    short: ClassVar[Mapping[str, str]] = {
+        "apply": "Put the policies of INPUT, one a second; a row for each.",
+        "validate": "Check every record of INPUT, offline.",
+        "plan": "Show what apply would do. Never writes.",
+        "undo": "Write an input that restores what runs replaced.",
+        "export": "Write what is there, as an input for apply.",
+        "render": "Write what would be sent, for review; offline.",
+        "retarget": "Move records to another account or Region; offline.",
+        "status": "Say how far a run is, and what to do next.",
+        "stop": "Ask all workers of a run folder to stop.",
+        "report": "Write the report of a journal again.",
+        "probe": "Find out what SES really does, in your account.",
+        "sandbox": "Run the embedded SES for any client.",
+        "schema": "Print the JSON Schema of a record, a report or the config.",
+        "help": "Show a page of the manual, e.g. batchpol help resume.",
+    }
+
+
 app = typer.Typer(
     name="batchpol",
-    cls=Group,
+    cls=_Commands,
     help="Sending authorization policies for thousands of Amazon SES identities. "
     "To try it: batchpol apply samples/tenants.csv --sandbox",
     no_args_is_help=True,
@@ -61,24 +66,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BATCHPOL"},
 )
-for name, call, epilog, short in (
-    ("apply", apply.apply, apply.EPILOG, "Put the policies of INPUT, one a second; a row for each."),
-    ("validate", validate.validate, validate.EPILOG, "Check every record of INPUT, offline."),
-    ("plan", plan.plan, plan.EPILOG, "Show what apply would do. Never writes."),
-    ("undo", undo.undo, undo.EPILOG, "Write an input that restores what runs replaced."),
-    ("export", export.export, export.EPILOG, "Write what is there, as an input for apply."),
-    ("render", render.render, render.EPILOG, "Write what would be sent, for review; offline."),
-    ("retarget", retarget.retarget, retarget.EPILOG, "Move records to another account or Region; offline."),
-    ("status", status.status, status.EPILOG, "Say how far a run is, and what to do next."),
-    ("stop", stop.stop, stop.EPILOG, "Ask all workers of a run folder to stop."),
-    ("report", report.report, report.EPILOG, "Write the report of a journal again."),
-    ("probe", probe.probe, probe.EPILOG, "Find out what SES really does, in your account."),
-    ("sandbox", sandbox.sandbox, sandbox.EPILOG, "Run the embedded SES for any client."),
-    ("schema", schema.schema, schema.EPILOG, "Print the JSON Schema of a record, a report or the config."),
-    ("help", help.help_, help.EPILOG, "Show a page of the manual, e.g. batchpol help resume."),
-):
-    kind = Undebugged if name in ("sandbox", "schema", "help") else Command
-    app.command(name, cls=kind, short_help=short, epilog=epilog)(call)
 
 
 def _version(wanted: bool) -> None:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -82,8 +83,54 @@ class Undebugged(Command):
     common = frozenset({"config", "log_format", "color"})
 
 
+class Commands(Mapping[str, Any]):
+    """The commands by name, each imported and made when it is asked for: to make all takes longer than most of them.
+
+    Args:
+        short: the names, each with its line in the help of the whole. The command is the function of its name in the
+            module of its name, which has its ``EPILOG`` beside it.
+    """
+
+    def __init__(self, short: Mapping[str, str]) -> None:
+        self.short = short
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.short:
+            raise KeyError(name)
+        if name not in self._made:
+            module, kind = import_module(f"batchpol.cli.{name}"), Undebugged if name in _UNDEBUGGED else Command
+            apart = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+            call = getattr(module, name)
+            apart.command(name, cls=kind, short_help=self.short[name], epilog=module.EPILOG)(call)
+            self._made[name] = typer.main.get_command(apart)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.short)
+
+    def __len__(self) -> int:
+        return len(self.short)
+
+
+_UNDEBUGGED = frozenset({"sandbox", "schema", "help"})
+
+
 class Group(TyperGroup):
     """The command as a whole."""
+
+    short: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = Commands(self.short)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.short.items()))
 
     def invoke(self, ctx: Any) -> Any:
         self._check_variables()
@@ -91,6 +138,8 @@ class Group(TyperGroup):
 
     def _check_variables(self) -> None:
         """Refuse a variable that no option is read from: misspelt, it would be overlooked. Raises UsageError."""
+        if not any(name.startswith(VARIABLE) for name in os.environ):
+            return
         params = [param for command in self.commands.values() for param in command.params]
         named = [[param.envvar] if isinstance(param.envvar, str) else param.envvar or [] for param in params]
         known = {name for names in named for name in names}

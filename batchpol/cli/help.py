@@ -40,7 +40,7 @@ def _completed(incomplete: str) -> list[tuple[str, str]]:
     return [(topic, sentence) for topic, sentence in topics().items() if topic.startswith(incomplete)]
 
 
-def help_(
+def help(
     context: typer.Context,
     topic: Annotated[
         str | None, typer.Argument(metavar="TOPIC", help="Without one: which there are.", autocompletion=_completed)

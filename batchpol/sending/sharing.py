@@ -37,7 +37,10 @@ SLACK = 0.0005
 """Seconds by which an attempt may leave late without a word to the others: their margin is more than that."""
 
 OLD = 3600.0
-"""Seconds after which the file of a place that nobody asks is removed."""
+"""Seconds after which the file of a place that nobody asks is removed, and after which such are looked for again."""
+
+SWEPT = "swept"
+"""The file whose time says when they were looked for."""
 
 JOINED = 10
 """Periods after which the others believe no longer that all operations have one quota, if whoever did asks no more."""
@@ -96,12 +99,21 @@ class Machine:
         """Make the folder, or see that it is this user's alone, and remove what nobody needs."""
         try:
             private_folder(self.folder)
-            for path in self.folder.iterdir():
-                with suppress(FileNotFoundError):
-                    if time.time() - path.lstat().st_mtime > OLD:
-                        path.unlink()
+            self._sweep()
         except OSError as error:
             self.fails(self.folder, error)
+
+    def _sweep(self) -> None:
+        """Remove places that nobody asks any more; not at each start, since there can be thousands to look at."""
+        done, oldest = self.folder / SWEPT, time.time() - OLD
+        with suppress(FileNotFoundError):
+            if done.lstat().st_mtime > oldest:
+                return
+        for path in self.folder.iterdir():
+            with suppress(FileNotFoundError):
+                if path.lstat().st_mtime < oldest:
+                    path.unlink()
+        done.touch(0o600)
 
     def fails(self, path: Path, error: OSError) -> None:
         """It cannot be used from here on, and somebody is to be told."""

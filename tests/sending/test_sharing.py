@@ -21,7 +21,7 @@ import pytest
 
 from batchpol.model import Target
 from batchpol.sending.gates import Gates
-from batchpol.sending.sharing import OLD, Machine
+from batchpol.sending.sharing import OLD, SWEPT, Machine
 from tests.bench.quota import Caller
 from tests.sending.simulated import PUT, Server
 
@@ -54,7 +54,7 @@ async def ask(server: Server, folder: Path, *records: int, apart: float = 0.3, *
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())
+    return sorted(it for it in folder.iterdir() if it.name != SWEPT)
 
 
 def mode(path: Path) -> int:
@@ -252,6 +252,9 @@ async def test_places_are_apart_and_those_that_nobody_asks_are_removed(folder: P
     old = files(folder)[:3]
     for file in old:
         os.utime(file, (0, time.time() - 2 * OLD))
+    Machine(folder, now)
+    assert all(file.exists() for file in old), "it was looked at just now"
+    os.utime(folder / SWEPT, (0, time.time() - 2 * OLD))
     Machine(folder, now)
     assert not any(file.exists() for file in old)
     assert len(files(folder)) == 1

@@ -94,7 +94,8 @@ class Fleet(Scene):
         self.count, self.slots = (2, 2) if quick else (chance.randint(4, 8), chance.randint(2, 4))
         self.period = 0.3 if quick else 1.0
         self.unlocked = not quick and chance.random() < 0.25
-        self.blind, self.prunes = chance.random() < 0.15, chance.random() < 0.3
+        self.blind = chance.random() < 0.15
+        self.prunes = not self.blind and chance.random() < 0.3
         self.regions = [
             region for number in range(self.count) for region in self._regions(Shard(number + 1, self.count))
         ]

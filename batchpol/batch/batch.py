@@ -118,15 +118,19 @@ class Batch(Stoppable):
             intake = Intake(options, check, journal, run, sharding(options, here.target))
             with self._stoppable(0):
                 await intake.take_all(self._records, lambda: self.stopped is None)
-            if options.conduct.prune:
-                with self._stoppable(0):
-                    await prune(intake, targets, options.conduct.prune_prefix, options.patience.max_attempts)
-            if self.stopped is None:  # an input that was read half says nothing of what is to be sent
-                backlogs = self._close(intake, journal, here)
-                check_accounts(targets, backlogs, journal, at=self._now())
-                preview = Preview.of(intake, backlogs, here, targets.period, [*here.notes, *journal.notes])
-                if await self._agreed(preview, backlogs, journal, targets):
-                    failure = await self._send(backlogs, journal, targets)
+            lanes, backlogs = Lanes(self, targets, journal, options, self._observer, self._wall), None
+            async with lanes.watched():
+                conduct, attempts = options.conduct, options.patience.max_attempts
+                if conduct.prune:
+                    with self._stoppable(0):
+                        await prune(intake, targets, conduct.prune_prefix, attempts, lanes.fence)
+                if self.stopped is None:  # an input that was read half says nothing of what is to be sent
+                    backlogs = self._close(intake, journal, here)
+                    check_accounts(targets, backlogs, journal, at=self._now())
+                    preview = Preview.of(intake, backlogs, here, targets.period, [*here.notes, *journal.notes])
+                    await self._ask(preview, backlogs, journal, targets, lanes.fence)
+            if backlogs is not None and self.stopped is None:
+                failure = await self._send(lanes, backlogs)
             result = await self._end(journal, run, failure=failure, few=intake.records <= AT_ONCE)
             await self._observer.ended(journal)
             return result
@@ -173,14 +177,19 @@ class Batch(Stoppable):
                     await intake.take_all(self._records, lambda: True)
             return await self._end(journal, run, early=early)
 
-    async def _agreed(
-        self, preview: Preview, backlogs: dict[Target, Backlog], journal: Journal, targets: Targets
-    ) -> bool:
-        """Show what is about to be sent, and ask; False if nothing may be."""
+    async def _ask(
+        self,
+        preview: Preview,
+        backlogs: dict[Target, Backlog],
+        journal: Journal,
+        targets: Targets,
+        fence: Callable[[], None],
+    ) -> None:
+        """Show what is about to be sent, and ask; the run is stopped if nothing may be."""
         options = self.options
         with self._stoppable(0):
             if self._observer.asks and options.conduct.ownership:  # without a question the lanes look them up
-                await look_up(preview, backlogs, journal, targets, options.patience.max_attempts)
+                await look_up(preview, backlogs, journal, targets, options.patience.max_attempts, fence)
             self._yes = await self._observer.planned(preview, journal)
         if self.stopped is None:
             if options.checks.strict and preview.rejected:
@@ -189,11 +198,9 @@ class Batch(Stoppable):
                 self.stop("dry run", 1 if preview.rejected else 0)
             elif not self._yes:
                 self.stop("not confirmed", 2)
-        return self.stopped is None
 
-    async def _send(self, backlogs: dict[Target, Backlog], journal: Journal, targets: Targets) -> JournalError | None:
+    async def _send(self, lanes: Lanes, backlogs: dict[Target, Backlog]) -> JournalError | None:
         """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
-        lanes = Lanes(self, targets, journal, self.options, self._observer, self._wall)
         with self._stoppable(self.options.drain, lanes.halt):
             return await lanes.send(backlogs)
         return None

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from batchpol.batch.intake import Backlog
 from batchpol.batch.observer import Observer
 from batchpol.batch.options import Options
 from batchpol.batch.worker import STOPPED
 from batchpol.errors import JournalError, SesError
-from batchpol.journal import LANE_STOPPED, Entry, Journal, Note
+from batchpol.journal import LANE_STOPPED, Entry, Journal, Note, Tail
 from batchpol.model import Change, Outcome, Status, Target
 from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
@@ -30,6 +32,9 @@ BEAT = 1.5
 
 WATCH_EVERY = 1.0
 """Seconds from one look at whether the journal is still there, and as it was left, to the next."""
+
+SHARED_WATCH_EVERY = 0.25
+"""The same where other workers can have the journal: as long goes on who lost it where locks do nothing."""
 
 
 STS_RATE = 400.0
@@ -72,16 +77,12 @@ class Lanes:
     async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
         """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
         try:
-            async with task_group(JournalError) as tasks:
+            async with self.watched() as tasks:
                 if self._options.patience.max_duration is not None:
                     tasks.start_soon(self._stop_after, self._options.patience.max_duration)
-                if self._options.folder is not None and self._journal is not None:
-                    await anyio.to_thread.run_sync(self._journal.tail.own)
-                tasks.start_soon(self.watch)
                 async with anyio.create_task_group() as lanes:
                     async for target in self.entering(backlogs):
                         lanes.start_soon(self.run, target, self._jobs(backlogs[target]))
-                tasks.cancel_scope.cancel()
         except JournalError as error:
             return error
         return None
@@ -105,6 +106,32 @@ class Lanes:
             asked.add(target.account)
             yield target
 
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[TaskGroup]:
+        """Tasks that end with the block, and with the journal: what it raises comes out. A shard counts as the run's
+        own from here on, and whoever had it before has a period to notice."""
+        tail = self._shared
+        async with task_group(Exception) as tasks:
+            if tail is not None:
+                taken = tail.confirmed is None and self._journal is not None and self._journal.history.run is not None
+                await anyio.to_thread.run_sync(tail.own)
+                if taken:
+                    self._targets.heed(None, self._wall(), more=SHARED_WATCH_EVERY)
+            tasks.start_soon(self.watch)
+            yield tasks
+            tasks.cancel_scope.cancel()
+
+    @property
+    def _shared(self) -> Tail | None:
+        """The end of the journal where other workers can have it, too."""
+        journal = self._journal if self._options.folder is not None else None
+        return journal.tail if journal is not None and journal.path is not None else None
+
+    @property
+    def fence(self) -> Callable[[], None]:
+        """What every attempt of the run is to ask before it leaves."""
+        return self._shared.check_owned if self._shared is not None else unfenced
+
     def halt(self) -> None:
         """Let nothing leave any more; what is under way is finished."""
         for lane in self._lanes:
@@ -125,7 +152,7 @@ class Lanes:
         """
         folder = self._options.folder
         while self._journal is not None and self._journal.path is not None:
-            await anyio.sleep(WATCH_EVERY)
+            await anyio.sleep(WATCH_EVERY if folder is None else SHARED_WATCH_EVERY)
             await anyio.to_thread.run_sync(self._journal.check)
             if self._journal.tail.unconfirmed > BEAT:
                 await self.commit.add(Note(kind="beat", at=self._wall().isoformat(timespec="milliseconds"), text=""))
@@ -143,11 +170,8 @@ class Lanes:
             return None
         self._lanes.append(lane)
         self._observer.lane_started(lane.contact)
-        try:
+        with lane.contact.gates.fenced(self.fence):
             await lane.run(jobs)
-        finally:
-            for gate in lane.contact.gates.all:  # which others may pass after this run
-                gate.fence = unfenced
         self._lanes.remove(lane)
         if lane.stopped is not None:
             await self._stopped(target, lane.stopped)
@@ -166,9 +190,6 @@ class Lanes:
             if self._run.stopped is not None:
                 return None
             contact = await self._targets.contact(target, self._options.patience, self._observer)
-        if self._journal is not None and self._options.folder is not None:
-            for gate in contact.gates.all:
-                gate.fence = self._journal.tail.check_owned
         ownership, lately = self._targets.ownership(target), self._targets.lately(target)
         return Lane(contact, self.commit, self._told, self._options.conduct, ownership, lately, self._wall)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from batchpol.batch.intake import Backlog, Intake
 from batchpol.batch.observer import Preview
@@ -30,8 +30,11 @@ def check_accounts(targets: Targets, wanted: Iterable[Target], journal: Journal,
         raise
 
 
-async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int) -> None:
+async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int, fence: Callable[[], None]) -> None:
     """Have deleted what the input's identities have and the input has not, of names that begin with ``prefix``.
+
+    Args:
+        fence: asked before each read leaves.
 
     Raises:
         UsageError: a record was rejected, so that it is not certain what the input has; or the names cannot be listed.
@@ -44,7 +47,8 @@ async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int
     for target, identities in intake.names.items():
         try:
             reads = await targets.reads(target, max_attempts)
-            there = {identity: set(await reads.names(identity)) for identity in identities}
+            with reads.contact.gates.fenced(fence):
+                there = {identity: set(await reads.names(identity)) for identity in identities}
         except SesError as error:
             raise UsageError(f"what to prune could not be listed: {error}", hint=error.hint) from error
         for identity, asked in identities.items():
@@ -68,7 +72,12 @@ def _wanting(there: set[str], asked: Mapping[str, Action]) -> int:
 
 
 async def look_up(
-    preview: Preview, backlogs: Mapping[Target, Backlog], journal: Journal, targets: Targets, max_attempts: int
+    preview: Preview,
+    backlogs: Mapping[Target, Backlog],
+    journal: Journal,
+    targets: Targets,
+    max_attempts: int,
+    fence: Callable[[], None],
 ) -> None:
     """Tell a preview which identities are not verified, and of which targets that is not known.
 
@@ -81,7 +90,9 @@ async def look_up(
             if len(wanted) == MOST_LOOKED_UP:
                 break
         try:
-            await ownership.look_up(await targets.reads(target, max_attempts), set().union(*map(owners, wanted)))
+            reads = await targets.reads(target, max_attempts)
+            with reads.contact.gates.fenced(fence):
+                await ownership.look_up(reads, set().union(*map(owners, wanted)))
         except SesError as error:
             preview.notes.append(f"{target}: whether the identities are verified is not known: {error}")
         else:

@@ -60,6 +60,7 @@ from batchpol.journal.repeats import Numbered, Repeats
 from batchpol.journal.runs import Started
 from batchpol.journal.section import LANE_STOPPED, UNANSWERED, Section
 from batchpol.journal.sends import Sent
+from batchpol.journal.tail import Tail
 
 __all__ = [
     "FINISHED",
@@ -88,6 +89,7 @@ __all__ = [
     "Sent",
     "Shards",
     "Started",
+    "Tail",
     "TargetCount",
     "compared",
     "is_held",

@@ -14,14 +14,15 @@ them again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
 
 import anyio
 
 from batchpol.model.settings import PERIOD
-from batchpol.sending.gate import Ended, Gate
+from batchpol.sending.gate import Ended, Gate, unfenced
 from batchpol.sending.meetings import Meetings
 from batchpol.sending.pace import MARGIN, Route
 from batchpol.sending.sharing import Turns
@@ -102,6 +103,17 @@ class Gates:
     @property
     def all(self) -> tuple[Gate, ...]:
         return self.writes, self.reads, self.lists, self.look_ups, self.identities
+
+    @contextmanager
+    def fenced(self, fence: Callable[[], None]) -> Iterator[None]:
+        """Have ``fence`` asked as the last thing before an attempt leaves, until the block ends; others pass later."""
+        for gate in self.all:
+            gate.fence = fence
+        try:
+            yield
+        finally:
+            for gate in self.all:
+                gate.fence = unfenced
 
     def hold(self, until: float) -> None:
         """Let nothing leave before this loop time, in seconds: somebody before us asked for something just now."""

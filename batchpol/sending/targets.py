@@ -174,15 +174,16 @@ class Targets:
             self._gates[target].hold(self._not_before)
         return self._gates[target]
 
-    def heed(self, ended: str | None, now: datetime) -> None:
+    def heed(self, ended: str | None, now: datetime, more: float = 0.0) -> None:
         """Let nothing leave until a period after all that an earlier run can have asked for.
 
         Args:
             ended: when that run ended, in ISO 8601; None if it was killed, which may have been just now.
             now: the time by the same clock.
+            more: seconds for which it may go on all the same.
         """
         ago = (now - datetime.fromisoformat(ended)).total_seconds() if ended else 0.0
-        self._not_before = anyio.current_time() + min(self.period - ago, self.period)
+        self._not_before = anyio.current_time() + min(self.period - ago, self.period) + more
         for gates in self._gates.values():
             gates.hold(self._not_before)
 

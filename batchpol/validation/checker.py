@@ -43,7 +43,8 @@ from batchpol.validation.rules import (
 from batchpol.validation.stored import as_warnings, is_stored
 
 _ERROR = Severity.ERROR
-_MAX_PLACES = 1024
+_MAX_PLACES = 1 << 15
+"""Places that are remembered, at half a kilobyte each: all of a thousand accounts with twenty Regions."""
 
 
 class Verdict(StrEnum):

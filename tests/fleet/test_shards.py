@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Result
-from batchpol.errors import JournalMismatch, UsageError
+from batchpol.errors import JournalMismatch, JournalUnwritable, UsageError
 from batchpol.journal import Folder, Shards, tail
 from batchpol.model import Finding, Record, Severity, Target
 from batchpol.model.settings import Checks, Conduct, Connection
@@ -23,7 +23,7 @@ from batchpol.sandbox import Sandbox, SandboxOptions
 from batchpol.sandbox.store import Owner
 from batchpol.source import open_source
 from batchpol.validation import Checker, Sharding, Verdict
-from tests.runs import ACCOUNT, AWS, Watcher, apply, document, names, options, row, write_input, writes
+from tests.runs import ACCOUNT, AWS, PERIOD, Watcher, apply, document, names, options, row, write_input, writes
 
 REGIONS = ("us-east-1", "eu-west-1", "eu-central-1", "ap-south-1", "sa-east-1", "ca-central-1")
 PASSING = ("started_at", "duration_ms", "request_id")
@@ -242,3 +242,31 @@ async def test_nothing_leaves_where_the_journal_was_not_confirmed_for_five_secon
         monkeypatch.undo()
         assert (await worker(server, source, 1, 1)).exit_code == 0
         assert len(names(writes(server))) <= 41
+
+
+async def test_a_worker_that_stood_still_while_it_lists_what_to_prune_asks_for_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_input(tmp_path / "in.jsonl", [row(number, region="us-east-1") for number in range(40)])
+    async with Sandbox(UNLIMITED) as server:
+        running = asyncio.create_task(worker(server, source, 1, 1, conduct=Conduct(staleness=0, prune=True)))
+        while len(server.arrivals) < 5:
+            await asyncio.sleep(0.01)
+        awake = tail.now
+        monkeypatch.setattr(tail, "now", lambda: awake() + 18.0)
+        with pytest.raises(JournalUnwritable, match="ownership last confirmed 18 s ago"):
+            await running
+        seen = len(server.arrivals)
+        await asyncio.sleep(4 * PERIOD)
+        assert seen == len(server.arrivals) < 10 and not writes(server)
+
+
+async def test_a_worker_heeds_a_stop_while_it_lists_what_to_prune(tmp_path: Path) -> None:
+    source = write_input(tmp_path / "in.jsonl", [row(number, region="us-east-1") for number in range(40)])
+    async with Sandbox(UNLIMITED) as server:
+        running = asyncio.create_task(worker(server, source, 1, 1, conduct=Conduct(staleness=0, prune=True)))
+        while len(server.arrivals) < 5:
+            await asyncio.sleep(0.01)
+        Folder(tmp_path / "run").stop(True)
+        assert (await running).exit_code == 3
+        assert len(server.arrivals) < 30 and not writes(server)

@@ -112,7 +112,7 @@ class Fleet(Scene):
 
     def _regions(self, shard: Shard) -> list[str]:
         """The targets that a shard has here: two or three, if so many fall to it."""
-        all_of_it = [it for it in REGIONS["aws"] if shard.has(Target(ACCOUNT, it))]
+        all_of_it = [it for it in REGIONS["aws"] if Shard.of(Target(ACCOUNT, it), self.count) == shard]
         return self.chance.sample(all_of_it, min(len(all_of_it), 2 if self.quick else self.chance.randint(2, 3)))
 
     def batch(self) -> Shared:

@@ -168,7 +168,7 @@ def records() -> list[dict[str, object]]:
     """Of one Region for each of two shards: of that of the lost node enough to outlast it."""
     found = []
     for number, few in ((1, RECORDS), (2, RECORDS // 4)):
-        region = next(it for it in REGIONS if Shard(number, 2).has(Target(ACCOUNT, it)))
+        region = next(it for it in REGIONS if Shard.of(Target(ACCOUNT, it), 2) == Shard(number, 2))
         for n in range(few):
             it = row(n, region=region)
             found.append(it | {"policy": it["policy"].replace("us-east-1", region)})

@@ -481,7 +481,7 @@ def _group(group: Group) -> str:
     more = f"<li>and {left:,} more; the table has them</li>" if left else ""
     icon = f'<span class="icon" aria-hidden="true">{_EFFECTS[group.effect]}</span>'
     same = ", the same to each" if group.count > 1 else ""
-    said = f"<pre tabindex='0'>{lines}</pre>" if lines else ""
+    said = f"<pre>{lines}</pre>" if lines else ""
     return (
         f'<article class="cause {group.effect}"><h3>{icon}{group.effect} {group.count:,}{same}</h3>{said}'
         f"<ul>{places}{more}</ul></article>"

@@ -17,8 +17,11 @@ from batchpol.errors import UsageError
 from batchpol.files import STANDARD_OUTPUT, NotPlain, check_folder, check_place, is_held, open_plain
 from batchpol.journal.chain import MAGIC
 from batchpol.report import check_report
-from batchpol.source.fields import field_of
+from batchpol.source.fields import OURS
 from batchpol.source.stream import GZIP_MAGIC
+
+TABLE = "a table that may be an input"
+"""What a list is of which only its owner knows which column holds an identity."""
 
 EXPORT_MAGIC = b'{"batchpol_export":'
 """How begins what an export keeps beside its output."""
@@ -118,7 +121,8 @@ def begins_as(path: Path) -> str:
 
 def _by_names(names: set[str]) -> str:
     if "identity" not in names:
-        return "a policy" if "Statement" in names else ""
+        # A list's own name for the identity is given by `columns`, so a table of anything may be somebody's list.
+        return "a policy" if "Statement" in names else TABLE if len(names) > 1 else ""
     if "effect" in names:
         return "a plan"
     return "" if "policy" not in names and (names >= _REPORT or names >= _ARRIVALS) else "an input"
@@ -132,4 +136,4 @@ def _names(text: str) -> set[str]:
         found = _KEY.findall(first if _KEY.search(first) else text)
     else:
         found = next(csv.reader([first], delimiter=max(",;\t|", key=first.count)), [])
-    return {field_of(name) or name.strip() for name in found}
+    return {OURS.field_of(name) or name.strip() for name in found}

@@ -35,14 +35,14 @@ def run(*arguments, **variables):
 def made(name):
     assert pathlib.Path(name).exists(), name
 
-pathlib.Path("none.csv").write_text("identity,policy_name,policy\\n")
+pathlib.Path("one.csv").write_text("identity,policy_name,policy,action\\na.example,p,,delete\\n")
 pathlib.Path("batchpol.toml").write_text("[tool.batchpol]\\nleft-behind = ['config']\\n")
 assert "  --left-behind FILE          Files to make, not with --fresh." in run("apply", "--help")
-run("apply", "none.csv", "--sandbox", "--left-behind", "a", "--left-behind", "b")
+run("apply", "one.csv", "--sandbox", "--left-behind", "a", "--left-behind", "b")
 made("a"), made("b")
-run("apply", "none.csv", "--sandbox", BATCHPOL_APPLY_LEFT_BEHIND="variable")
+run("apply", "one.csv", "--sandbox", BATCHPOL_APPLY_LEFT_BEHIND="variable")
 made("variable")
-run("apply", "none.csv", "--sandbox", "--config", "batchpol.toml")
+run("apply", "one.csv", "--sandbox", "--config", "batchpol.toml")
 made("config")
 assert "| `--left-behind` | Files to make, not with --fresh. |" in options()
 assert "    left_behind: Iterable[str | os.PathLike[str]]" in filled(API.read_text())

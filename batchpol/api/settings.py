@@ -51,7 +51,7 @@ CONNECTING = settings_of(
 """What holds for all calls of a client."""
 
 _OF_A_BATCH = {"format", "limit", "strict", "dry_run", "prune", "prune_prefix", "max_failures", "max_duration"} | {
-    *("shard", "anew")
+    *("columns", "shard", "anew")
 }
 _OF_AN_EXPORT = {"accounts", "max_attempts", "max_outage", "fresh"}
 SERVED = {name: kind for name, kind in RUN.items() if name not in _OF_A_BATCH | {"retry_failed", "reports"}}
@@ -71,8 +71,10 @@ class ValidateSettings(TypedDict, total=False):
     region: str | None
     account: str | None
     format: str | None
+    columns: Mapping[str, str] | Iterable[str]
     policy_template: str | os.PathLike[str] | Mapping[str, Any] | None
     policy_name: str | None
+    variables: Mapping[str, str] | Iterable[str]
     select: Iterable[str]
     ignore: Iterable[str]
     warnings_as_errors: bool
@@ -121,8 +123,10 @@ class Planning(TypedDict, total=False):
 
     # python -m tests.api.settings writes what follows, from batchpol.model.settings
     format: str | None
+    columns: Mapping[str, str] | Iterable[str]
     policy_template: str | os.PathLike[str] | Mapping[str, Any] | None
     policy_name: str | None
+    variables: Mapping[str, str] | Iterable[str]
     select: Iterable[str]
     ignore: Iterable[str]
     warnings_as_errors: bool
@@ -172,6 +176,7 @@ class Serving(TypedDict, total=False):
     # python -m tests.api.settings writes what follows, from batchpol.model.settings
     policy_template: str | os.PathLike[str] | Mapping[str, Any] | None
     policy_name: str | None
+    variables: Mapping[str, str] | Iterable[str]
     select: Iterable[str]
     ignore: Iterable[str]
     warnings_as_errors: bool
@@ -256,7 +261,7 @@ def options_of(call: str, settings: Mapping[str, Any], known: Collection[str], b
     if region := given.pop("region", None):
         given.setdefault("regions", (region,))
     options = (base or Options()).changed(given)
-    return replace(options, template=Template.of(options.reading.policy_template, options.reading.policy_name))
+    return replace(options, template=Template.of(options.reading))
 
 
 def export_options_of(settings: Mapping[str, Any], output: Any, base: Options) -> export.Options:
@@ -288,6 +293,8 @@ _SEVERAL, _PATHS, _SHARE = (
     "paths in a list",
     "a number of records or, between 0 and 1, a share of those attempted",
 )
+_PAIRS = {"columns", "variables"}
+"""Settings of a name and a value each, which a program may give as a mapping."""
 _TAKES = {bool: "True or False", int: "a whole number", float: "a number of seconds", str: "text"}
 
 
@@ -300,6 +307,8 @@ def _value(name: str, value: Any) -> Any:
     if kind == tuple[Path, ...]:
         return tuple(_path(name, it, _PATHS) for it in _each(name, value, _PATHS))
     if kind == tuple[str, ...]:
+        if isinstance(value, Mapping) and name in _PAIRS:
+            value = [f"{key}={it}" for key, it in value.items()]
         values = (value,) if isinstance(value, str) else _each(name, value, _SEVERAL)
         return tuple(_converted(str, name, it, _SEVERAL) for it in values)
     if name == "policy_template":

@@ -46,6 +46,7 @@ class Batch(Stoppable):
         name: the input's name for people and for the journal.
         columns: the input's extra columns in their order.
         digest: gives the input's SHA-256 once it was read.
+        sheet: how a report is to be written so that the program opens it that wrote the input.
         wall: the wall clock.
     """
 
@@ -58,11 +59,13 @@ class Batch(Stoppable):
         name: str = "",
         columns: Callable[[], tuple[str, ...]] = tuple,
         digest: Callable[[], str] = str,
+        sheet: str = "",
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__()
         self._records, self.options, self._observer = records, options, observer or Observer()
         self._name, self._columns, self._digest, self._wall = name, columns, digest, wall
+        self._sheet = sheet
         self._begun = time.monotonic()
         self._yes = not self._observer.asks
 
@@ -138,7 +141,9 @@ class Batch(Stoppable):
     def _begin(self, journal: Journal, here: Here, targets: Targets) -> Run:
         """The run's header, and what the targets are to know of earlier runs."""
         options, earlier = self.options, journal.history
-        run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
+        run = begin(
+            journal, options, here, targets.period, self._name, self._columns(), sheet=self._sheet, at=self._now()
+        )
         self._observer.begun(run)
         if earlier.run is not None:
             ended = earlier.end.at if earlier.end and options.folder is None else None  # else another clock's time
@@ -169,7 +174,9 @@ class Batch(Stoppable):
             return Result(Summary(), code, early[0], (), None)
         here = Here(Caller("", ""), targets.region, "")
         with Journal.temporary() if known is None else Journal.copied(known) as journal:
-            run = begin(journal, options, here, targets.period, self._name, self._columns(), at=self._now())
+            run = begin(
+                journal, options, here, targets.period, self._name, self._columns(), sheet=self._sheet, at=self._now()
+            )
             section = journal.section()
             if section is None or section.planned is None:
                 intake = Intake(options, checking(options, here.target), journal, run)

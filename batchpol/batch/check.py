@@ -11,7 +11,8 @@ from pathlib import Path
 from batchpol.errors import InputError
 from batchpol.identity import UNVERIFIED
 from batchpol.model import Finding, Record, Rule, Severity, Target
-from batchpol.outputs import begins_as
+from batchpol.model.settings import Reading
+from batchpol.outputs import TABLE, begins_as
 from batchpol.report import FindingsReport
 from batchpol.rewriting.alone import Alone, read_alone
 from batchpol.rewriting.retarget import RULES as RETARGET_RULES
@@ -53,34 +54,35 @@ class CheckObserver:
         """An input could not be read; the others are."""
 
 
-def inputs_in(given: Iterable[str]) -> tuple[list[str], list[str]]:
+def inputs_in(given: Iterable[str], *, named: bool = False) -> tuple[list[str], list[str]]:
     """Every file that was named or is in a folder that was, and those of a folder that are nobody's input.
+
+    Args:
+        named: whether columns of other names are given, so that a table need not have ours.
 
     Raises:
         InputError: a folder has none.
     """
     inputs, others = list[str](), list[str]()
+    read = {"an input", "a policy"} | ({TABLE} if named else set())
     for name in given:
         if not Path(name).is_dir():
             inputs.append(name)
             continue
         files = [it for it in sorted(Path(name).rglob("*")) if is_input_name(it.name) and it.is_file()]
         kinds = {it: begins_as(it) for it in files if not any(part[0] == "." for part in it.relative_to(name).parts)}
-        if not any(kind in _READ for kind in kinds.values()):
+        if not any(kind in read for kind in kinds.values()):
             raise InputError(f"the folder {name} has no list of records and no policy", hint="name the files")
-        inputs += [str(it) for it, kind in kinds.items() if kind in _READ]
-        others += [str(it) for it, kind in kinds.items() if not kind]
+        inputs += [str(it) for it, kind in kinds.items() if kind in read]
+        others += [str(it) for it, kind in kinds.items() if kind in {"", TABLE} - read]
     return inputs, others
-
-
-_READ = ("an input", "a policy")
 
 
 def check_inputs(
     paths: Sequence[str],
     checker: Callable[[bool], Checker],
     *,
-    format: str | None = None,
+    reading: Reading,
     template: Template | None = None,
     target: Target | None = None,
     report: Path | None = None,
@@ -89,8 +91,9 @@ def check_inputs(
     """Check every record of every input; each is a batch of its own.
 
     Args:
-        paths: files, or ``-`` for standard input with its ``format``; a file ``.json`` is one policy or one template.
+        paths: files, or ``-`` for standard input; a file ``.json`` is one policy or one template.
         checker: makes one for an input; told whether that is one policy alone.
+        reading: how they are read.
         template: what makes the policies or names of records that have none.
         target: the account and Region of records that name none, for the template.
         report: where to write one JSON line a record.
@@ -103,10 +106,10 @@ def check_inputs(
     with FindingsReport(report) if report else nullcontext() as rows:
         for path in paths:
             try:
-                if _is_policy(path, format):
+                if _is_policy(path, reading.format):
                     _check_alone(read_alone(path, target), checker(True), tally, rows, observer)
                 else:
-                    with open_input(path, format=format, template=template, digest=False) as source:
+                    with open_input(path, reading, template, digest=False) as source:
                         records = map(template.filler(target), source) if template else source
                         _check_records(records, checker(False), tally, rows, observer)
             except InputError as error:

@@ -118,6 +118,7 @@ def _write_report(
             journal.outcomes(section),
             path,
             columns=section.columns if section else (),
+            sheet=section.sheet if section else "",
             about=section.about() if section else None,
             sends=journal.sends(),
             runs=[it.as_json() for it in journal.runs()] if path.suffix == ".html" else (),

@@ -139,7 +139,15 @@ def remember(journal: Journal, targets: Targets) -> None:
 
 
 def begin(
-    journal: Journal, options: Options, here: Here, period: float, name: str, columns: tuple[str, ...], *, at: str
+    journal: Journal,
+    options: Options,
+    here: Here,
+    period: float,
+    name: str,
+    columns: tuple[str, ...],
+    *,
+    sheet: str = "",
+    at: str,
 ) -> Run:
     """Write the header of a run down.
 
@@ -151,6 +159,7 @@ def begin(
         period: seconds between two requests.
         name: the input's name.
         columns: its extra columns in their order.
+        sheet: how a report is to be written so that the program opens it that wrote the input.
         at: the time in ISO 8601.
     """
     anew = journal.history.is_over and options.conduct.compare
@@ -175,6 +184,7 @@ def begin(
         anew=anew,
         input_path=_input_path(name, options.keeping.journal),
         shard=(shard.number, shard.count) if (shard := options.keeping.shard) else None,
+        sheet=sheet,
     )
     journal.append(run)
     return run

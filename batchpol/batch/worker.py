@@ -82,10 +82,15 @@ def _decisive(options: Options) -> dict[str, str]:
     ordinary = {name: value for name, value in asdict(Conduct()).items() if conduct.get(name) == value}
     reading, checks = asdict(options.reading), asdict(options.checks)
     reading["policy_template"] = _digest_of(reading["policy_template"])
+    for name in _PAIRS:  # whose values may have commas
+        reading[name] = msgspec.json.encode(sorted(reading[name])).decode() if reading[name] else ""
     found = reading | checks | conduct | {"regions": options.connection.regions}
     found["facts"] = _digest_of(options.connection.facts)
     found["role_arn"] = options.connection.role_arn
     return {name: _text(value) for name, value in found.items() if value and name not in ordinary}
+
+
+_PAIRS = ("columns", "variables")
 
 
 def _text(value: Any) -> str:
@@ -111,15 +116,23 @@ def options_of(shards: Shards, template: Path | None, facts: Path | None) -> Opt
     """
     assert shards.pins is not None  # or else it is no run folder
     said = shards.pins.options.get
+    columns, variables = (msgspec.json.decode(said(name) or "[]", type=tuple[str, ...]) for name in _PAIRS)
+    reading = Reading(
+        format=said("format"),
+        columns=columns,
+        policy_name=said("policy_name"),
+        policy_template=template,
+        variables=variables,
+    )
     return Options(
-        reading=Reading(format=said("format"), policy_name=said("policy_name"), policy_template=template),
+        reading=reading,
         checks=Checks(
             select=_words(said("select")),
             ignore=_words(said("ignore")),
             warnings_as_errors=said("warnings_as_errors") is not None,
         ),
         connection=Connection(regions=_words(said("regions")), facts=facts),
-        template=Template.of(template, said("policy_name")),
+        template=Template.of(reading),
     )
 
 
@@ -143,7 +156,9 @@ def add_missing(shards: Shards, records: Source, options: Options) -> None:
         return
     here, now = Here(Caller(pins.account, ""), pins.region, pins.endpoint), datetime.now(UTC).isoformat()
     journal = Journal.temporary()
-    run = begin(journal, options, here, options.patience.period, records.name, records.columns, at=now)
+    run = begin(
+        journal, options, here, options.patience.period, records.name, records.columns, sheet=records.sheet, at=now
+    )
     ours = Sharding(shards.missing, default_of(options, here.target))
     intake = Intake(options, checking(options, here.target), journal, run, ours)
     for record in records:

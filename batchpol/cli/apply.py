@@ -89,7 +89,7 @@ def apply(
     check_run(inputs, None if keeping.shard else keeping.journal, keeping.reports)
     reserve_output(keeping.reports)
     # Arguments and input first: AWS's libraries take most of a second to import.
-    template = Template.of(reading.policy_template, reading.policy_name)
+    template = Template.of(reading)
     settings = {
         "reading": reading, "checks": checks, "connection": connection, "conduct": conduct, "patience": patience,
         "keeping": keeping, "template": template, "sandbox": embedded.sandbox, "unnamed": unnamed,
@@ -100,7 +100,7 @@ def apply(
             source = SavedPlan.open(input)
             settings |= _as_planned(source, reading, connection, conduct)
         else:
-            source = stack.enter_context(open_input(input, format=reading.format, template=template))
+            source = stack.enter_context(open_input(input, reading, template))
         code = _run(source, settings, form, asks=asks, quiet=quiet.quiet, progress=progress.progress)
     raise typer.Exit(code)
 

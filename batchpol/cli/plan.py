@@ -79,13 +79,13 @@ def plan(
         check_outputs([shown.out], inputs | {"the report": rows.report}, setting="out")
     reserve_output(rows.reports)
     # Arguments and input first: AWS's libraries take most of a second to import.
-    template = Template.of(reading.policy_template, reading.policy_name)
+    template = Template.of(reading)
     settings = {
         "reading": reading, "checks": checks, "connection": connection, "conduct": replace(conduct, plan=True),
         "patience": rate.paced(patience), "keeping": Keeping(reports=rows.reports), "template": template,
         "sandbox": embedded.sandbox, "save": shown.out,
     }  # fmt: skip
-    with open_input(input, format=reading.format, template=template) as source:
+    with open_input(input, reading, template) as source:
         code = _run(source, settings, shown, form, quiet=quiet.quiet)
     raise typer.Exit(code)
 

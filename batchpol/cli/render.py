@@ -35,11 +35,11 @@ def render(
     from batchpol.validation import Checker
 
     check_output(lines.output, {"the input": input, "the template": reading.policy_template})
-    template = Template.of(reading.policy_template, reading.policy_name)
+    template = Template.of(reading)
     target = Target(assumed.account or "", assumed.region or "")
     checker = Checker(checks, target=target, also=RULES)
     fill = template.filler(target) if template else _as_it_is
-    raise typer.Exit(rewrite_input(input, fill, checker, lines.output, reading.format, template, quiet=quiet.quiet))
+    raise typer.Exit(rewrite_input(input, fill, checker, lines.output, reading, template, quiet=quiet.quiet))
 
 
 def _as_it_is(record: Record) -> Record:

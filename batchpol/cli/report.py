@@ -89,6 +89,7 @@ def report(
             found.outcomes(),
             path,
             columns=found.columns,
+            sheet=found.sheet,
             only=chosen,
             about=found.about(),
             sends=found.sends(),
@@ -108,5 +109,5 @@ def _run(shards: Shards, input: str, template: Any, facts: Path | None) -> None:
         from batchpol.rewriting.template import open_input
 
     options = options_of(shards, template, facts)
-    with open_input(input, format=options.reading.format, template=options.template) as source:
+    with open_input(input, options.reading, options.template) as source:
         add_missing(shards, source, options)

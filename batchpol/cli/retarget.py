@@ -37,7 +37,7 @@ class Moving:
 @flattened
 def retarget(
     input: Input,
-    reading: Annotated[Reading, Part("format")],
+    reading: Annotated[Reading, Part("format", "columns")],
     moving: Moving,
     assumed: Assumed,
     lines: Lines,
@@ -59,7 +59,7 @@ def retarget(
         here=Target(assumed.account or "", assumed.region or ""),
     )
     change = partial(_moved, move, quiet=quiet.quiet)
-    raise typer.Exit(rewrite_input(input, change, Checker(), lines.output, reading.format, quiet=quiet.quiet))
+    raise typer.Exit(rewrite_input(input, change, Checker(), lines.output, reading, quiet=quiet.quiet))
 
 
 def _moved(move: Move, record: Record, *, quiet: bool) -> Record:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from batchpol.cli.output import write_lines
 from batchpol.cli.screen.terminal import finding_line, said, tell
 from batchpol.model import Finding, Record, Severity
+from batchpol.model.settings import Reading
 from batchpol.rewriting.rewrite import rewrite
 from batchpol.rewriting.template import Template, open_input
 from batchpol.validation import Checker, Verdict
@@ -18,7 +19,7 @@ def rewrite_input(
     change: Callable[[Record], Record],
     checker: Checker,
     output: str,
-    format: str | None,
+    reading: Reading,
     template: Template | None = None,
     *,
     quiet: bool,
@@ -32,7 +33,7 @@ def rewrite_input(
         UsageError, InputError, BatchpolError: the input is unusable, or the output cannot be written.
     """
     counts: Counter[Verdict] = Counter()
-    with open_input(input, format=format, template=template, digest=False) as source:
+    with open_input(input, reading, template, digest=False) as source:
         for note in source.notes:
             tell(f"note: {said(note)}")
         write_lines(rewrite(source, change, checker, found=_tell_errors if quiet else _tell, counts=counts), output)

@@ -87,6 +87,7 @@ async def _run(
             name=source.name,
             columns=lambda: source.columns,
             digest=lambda: source.sha256,
+            sheet=source.sheet,
         )
 
         async def run() -> Result:

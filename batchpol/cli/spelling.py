@@ -11,10 +11,12 @@ import shlex
 
 EXCEPTIONS = {
     "accounts": "account",
+    "columns": "column",
     "higher_quota": "i-have-a-higher-quota",
     "identities": "identity",
     "regions": "region",
     "reports": "report",
+    "variables": "var",
 }
 """Settings whose option is not called like them: most may be given several times, with one value each time."""
 

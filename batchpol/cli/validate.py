@@ -70,7 +70,7 @@ def validate(
         _explain(explained.explain, RULES)
     if not inputs:
         raise UsageError("there is no INPUT", hint="name files or folders, or - for standard input")
-    paths, others = inputs_in(inputs)
+    paths, others = inputs_in(inputs, named=bool(reading.columns))
     for other in others:
         tell(f"note: {visible(other)} is not checked: it is no list of records and no policy")
     check_outputs(rows.reports, {it: it for it in paths} | {"the template": reading.policy_template})
@@ -78,12 +78,12 @@ def validate(
     target = Target(assumed.account or "", assumed.region or "")
     make = partial(Checker, checks, target=target, changes=False, also=SOURCE_RULES)
     doubts = read_facts(connection.facts).doubts
-    template = Template.of(reading.policy_template, reading.policy_name)
+    template = Template.of(reading)
     with findings_as(form.output, rows.report, quiet=quiet.quiet, several=len(paths) > 1) as findings:
         tally = check_inputs(
             paths,
             lambda alone: make(doubts=doubts, alone=alone),
-            format=reading.format,
+            reading=reading,
             template=template,
             target=target,
             report=rows.report,

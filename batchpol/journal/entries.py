@@ -33,7 +33,8 @@ class Run(_Line, tag="run"):
     ``columns`` the input's extra columns in their order. ``input_path`` leads from the journal's folder to the input,
     by which it is known again; it is empty for what is no file. ``anew`` says that the section before it had come to
     its end, so that nothing is taken over from it: what is there may have changed since. ``shard`` is the number of the
-    part of the input that the section has, and of how many; None for the whole.
+    part of the input that the section has, and of how many; None for the whole. ``sheet`` is how the program that
+    wrote the input wants a table: with a byte order mark, with semicolons between cells.
     """
 
     format: Number
@@ -50,6 +51,7 @@ class Run(_Line, tag="run"):
     anew: bool = False
     input_path: str = ""
     shard: tuple[int, int] | None = None
+    sheet: str = ""
 
 
 class RecordEntry(_Line, tag="record"):

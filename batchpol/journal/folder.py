@@ -264,6 +264,11 @@ class Shards:
         return tuple(dict.fromkeys(name for _, name in sorted(found, key=itemgetter(0))))
 
     @property
+    def sheet(self) -> str:
+        """How a table of the run is to be written: as any of its shards says, since all have one input."""
+        return next((section.sheet for section in self._begun.values()), "")
+
+    @property
     def notes(self) -> list[str]:
         """Sentences for people: what is missing, and what does not fit together."""
         if self.folder is None:

@@ -90,6 +90,11 @@ class Section:
         """The extra columns: those of the header, then those that records brought (JSON Lines has no header)."""
         return tuple(self._columns)
 
+    @property
+    def sheet(self) -> str:
+        """How a table of the run is to be written; see :class:`~batchpol.journal.entries.Run`."""
+        return self.run.sheet
+
     def met(self, names: Iterable[str], number: int) -> None:
         """Take in the extra columns of a record; those beyond the bounds do not become columns."""
         for name in names:

@@ -39,16 +39,20 @@ def setting(default: Value, help: str, **more: Any) -> Value:
 class Reading:
     """How the input is read, and what makes the policies or names of records that have none.
 
-    ``policy_template`` is a file, or the document itself; it and ``policy_name`` have columns as ``{{column}}``.
+    ``columns`` says which column of a table, or key of an object, holds a field: ``field=column``, where ``template``
+    is a policy, or a file of one, that is filled in. ``policy_template`` is a file, or the document itself. These and
+    ``policy_name`` have columns as ``{{column}}``, and ``variables``, each ``name=value``, which all records share.
     """
 
     HEADING: ClassVar[str] = "Input"
 
     format: str | None = setting(None, "Of INPUT, where its name does not say.", metavar="csv|tsv|jsonl")
+    columns: tuple[str, ...] = setting((), "Column or key of a field, e.g. identity=Domain.", metavar="FIELD=COLUMN")
     policy_template: Path | Mapping[str, Any] | None = setting(
         None, "JSON policy with {{column}} for records without one.", metavar="FILE"
     )
     policy_name: str | None = setting(None, "Name, also with {{column}}, of records without one.", metavar="TEXT")
+    variables: tuple[str, ...] = setting((), "{{NAME}} in templates, the same for all records.", metavar="NAME=VALUE")
     limit: int | None = setting(None, "Send the first N valid changes only.", metavar="N", min=0)
 
 

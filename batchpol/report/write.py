@@ -54,6 +54,7 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     columns: Sequence[str] = (),
+    sheet: str = "",
     only: Collection[Status] = (),
     about: Mapping[str, str] | None = None,
     sends: Iterable[Sent] = (),
@@ -66,6 +67,8 @@ def write_report(
 
     Args:
         columns: the input's extra columns in order. JSON Lines have any other one a record carries as well.
+        sheet: what a table needs so that the program opens it that wrote the input: a byte order mark, a semicolon
+            between cells instead of a comma.
         only: leave out records of other statuses. Such a report has a ``policy`` column, so that it can be the
             input of another run; a page (HTML) has not.
         about: facts about the run, which a page shows above the rows; see :func:`~batchpol.report.html.write_page`.
@@ -80,13 +83,14 @@ def write_report(
     suffix = check_suffix(path)
     chosen = (outcome for outcome in outcomes if outcome.status in only) if only else outcomes
     with Replacement(Path(path)) as target:
-        RENDERINGS[suffix](chosen, target.file, _Wanted(columns, only, about, sends, runs, next_steps))
+        RENDERINGS[suffix](chosen, target.file, _Wanted(columns, sheet, only, about, sends, runs, next_steps))
 
 
 class _Wanted(NamedTuple):
     """What a rendering may be asked for; each heeds what it has a place for."""
 
     columns: Sequence[str]
+    sheet: str
     only: Collection[Status]
     about: Mapping[str, str] | None
     sends: Iterable[Sent]
@@ -95,11 +99,14 @@ class _Wanted(NamedTuple):
 
 
 def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
-    write_page(outcomes, stream, **wanted._asdict())
+    page = wanted._asdict()
+    del page["sheet"]
+    write_page(outcomes, stream, **page)
 
 
 def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
-    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
+    stream.write(b"\xef\xbb\xbf" if wanted.sheet.startswith("\ufeff") else b"")
+    writer = csv.writer(_Lines(stream), delimiter=";" if wanted.sheet.endswith(";") else ",", lineterminator="\r\n")
     names, values_of = _ours(wanted)
     header = (*names, *map(extra_name, wanted.columns))
     writer.writerow(cells(header, header))

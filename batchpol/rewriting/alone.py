@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from batchpol import identity
 from batchpol.errors import InputError, UsageError
 from batchpol.model import Finding, Record, Target
+from batchpol.model.settings import Reading
 from batchpol.policy import reader as grammar
 from batchpol.policy.text import Text, strings
 from batchpol.rewriting.template import OF_THE_RECORD, Template, read_text, slots_in
@@ -76,7 +77,7 @@ def _filled(path: str, text: str, places: tuple[Text, ...], run: Target) -> tupl
     """The policy that a template makes with something in each placeholder, and the pointers of what is left open."""
     columns = dict[str, str]()
     try:
-        template = Template.of(Path(path)) or Template()
+        template = Template.of(Reading(policy_template=Path(path))) or Template()
         for it in places:
             is_action = bool({"Action", "NotAction"} & {*it.path})
             columns |= {name: "ses:SendEmail" if is_action else f"x{len(columns)}" for name in _left(it.value)}

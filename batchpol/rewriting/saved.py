@@ -60,6 +60,11 @@ class SavedPlan:
         return cls(path, section.run, columns)
 
     @property
+    def sheet(self) -> str:
+        """How a report is to be written so that the program opens it that wrote the plan's input."""
+        return self.run.sheet
+
+    @property
     def sha256(self) -> str:
         """SHA-256 of its bytes, in hex."""
         with Path(self.name).open("rb") as file:

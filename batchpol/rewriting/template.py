@@ -10,9 +10,10 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -20,10 +21,11 @@ from msgspec.structs import replace
 from batchpol import identity
 from batchpol.errors import InputError, UsageError
 from batchpol.model import Finding, Record, Severity, Target, did_you_mean, excerpt, shown
+from batchpol.model.settings import Reading
 from batchpol.policy import reader as grammar
 from batchpol.policy.text import quoted, strings
 from batchpol.source import Source, open_source
-from batchpol.source.fields import Layout
+from batchpol.source.fields import OURS, Layout, Names, folded
 from batchpol.source.rules import MAX_LINE, TEMPLATE_EMPTY, TEMPLATE_NAME, TEMPLATE_UNKNOWN
 
 OF_THE_RECORD = ("identity", "identity_arn", "domain", "account", "region", "partition", "policy_name")
@@ -74,24 +76,29 @@ def _slots(pieces: Iterable[str | _Slot]) -> Iterable[_Slot]:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What makes the policy, the policy's name, or both, of records that do not have their own."""
+    """What makes the policy, the policy's name, or both, of records that do not have their own.
+
+    ``names`` are those of the input's columns, and ``variables`` have one value for all records. With
+    ``names.templates`` a record's own policy is filled in, too.
+    """
 
     document: tuple[str | _Pieces, ...] | None = None
     """The template's text between its strings with placeholders, and these."""
     name: _Pieces | None = None
     file: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    names: Names = OURS
 
     @classmethod
-    def of(
-        cls, policy: str | os.PathLike[str] | Mapping[str, Any] | None = None, policy_name: str | None = None
-    ) -> Template | None:
+    def of(cls, reading: Reading) -> Template | None:
         """A template from a file (or, of a program, its parsed document) and from a pattern for names; None of none.
 
         Raises:
             InputError: the file cannot be read, or is no JSON object.
-            UsageError: a placeholder is none.
+            UsageError: a placeholder is none, or there is nothing that a variable could be for.
         """
-        document, file = None, ""
+        policy, policy_name, names = reading.policy_template, reading.policy_name, Names.of(reading.columns)
+        document, file, variables = None, "", _variables(reading.variables)
         if isinstance(policy, Mapping):
             document, file = _compiled(json.dumps(policy, ensure_ascii=False), "the template"), "the template"
         elif policy is not None:
@@ -105,10 +112,15 @@ class Template:
                 raise UsageError(f"`policy_name` {shown(policy_name)}: {error}") from error
             if any(slot.is_list for slot in _slots(name)):
                 raise UsageError(f"`policy_name` {shown(policy_name)}: a name is no list", hint="leave the [] out")
-        return cls(document, name, file) if document or name else None
+        if document or name or names.templates:
+            return cls(document, name, file, variables, names)
+        if variables:
+            hint = "give `policy_template`, `policy_name` or `columns='template=COLUMN'`, or leave it out"
+            raise UsageError("`variables` fills templates in, and there is none", hint=hint)
+        return None
 
     @property
-    def names(self) -> set[str]:
+    def placeholders(self) -> set[str]:
         """Every name that a placeholder has."""
         parts = [part for part in self.document or () if isinstance(part, tuple)]
         return {slot.name for part in (*parts, self.name or ()) for slot in _slots(part)}
@@ -119,18 +131,21 @@ class Template:
         Raises:
             InputError: names the columns there are.
         """
-        known = [*columns, *OF_THE_RECORD]
-        if unknown := sorted(name for name in self.names if name.casefold() not in map(str.casefold, known)):
+        said = [column for field, column in self.names.given.items() if field in OF_THE_RECORD]
+        known = [*columns, *said, *OF_THE_RECORD, *self.variables]
+        if twice := next((it for it in columns if folded(it) in self.variables), None):
+            raise InputError(_twice(twice), hint=_RENAME)
+        if unknown := sorted(name for name in self.placeholders if folded(name) not in map(folded, known)):
             what = ", ".join(f"{{{{{excerpt(name)}}}}}" for name in unknown)
             raise InputError(
                 f"{self.file or '`policy_name`'}: {what} is no column of the input, which has {_listed(known)}",
-                hint=did_you_mean(unknown[0], known) or "rename the column or the placeholder",
+                hint=did_you_mean(unknown[0], known) or f"rename it, or say what it is: `variables={unknown[0]}=VALUE`",
             )
 
     def doubts(self, table: Layout) -> list[str]:
         """A note where a table has a column of its own for what the template makes, or is taken to mean."""
         made = {"policy": self.document is not None, "policy_name": self.name is not None}
-        meant = {name.casefold() for name in self.names} & set(OF_THE_RECORD)
+        meant = {name.casefold() for name in self.placeholders} & set(OF_THE_RECORD)
         hidden = [name for name, _ in table.extra if name.casefold() in meant]
         return [
             f"the column {shown(table.spelled[known])} is taken for the {known.replace('_', ' ')}: where it is filled "
@@ -155,29 +170,35 @@ class Template:
             return record
         is_put = record.action.strip().lower() in ("put", "")
         makes_name = self.name is not None and not record.policy_name
-        makes_document = self.document is not None and is_put and not record.policy.strip()
-        if not (makes_name or makes_document):
+        document = self.document if is_put and not record.policy.strip() else None
+        if is_put and document is None and self.names.templates:
+            try:
+                document = _own(record.policy)
+            except UsageError as error:
+                problem = TEMPLATE_NAME.at("policy", str(error), error.hint)
+                return replace(record, problems=(*record.problems, problem))
+        if not makes_name and document is None:
             return record
-        values = _Values(record, run)
-        name = record.policy_name
+        values, name = _Values(record, run, self), record.policy_name
         if makes_name:
             name = values.name = values.joined(self.name or (), "policy_name")
-        document = values.filled(self.document or ()) if makes_document else record.policy
-        return replace(record, policy_name=name, policy=document, problems=(*record.problems, *values.problems))
+        policy = record.policy if document is None else values.filled(document)
+        return replace(record, policy_name=name, policy=policy, problems=(*record.problems, *values.problems))
 
 
 def open_input(
-    path: str | os.PathLike[str], *, format: str | None = None, template: Template | None = None, digest: bool = True
+    path: str | os.PathLike[str], reading: Reading, template: Template | None = None, *, digest: bool = True
 ) -> Source:
-    """Open an input of which a template makes the policies or names that its records do not have.
+    """Open an input of which a template (that of ``reading``) makes the policies or names that its records do not have.
 
-    The template is only checked against a table's header here; whoever knows the run's target fills it. Arguments
-    and errors are those of :func:`batchpol.source.open_source`.
+    The template is only checked against a table's header here; whoever knows the run's target fills it. Errors are
+    those of :func:`batchpol.source.open_source` and :meth:`Names.of`.
     """
-    template = template or Template()
+    template = template or Template(names=Names.of(reading.columns))
     source = open_source(
         path,
-        format=format,
+        format=reading.format,
+        names=template.names,
         policy_required=template.document is None,
         name_required=template.name is None,
         digest=digest,
@@ -217,6 +238,40 @@ def _read(path: Path) -> str:
             hint=(first.hint if first else "") or 'placeholders stand inside strings: "{{column}}"',
         )
     return grammar.minify(text)
+
+
+def _variables(pairs: Iterable[str]) -> dict[str, str]:
+    """Values by name, of ``name=value``."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        name = folded(name)
+        if not name or not equals or re.search(r"[{}\[\]]", name):
+            raise UsageError(
+                f"`variables` takes NAME=VALUE, not {shown(pair)}", hint="for instance `variables=env=prod`"
+            )
+        if name in OF_THE_RECORD:
+            hint = "give the variable another name, in the template too"
+            raise UsageError(f"{{{{{name}}}}} is each record's own, and no variable", hint=hint)
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"`variables` says two things of {name}: {shown(found[name])} and {shown(value)}")
+    return found
+
+
+_RENAME = "rename one of them: a placeholder has one meaning"
+
+
+def _twice(name: str) -> str:
+    return f"{{{{{excerpt(name)}}}}} is a column of the input, and a variable too"
+
+
+@lru_cache(64)
+def _own(text: str) -> tuple[str | _Pieces, ...] | None:
+    """A record's own policy as a template; None if it has no placeholder, or is no JSON, which its check will say."""
+    if "{{" not in text:
+        return None
+    parsed = grammar.parse(text)
+    return _compiled(grammar.minify(text), "policy") if parsed.is_json and isinstance(parsed.value, dict) else None
 
 
 def _compiled(text: str, file: str) -> tuple[str | _Pieces, ...]:
@@ -266,8 +321,8 @@ _NEEDS = {
 class _Values:
     """What the placeholders of one record stand for, and what was wrong with them."""
 
-    def __init__(self, record: Record, run: Target) -> None:
-        self._record, self.name = record, record.policy_name
+    def __init__(self, record: Record, run: Target, template: Template) -> None:
+        self._record, self._template, self.name = record, template, record.policy_name
         self._identity, _ = identity.read_identity(record.identity)
         self._account = self._identity.account or (record.account or "").strip() or run.account
         self._region = self._identity.region or (record.region or "").strip() or run.region
@@ -290,14 +345,19 @@ class _Values:
 
     def value(self, name: str, where: str) -> str:
         """The value of one placeholder; what has none is noted, and is empty."""
+        said = self._template.names.field_said(name)
+        name = said if said in OF_THE_RECORD else name
         try:
             found = self._of_the_record(name.casefold())
         except LookupError:
             found = None
         if found is None:
-            found = self._column(name)
+            found, common = self._column(name), self._template.variables.get(folded(name))
+            if found is not None and common is not None:
+                self._note(TEMPLATE_NAME.at(where, _twice(name), _RENAME))
+            found = common if found is None else found
         if found is None:
-            known = [*self._record.extra, *OF_THE_RECORD]
+            known = [*self._record.extra, *OF_THE_RECORD, *self._template.variables]
             message = f"{{{{{excerpt(name)}}}}} is no column of this record, which has {_listed(known)}"
             self._note(TEMPLATE_NAME.at(where, message, did_you_mean(name, known)))
             return ""
@@ -359,5 +419,5 @@ class _Values:
         if name in extra:
             return extra[name]
         if self._columns is None:
-            self._columns = {key.strip().casefold(): value for key, value in extra.items()}
-        return self._columns.get(name.casefold())
+            self._columns = {folded(key): value for key, value in extra.items()}
+        return self._columns.get(folded(name))

@@ -19,9 +19,10 @@ one record becomes that record's problem and the rest go on; what makes the whol
 
 from __future__ import annotations
 
+from batchpol.source.fields import Names
 from batchpol.source.jsonlines import ORIGIN
 from batchpol.source.mapping import as_record
 from batchpol.source.opening import FORMATS, Source, is_input_name, open_source
 from batchpol.source.rules import RULES
 
-__all__ = ["FORMATS", "ORIGIN", "RULES", "Source", "as_record", "is_input_name", "open_source"]
+__all__ = ["FORMATS", "ORIGIN", "RULES", "Names", "Source", "as_record", "is_input_name", "open_source"]

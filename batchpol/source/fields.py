@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, Self
+from unicodedata import normalize
 
-from batchpol.errors import InputError
-from batchpol.model import Finding, shown
+from batchpol.errors import InputError, UsageError
+from batchpol.model import Finding, did_you_mean, shown
 from batchpol.source.rules import FIELD
 
 SPELLINGS: Final = {
@@ -36,21 +37,85 @@ _HOMEMADE: Final = {
 _DATA: Final = re.compile(r"[@{]|^\s*arn:|^\s*[\w-]+(\.[\w-]+)*\.[a-z]{2,}\s*$", re.IGNORECASE)
 
 
-def field_of(name: str) -> str | None:
-    """The field that a column or key called ``name`` stands for; None for any other."""
-    return SPELLINGS.get(name.strip().casefold())
+_TEMPLATE: Final = "template"
+"""Instead of ``policy``: a column whose documents, or files of them, are to be filled in."""
 
 
-def repeated(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first two names that stand for the same field, if there are any."""
-    seen: dict[str, str] = {}
-    for name in names:
-        if (known := field_of(name)) is None:
-            continue
-        if known in seen:
-            return seen[known], name
-        seen[known] = name
-    return None
+def folded(name: str) -> str:
+    """A name as it is compared: headers differ in case, blanks, line breaks and how an umlaut is put together."""
+    return " ".join(normalize("NFC", name).split()).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Which column or key stands for which field: by its own spelling, or as ``given`` says, by field.
+
+    ``templates`` says that policies are to be filled in, and that their files may be named without ``file://``.
+    """
+
+    given: Mapping[str, str] = field(default_factory=dict)
+    templates: bool = False
+
+    @classmethod
+    def of(cls, pairs: Iterable[str]) -> Self:
+        """The names that each ``field=column`` gives.
+
+        Raises:
+            UsageError: there is no such field, or a field or a column is there twice.
+        """
+        given: dict[str, str] = {}
+        templates = False
+        for pair in pairs:
+            said, equals, column = (part.strip() for part in pair.partition("="))
+            is_template = said.casefold() == _TEMPLATE
+            known = "policy" if is_template else SPELLINGS.get(said.casefold())
+            if known is None or not column:
+                fields = (*dict.fromkeys(SPELLINGS.values()), _TEMPLATE)
+                swapped = SPELLINGS.get(column.casefold()) if equals else None
+                hint = f"did you mean `columns='{swapped}={said}'`?" if swapped else did_you_mean(said, fields)
+                raise UsageError(
+                    f"`columns` takes FIELD=COLUMN, not {shown(pair)}; the fields are {', '.join(fields)}",
+                    hint=hint or "for instance `columns='identity=Domain'`",
+                )
+            if known in given or folded(column) in map(folded, given.values()):
+                raise UsageError(f"`columns` says two things of {known} or of the column {shown(column)}")
+            given[known] = column
+            templates = templates or is_template
+        return cls(given, templates)
+
+    def field_of(self, name: str) -> str | None:
+        """The field that a column or key called ``name`` stands for; None for any other."""
+        return self.field_said(name) or SPELLINGS.get(name.strip().casefold())
+
+    def field_said(self, name: str) -> str | None:
+        """The field of which somebody said that a column or key called ``name`` holds it."""
+        if not self.given:
+            return None
+        return next((known for known, column in self.given.items() if folded(column) == folded(name)), None)
+
+    def column_of(self, known: str) -> str:
+        """How the column of a field is to be called, for messages."""
+        return shown(self.given[known]) if known in self.given else known
+
+    def repeated(self, names: Iterable[str]) -> tuple[str, str] | None:
+        """The first two names that stand for the same field, if there are any."""
+        seen: dict[str, str] = {}
+        for name in names:
+            if (known := self.field_of(name)) is None:
+                continue
+            if known in seen:
+                return seen[known], name
+            seen[known] = name
+        return None
+
+    def absent(self, names: Iterable[str]) -> list[str]:
+        """The fields whose columns somebody named, and which are not among these."""
+        found = set(map(self.field_of, names))
+        return [known for known in self.given if known not in found]
+
+
+OURS: Final = Names()
+"""Nobody said anything: the spellings alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +135,32 @@ class Layout:
     extra: tuple[tuple[str, int], ...]
     spelled: Mapping[str, str]
     """How the header writes the name of each field that it has."""
+    names: Names
 
     @classmethod
-    def of(cls, header: Sequence[str]) -> Layout:
+    def of(cls, header: Sequence[str], names: Names = OURS) -> Layout:
         """The layout that ``header`` gives; which columns are required is not looked at."""
         at: dict[str, int] = {}
         extra: dict[str, int] = {}
         spelled: dict[str, str] = {}
         for place, cell in enumerate(header):
-            if (known := field_of(cell)) is not None:
+            if (known := names.field_of(cell)) is not None:
                 at.setdefault(known, place)
                 spelled.setdefault(known, cell.strip())
             else:
                 extra[_free_name(cell.strip() or f"column {place + 1}", extra)] = place
         places = {known: at.get(known, -1) for known in SPELLINGS.values()}
-        return cls(width=len(header), extra=tuple(extra.items()), spelled=spelled, **places)
+        return cls(width=len(header), extra=tuple(extra.items()), spelled=spelled, names=names, **places)
 
     def missing(self, *, policy_required: bool, name_required: bool) -> list[str]:
-        """Required fields that no column gives. A file of deletes (it has an ``action``) needs no policies."""
+        """Required fields that no column gives, and those whose columns somebody named. A file of deletes (it has an
+        ``action``) needs no policies."""
         absent = ["identity"] if self.identity < 0 else []
         if name_required and self.policy_name < 0:
             absent.append("policy_name")
         if policy_required and self.policy < 0 and (self.action < 0 or self._near("policy")):
             absent.append("policy")
-        return absent
+        return list(dict.fromkeys((*absent, *self.names.absent(self.spelled.values()))))
 
     def _near(self, known: str) -> str | None:
         return meant_as(known, (name for name, _ in self.extra))
@@ -108,14 +175,42 @@ class Layout:
 
     def refuse(self, where: str, header: Sequence[str], missing: Sequence[str]) -> InputError:
         """The error for a header without its required columns: what was found, and the mend."""
-        found = ", ".join(shown(cell.strip(), 40) for cell in header[:20]) + (", …" if len(header) > 20 else "")
-        wanted = " and ".join(missing)
+        found = _listed(header)
+        wanted = " and ".join(map(self.names.column_of, missing))
         if len(missing) > 1 and any(_DATA.search(cell) for cell in header):
             return _no_header(where, header, found)
-        nearest = [f"rename {shown(near)} to {known}" for known in missing if (near := self._near(known)) is not None]
+        given = self.names.given
+        near = {known: self._near(known) for known in missing if known not in given}
+        mends = [did_you_mean(given[known], header) for known in missing if known in given]
+        mends += [_renamed(name, known) for known, name in near.items() if name is not None]
         return InputError(
             f"{where}: the header has no column {wanted}; its columns are {found}",
-            hint="; ".join(nearest) or _mend(missing),
+            hint="; ".join(filter(None, mends)) or _mend([*near]),
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(shown(it.strip(), 40) for it in names[:20]) + (", …" if len(names) > 20 else "")
+
+
+def _renamed(name: str, known: str) -> str:
+    """The mend for a column or key that is called otherwise than we call it."""
+    said = f"{known}={name}"
+    return f"rename {shown(name)} to {known}" + (f", or give `columns={said!r}`" if "`" not in said else "")
+
+
+def check_first(where: str, keys: Sequence[str], names: Names) -> None:
+    """Refuse named keys that the first record has not: they are misspelt, or a value that is missing is not null.
+
+    Raises:
+        InputError: names the keys there are.
+    """
+    if absent := names.absent(keys):
+        wanted = " and ".join(map(names.column_of, absent))
+        near = filter(None, (did_you_mean(names.given[known], keys) for known in absent))
+        raise InputError(
+            f"{where}: the first record has no key {wanted}; its keys are {_listed(keys)}",
+            hint="; ".join(near) or "`columns` names keys as the records have them; what has no value is null",
         )
 
 
@@ -144,16 +239,20 @@ def missing_fields(found: Iterable[str], others: Iterable[str], needed: Iterable
         message = "the field identity is missing: this is an answer of SES, which names none"
         return [FIELD.at("identity", message, EXPORT)]
     return [
-        FIELD.at(known, f"the field {known} is missing", f"rename {shown(near)} to {known}" if near else "")
+        FIELD.at(known, f"the field {known} is missing", _renamed(near, known) if near else "")
         for known in missing
         for near in (meant_as(known, others),)
     ]
 
 
 def _mend(missing: Sequence[str]) -> str:
+    if not missing:
+        return "`columns` names columns as the header has them"
     options = {"policy": "`policy_template=FILE`", "policy_name": "`policy_name=NAME`"}
     made = [f"the {known} from {options[known]}" for known in missing if known in options]
-    other = f", or take {' and '.join(made)}" if made and "identity" not in missing else ""
+    other = f"; `columns={missing[0]}=COLUMN` is for one that is called otherwise"
+    if made and "identity" not in missing:
+        other = f", or take {' and '.join(made)}"
     return f"the first line must name the columns: identity,policy_name,policy{other}"
 
 
@@ -178,15 +277,15 @@ def _free_name(name: str, taken: Iterable[str]) -> str:
     return free
 
 
-def check_repeated(where: str, header: Sequence[str]) -> None:
+def check_repeated(where: str, header: Sequence[str], names: Names) -> None:
     """Refuse a header in which two columns stand for one field.
 
     Raises:
         InputError: names both columns.
     """
-    if (pair := repeated(header)) is not None:
+    if (pair := names.repeated(header)) is not None:
         first, second = (shown(cell.strip()) for cell in pair)
         raise InputError(
-            f"{where}: the columns {first} and {second} both stand for {field_of(pair[0])}",
+            f"{where}: the columns {first} and {second} both stand for {names.field_of(pair[0])}",
             hint="rename or remove one of them; a column with any other name is carried to the report",
         )

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from batchpol.errors import InputError
 from batchpol.model.mends import is_blank
-from batchpol.source.fields import Layout, check_repeated
+from batchpol.source.fields import OURS, Layout, Names, check_repeated
 from batchpol.source.stream import BrokenText
 
 DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -34,7 +34,7 @@ class Header(NamedTuple):
 
 
 def read_header(
-    lines: Iterator[str], delimiter: str, file: str, *, policy_required: bool, name_required: bool
+    lines: Iterator[str], delimiter: str, file: str, names: Names = OURS, *, policy_required: bool, name_required: bool
 ) -> Header:
     """Read a table's header, and what stands above it without being one: lines of empty cells, ``sep=;``.
 
@@ -42,6 +42,7 @@ def read_header(
         delimiter: what should separate cells. If the header names the required columns only when split at another
             one (spreadsheets write semicolons in half of Europe), that one is taken and noted.
         file: the name of the input for messages.
+        names: which columns stand for which fields.
 
     Raises:
         InputError: no usable header; with the line that looks like one, if there is any.
@@ -53,31 +54,40 @@ def read_header(
         delimiter, physical = said[1], above.header()
     candidates = (delimiter, *(other for other in _TRIED if other != delimiter))
     widest: list[str] = []
+    broken: InputError | None = None
     for candidate in candidates:
-        cells = above.split(physical, candidate)
-        layout = Layout.of(cells)
+        try:
+            cells = above.split(physical, candidate)
+        except InputError as error:  # a quote counts only behind what separates cells
+            broken = broken or error
+            continue
+        layout = Layout.of(cells, names)
         if not layout.missing(policy_required=policy_required, name_required=name_required):
-            check_repeated(file, cells)
+            check_repeated(file, cells, names)
             notes = [f"cells are separated by {DELIMITERS[candidate]}"] if candidate != delimiter else []
             return Header(above.line, candidate, layout, notes + layout.doubts())
         widest = max(widest, cells, key=len)
-    layout, line = Layout.of(widest), above.line
+    if broken is not None and not widest:
+        raise broken
+    layout, line = Layout.of(widest, names), above.line
     missing = layout.missing(policy_required=policy_required, name_required=name_required)
     refusal = layout.refuse(f"{file}, line {line}", widest, missing)
     for number, later in enumerate(islice(lines, _LOOKED_AHEAD), line + 1):
         for candidate in candidates:
-            if not _cells(later, candidate).missing(policy_required=policy_required, name_required=name_required):
+            if not _cells(later, candidate, names).missing(
+                policy_required=policy_required, name_required=name_required
+            ):
                 which = "line 1" if number == 2 else f"lines 1 to {number - 1}"
                 raise InputError(str(refusal), hint=f"the header seems to be line {number}: remove {which}")
     raise refusal
 
 
-def _cells(line: str, delimiter: str) -> Layout:
+def _cells(line: str, delimiter: str, names: Names) -> Layout:
     """The columns that a line would name, if it were the header."""
     try:
-        return Layout.of(next(csv.reader([line], delimiter=delimiter), []))
+        return Layout.of(next(csv.reader([line], delimiter=delimiter), []), names)
     except csv.Error:
-        return Layout.of([])
+        return Layout.of([], names)
 
 
 class _Above:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, repeat
 from typing import Annotated, Any, Final
 
@@ -14,7 +15,7 @@ from msgspec import Raw
 from batchpol.errors import InputError
 from batchpol.model import Finding, Record, is_account_id, shown
 from batchpol.model.mends import account_mend, is_blank, mend_of_word
-from batchpol.source.fields import EXPORT, SPELLINGS, field_of, is_answer, missing_fields, repeated
+from batchpol.source.fields import EXPORT, OURS, SPELLINGS, Names, check_first, is_answer, missing_fields
 from batchpol.source.policyfile import PolicyFiles
 from batchpol.source.rules import ENCODING, FIELD, JSON, REPEATED
 from batchpol.source.stream import BrokenLine
@@ -41,10 +42,10 @@ class Shape:
         "_other", "_parts", "account", "action", "extra", "identity", "is_traced", "name", "policy", "region",
     )  # fmt: skip
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        at = {known: key for key in keys if (known := field_of(key)) is not None}
+    def __init__(self, keys: Sequence[str], names: Names) -> None:
+        at = {known: key for key in keys if (known := names.field_of(key)) is not None}
         self.identity, self.name, self.policy, self.region, self.account, self.action = map(at.get, _FIELDS)
-        self.extra = tuple(key for key in keys if field_of(key) is None)
+        self.extra = tuple(key for key in keys if names.field_of(key) is None)
         self.is_traced = ORIGIN in self.extra
         quoted = [msgspec.json.encode(key) for key in keys]
         self._parts = _frame(quoted, b",", b":")
@@ -84,13 +85,22 @@ class JsonLines:
         lines: physical lines.
         file: the name of the input for messages and records.
         policies: where ``file://`` values are read.
+        names: which keys stand for which fields.
 
     Raises:
-        InputError: empty, one array, one object over several lines, or CSV.
+        InputError: empty, one array, one object over several lines, or CSV; its first object lacks a key of ``names``.
     """
 
-    def __init__(self, lines: Iterator[bytes], *, file: str, policies: PolicyFiles, name_required: bool = True) -> None:
-        self._file, self._policies, self._name_required = file, policies, name_required
+    def __init__(
+        self,
+        lines: Iterator[bytes],
+        *,
+        file: str,
+        policies: PolicyFiles,
+        names: Names = OURS,
+        name_required: bool = True,
+    ) -> None:
+        self._file, self._policies, self._names, self._name_required = file, policies, names, name_required
         self._shapes: dict[tuple[str, ...], Shape] = {}
         self.columns: tuple[str, ...] = ()
         self.notes: list[str] = []
@@ -107,6 +117,9 @@ class JsonLines:
             raise InputError(f"{self._file} is empty", hint="it needs one JSON object a line")
         second = next(lines, b"")
         _check_kind(self._file, first.strip(), second.strip())
+        if self._names.given:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                check_first(f"{self._file}, line {blank + 1}", list(_object(first)), self._names)
         return chain(repeat(b"\n", blank), (first, second))
 
     def __iter__(self) -> Iterator[Record]:
@@ -151,7 +164,7 @@ class JsonLines:
         return _traced(record) if shape.is_traced else record
 
     def _learn(self, keys: tuple[str, ...]) -> Shape:
-        shape = Shape(keys)
+        shape = Shape(keys, self._names)
         if len(self._shapes) < _MAX_SHAPES and sum(map(len, keys)) < _MAX_SHAPE_SIZE:
             self._shapes[keys] = shape
         return shape
@@ -161,7 +174,7 @@ class JsonLines:
         try:
             text = _decoded(line)
             fields = {key: bytes(value) for key, value in _object(line).items()}
-            pair = repeated(key for key, _ in json.loads(text, **_PAIRS))
+            pair = self._names.repeated(key for key, _ in json.loads(text, **_PAIRS))
         except _Unreadable as why:
             return self._rejected(line, number, why.problem)
         except (ValueError, RecursionError) as error:
@@ -169,7 +182,9 @@ class JsonLines:
         if pair is not None:
             first, second = map(shown, pair)
             twice = f"{first} is given twice" if first == second else f"{first} and {second} are both given"
-            return self._rejected(line, number, REPEATED.at(field_of(pair[0]) or "record", twice, "keep one"))
+            return self._rejected(
+                line, number, REPEATED.at(self._names.field_of(pair[0]) or "record", twice, "keep one")
+            )
         if fields and all(is_blank(_as_text(value)) for value in fields.values()):
             return None
         return self._checked(fields, number)
@@ -178,7 +193,7 @@ class JsonLines:
         found: dict[str, bytes] = {}
         extra: dict[str, str] = {}
         for key, value in fields.items():
-            if (known := field_of(key)) is None:
+            if (known := self._names.field_of(key)) is None:
                 extra[key] = _as_text(value)
             elif value != b"null":
                 found[known] = value

@@ -12,12 +12,14 @@ from msgspec.structs import replace
 
 from batchpol.model import Finding, Record, is_account_id, shown
 from batchpol.model.mends import account_mend
-from batchpol.source.fields import field_of, missing_fields, repeated
+from batchpol.source.fields import OURS, Names, missing_fields
 from batchpol.source.policyfile import PREFIX, named_file
 from batchpol.source.rules import FIELD, POLICY_FILE, REPEATED
 
 
-def as_record(item: Record | Mapping[str, Any], number: int, *, name_required: bool = True) -> Record:
+def as_record(
+    item: Record | Mapping[str, Any], number: int, *, names: Names = OURS, name_required: bool = True
+) -> Record:
     """A record from a :class:`Record` or a mapping with our keys or boto3's.
 
     A policy given as a mapping is written as compact JSON in its own order; given as text, it stays as it is. What
@@ -26,6 +28,7 @@ def as_record(item: Record | Mapping[str, Any], number: int, *, name_required: b
     Args:
         item: the record.
         number: its 0-based place among the others; ``number + 1`` stands for its line.
+        names: which keys stand for which fields.
         name_required: whether it needs a policy name (it does not if a template makes one).
 
     Raises:
@@ -39,16 +42,22 @@ def as_record(item: Record | Mapping[str, Any], number: int, *, name_required: b
     found: dict[str, Any] = {}
     extra: dict[str, str] = {}
     keys = [key for key in item if isinstance(key, str)]
-    if (pair := repeated(keys)) is not None:
+    if (pair := names.repeated(keys)) is not None:
         message = f"{shown(pair[0])} and {shown(pair[1])} are both given"
-        problems.append(REPEATED.at(field_of(pair[0]) or "record", message, "keep one"))
+        problems.append(REPEATED.at(names.field_of(pair[0]) or "record", message, "keep one"))
     for key, value in item.items():
-        known = field_of(key) if isinstance(key, str) else None
+        known = names.field_of(key) if isinstance(key, str) else None
         if known is None:
             extra[str(key)] = "" if _is_missing(value) else _as_text(value)
         elif not _is_missing(value):
             found.setdefault(known, value)
-    problems += missing_fields(found, extra, ("identity", "policy_name") if name_required else ("identity",))
+    needed = ("identity", "policy_name") if name_required else ("identity",)
+    problems += missing_fields(found, extra, needed)
+    problems += [
+        FIELD.at(known, f"there is no key {names.column_of(known)}", "`columns` names it; without a value it is None")
+        for known in names.absent(keys)
+        if known not in needed
+    ]
     texts = {known: _text_of(known, value, problems) for known, value in found.items()}
     return Record(
         texts.get("identity", ""),

@@ -5,19 +5,21 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from batchpol.errors import InputError
 from batchpol.model import Record, shown
-from batchpol.source.fields import Layout
+from batchpol.source.fields import OURS, Layout, Names
 from batchpol.source.jsonlines import JsonLines
 from batchpol.source.policyfile import PolicyFiles
-from batchpol.source.stream import GZIP_MAGIC, Counted, Damage, Gunzip, bounded_lines
+from batchpol.source.stream import BOM, GZIP_MAGIC, Counted, Damage, Gunzip, bounded_lines
 from batchpol.source.table import Table
 
 FORMATS: Final = ("csv", "tsv", "jsonl")
@@ -32,6 +34,7 @@ _SNIFF: Final = 4096
 _SAVE_AS: Final = "save it as CSV UTF-8 (File, Save As), and give that file"
 _SPREADSHEETS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _UNPACK: Final = "unpack it first, or compress it with gzip"
+_ARCHIVES: Final = (".zip", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _MAGIC: Final = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet (.xlsx, .ods)", _SAVE_AS),
     (b"\xd0\xcf\x11\xe0", "an old Office document (.xls)", _SAVE_AS),
@@ -51,17 +54,23 @@ class Source:
     """One input being read: an iterator of records, once through, and a context manager.
 
     ``name`` is the input as messages call it; ``format`` one of :data:`FORMATS`; ``columns`` the extra columns of
-    a table's header, in order (none for JSON Lines), and ``layout`` that header (None for JSON Lines); ``notes``
-    what the user should be told about how it is read.
+    a table's header, in order (none for JSON Lines), and ``layout`` that header (None for JSON Lines); ``sheet`` how a
+    report is to be written so that the program opens it that wrote this: a byte order mark, a semicolon; ``notes``
+    what the user should be told about how it is read. Raises InputError if there is no record.
     """
 
-    def __init__(self, name: str, format: str, raw: Counted, reader: Table | JsonLines) -> None:
+    def __init__(self, name: str, format: str, raw: Counted, reader: Table | JsonLines, *, marked: bool) -> None:
         self.name, self.format = name, format
+        self.sheet = ("\ufeff" if marked else "") + ";" * (isinstance(reader, Table) and reader.delimiter == ";")
         self.columns: tuple[str, ...] = reader.columns
         self.layout: Layout | None = reader.layout if isinstance(reader, Table) else None
         self.notes: list[str] = reader.notes
         self._raw = raw
-        self._records = iter(reader)
+        records = iter(reader)
+        if (first := next(records, None)) is None:
+            what = "a header and no record" if isinstance(reader, Table) else "no record"
+            raise InputError(f"{name} has {what}: there is nothing to do", hint="was it written to the end?")
+        self._records = chain((first,), records)
 
     @property
     def sha256(self) -> str:
@@ -91,6 +100,7 @@ def open_source(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
+    names: Names = OURS,
     policy_required: bool = True,
     name_required: bool = True,
     max_bytes: int = MAX_UNPACKED,
@@ -101,6 +111,7 @@ def open_source(
     Args:
         path: a file, or ``-`` for standard input.
         format: ``csv``, ``tsv`` or ``jsonl``; by default the file's suffix says it; standard input is JSON Lines.
+        names: which columns or keys stand for which fields.
         policy_required, name_required: whether records need a policy and a name of their own (not where a template
             makes them).
         max_bytes: most bytes that a compressed input may unpack to; what follows is not read.
@@ -121,24 +132,27 @@ def open_source(
         folder = str(Path(name).parent)
     try:
         format = format or _format_of(name)
-        lines = bounded_lines(_unpacked(raw, name, format, max_bytes))
-        policies = PolicyFiles(folder)
+        stream = _unpacked(raw, name, format, max_bytes)
+        marked = stream.peek(len(BOM)).startswith(BOM)
+        lines = bounded_lines(stream)
+        policies = PolicyFiles(folder, bare=names.templates)
         reader: Table | JsonLines
         if format == "jsonl":
-            reader = JsonLines(lines, file=name, policies=policies, name_required=name_required)
+            reader = JsonLines(lines, file=name, policies=policies, names=names, name_required=name_required)
         else:
             reader = Table(
                 lines,
                 delimiter="\t" if format == "tsv" else ",",
                 file=name,
                 policies=policies,
+                names=names,
                 policy_required=policy_required,
                 name_required=name_required,
             )
+        return Source(name, format, raw, reader, marked=marked)
     except BaseException:
         raw.close()
         raise
-    return Source(name, format, raw, reader)
 
 
 def _unpacked(raw: Counted, name: str, format: str, max_bytes: int) -> io.BufferedReader[io.RawIOBase]:
@@ -161,6 +175,8 @@ def _format_of(name: str) -> str:
         path = path.with_suffix("")
     if path.suffix in _SPREADSHEETS:
         raise InputError(f"{name} is a spreadsheet, which batchpol cannot read", hint=_SAVE_AS)
+    if path.suffix in _ARCHIVES:
+        raise InputError(f"{name} is an archive, which batchpol cannot read", hint=_UNPACK)
     if path.suffix == ".json":
         hint = f"one object a line? Then give `format=jsonl`. An array? jq -c '.[]' {name} > records.jsonl"
         raise InputError(f"{name}: .json may be an array; batchpol reads JSON Lines", hint=hint)
@@ -185,6 +201,8 @@ def _open_file(name: str, digest: bool) -> Counted:
     except IsADirectoryError as error:
         raise InputError(f"{name} is a folder", hint="give a file in it") from error
     except FileNotFoundError as error:
+        if there := _ELSEWHERE.match(name):
+            raise _elsewhere(name, there[1].lower()) from error
         raise InputError(
             f"{name}: there is no such file", hint="check the path; a relative one starts at the working directory"
         ) from error
@@ -193,6 +211,31 @@ def _open_file(name: str, digest: bool) -> Counted:
     except (OSError, ValueError) as error:
         raise InputError(f"{shown(name)} cannot be opened: {error}") from error
     return Counted(file.readinto, name, digest=digest, shut=file.close)
+
+
+_ELSEWHERE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BRINGS: Final = {
+    "s3": ("an object in Amazon S3", "aws s3 cp {} -"),
+    "gs": ("an object in Google Cloud Storage", "gcloud storage cat {}"),
+    "http": ("a web address", "curl -fsS {}"),
+    "https": ("a web address", "curl -fsS {}"),
+}
+"""What is not on this machine, by scheme, and what brings it."""
+
+
+def _elsewhere(name: str, scheme: str) -> InputError:
+    """The error for an address, and how what is there becomes an input."""
+    what, brings = _BRINGS.get(scheme, ("an address", ""))
+    suffix = Path(name.casefold().removesuffix(".gz")).suffix
+    if suffix in _SPREADSHEETS:
+        hint = f"fetch it, {_SAVE_AS}"
+    elif brings:
+        format = _SUFFIXES.get(suffix, PIPED)
+        told = f" `format={format}`" if format != PIPED else ""
+        hint = f"pipe it in: {brings.format(shlex.quote(name))} | batchpol apply -{told}"
+    else:
+        hint = "give the path of a file, or pipe it in, with - as INPUT"
+    return InputError(f"{shown(name)} is {what}, and batchpol reads files", hint=hint)
 
 
 def _open_stdin(name: str, digest: bool) -> Counted:

@@ -43,10 +43,11 @@ class PolicyFiles:
 
     Args:
         folder: the input's folder; names are resolved in it and may not leave it, by ``..`` or by link.
+        bare: whether a file may be named without ``file://``.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = os.path.realpath(folder)
+    def __init__(self, folder: str, *, bare: bool = False) -> None:
+        self._folder, self._bare = os.path.realpath(folder), bare
         self._kept: OrderedDict[str, tuple[str, tuple[Finding, ...]]] = OrderedDict()
 
     def document(self, cell: str) -> tuple[str, tuple[Finding, ...]]:
@@ -54,6 +55,8 @@ class PolicyFiles:
         if cell.startswith(PREFIX):
             return self.read(cell)
         name = named_file(cell)
+        if self._bare and cell.strip() and cell.lstrip()[0] not in "{[":
+            return self.read(PREFIX + (name or cell.strip()))
         if name is None:
             return cell, ()
         hint = f"did you mean {PREFIX}{name}?" if name else f"write {PREFIX} and a path beside the input"

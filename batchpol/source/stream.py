@@ -14,7 +14,7 @@ from batchpol.model import Finding
 from batchpol.source.rules import CUT_OFF, ENCODING, MAX_LINE, TOO_LONG
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 
 
 class BrokenLine(bytes):
@@ -121,8 +121,7 @@ def bounded_lines(stream: io.BufferedReader[Any]) -> Iterator[bytes]:
     readline = stream.readline
     try:
         line = readline(MAX_LINE + 2)
-        if line.startswith(_BOM):
-            line = line[len(_BOM) :]
+        line = line.removeprefix(BOM)
         while line:
             if len(line) > MAX_LINE and len(line.rstrip(b"\r\n")) > MAX_LINE:
                 yield _skip_rest(line, readline)

@@ -11,7 +11,7 @@ from typing import Final
 
 from batchpol.model import Finding, Record
 from batchpol.model.mends import BLANKS, is_blank
-from batchpol.source.fields import Layout
+from batchpol.source.fields import OURS, Layout, Names
 from batchpol.source.header import DELIMITERS, read_header
 from batchpol.source.policyfile import PolicyFiles
 from batchpol.source.rules import COLUMNS, MAX_LINE, QUOTE
@@ -36,6 +36,7 @@ class Table:
             another delimiter (spreadsheets write semicolons in half of Europe), that one is taken and noted.
         file: the name of the input for messages and records.
         policies: where ``file://`` cells are read.
+        names: which columns stand for which fields.
 
     Raises:
         InputError: no usable header.
@@ -48,6 +49,7 @@ class Table:
         delimiter: str,
         file: str,
         policies: PolicyFiles,
+        names: Names = OURS,
         policy_required: bool = True,
         name_required: bool = True,
     ) -> None:
@@ -63,8 +65,10 @@ class Table:
         """Characters of the record in hand; kept up only once it spans lines."""
         self._open_until = 0
         """Every line end before this line is known to be inside quotes once a quote is open there (see _fault)."""
-        header = read_header(self._lines, delimiter, file, policy_required=policy_required, name_required=name_required)
-        self._line, self._delimiter, self.layout = header.lines, header.delimiter, header.layout
+        header = read_header(
+            self._lines, delimiter, file, names, policy_required=policy_required, name_required=name_required
+        )
+        self._line, self.delimiter, self.layout = header.lines, header.delimiter, header.layout
         """Physical lines behind us, what separates cells, and the columns."""
         self.notes = header.notes
         self.columns = tuple(name for name, _ in self.layout.extra)
@@ -74,7 +78,7 @@ class Table:
         pending, broken, width, identity = self._pending, self._broken, self.layout.width, self.layout.identity
         make = self._make
         while True:
-            reader = csv.reader(self._feed(), delimiter=self._delimiter, strict=True)
+            reader = csv.reader(self._feed(), delimiter=self.delimiter, strict=True)
             try:
                 for row in reader:
                     if len(row) == width and not broken and row[identity].strip(BLANKS):
@@ -160,7 +164,7 @@ class Table:
         if len(self._pending) > 1:
             line = self._line + len(self._pending)
             return self._fault(f"the quote that opens on this line is closed on line {line}, and text follows it")
-        if f"{self._delimiter}{{" in self._pending[0]:
+        if f"{self.delimiter}{{" in self._pending[0]:
             # Bare JSON: its commas part it into cells, and its strings look like quoted ones.
             return self._fault(self._miscounted(self._loosely(self._pending[0])))
         return self._fault("text follows a closing quote")
@@ -172,7 +176,7 @@ class Table:
         self._broken.clear()
         try:
             with _long_cells():
-                row = next(csv.reader(self._feed(), delimiter=self._delimiter, strict=True))
+                row = next(csv.reader(self._feed(), delimiter=self.delimiter, strict=True))
         except csv.Error as error:
             return self._after(error)
         return self._settle(row)
@@ -198,13 +202,13 @@ class Table:
 
     def _loosely(self, line: str) -> list[str]:
         try:
-            return next(csv.reader([line], delimiter=self._delimiter), [])
+            return next(csv.reader([line], delimiter=self.delimiter), [])
         except csv.Error:
             return []
 
     def _stands_alone(self, line: str) -> bool:
         try:
-            return len(next(csv.reader([line], delimiter=self._delimiter, strict=True), ())) == self.layout.width
+            return len(next(csv.reader([line], delimiter=self.delimiter, strict=True), ())) == self.layout.width
         except csv.Error:
             return False
 
@@ -224,7 +228,7 @@ class Table:
             hint = "a quoted cell must begin right after the delimiter, without a blank before its quote"
         elif row:
             count = "many" if len(row) > self.layout.width else "few"
-            hint = f"too {count} {DELIMITERS[self._delimiter]}: a cell has its place, though it may be empty"
+            hint = f"too {count} {DELIMITERS[self.delimiter]}: a cell has its place, though it may be empty"
         return COLUMNS.at("record", message, hint)
 
 

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import batchpol.api.settings
-from batchpol.api.settings import CONNECTING, EXPORTED, OFFLINE, PLANNED, RUN, SERVED
+from batchpol.api.settings import _PAIRS, CONNECTING, EXPORTED, OFFLINE, PLANNED, RUN, SERVED
 from batchpol.model import settings
 
 API = Path(batchpol.api.settings.__file__)
@@ -39,7 +39,8 @@ WANTED = {
 
 
 def _lines(names: Iterable[str]) -> str:
-    return "".join(f"    {name}: {WIDER.get(KINDS[name], KINDS[name])}\n" for name in names)
+    named = dict.fromkeys(_PAIRS, "Mapping[str, str] | Iterable[str]")
+    return "".join(f"    {name}: {named.get(name) or WIDER.get(KINDS[name], KINDS[name])}\n" for name in names)
 
 
 def filled(text: str) -> str:

@@ -54,7 +54,7 @@ INPUTS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
     "spreadsheet": ("book.xlsx", _archive, ("book.xlsx is a spreadsheet", "save it as CSV UTF-8")),
     "renamed spreadsheet": ("book.csv", _archive, ("zip archive or a spreadsheet", "save it as CSV UTF-8")),
     "OpenDocument": ("book.ods", _archive, ("book.ods is a spreadsheet", "save it as CSV UTF-8")),
-    "zip": ("all.zip", _archive, ("all.zip: its suffix tells no format", ".csv, .tsv, .jsonl")),
+    "zip": ("all.zip", _archive, ("all.zip is an archive", "unpack it first")),
     "pdf": ("doc.pdf", _text("%PDF-1.7"), ("doc.pdf: its suffix tells no format", "--format")),
     "json": ("list.json", _text("[]"), (".json may be an array", "jq -c '.[]' list.json")),
     "json array": (
@@ -173,13 +173,12 @@ def test_a_misspelt_command(command: Command) -> None:
 
 
 def test_a_journal_of_another_place(folder: Path, command: Command, ses_sandbox: Sandbox) -> None:
-    save_table(folder / "good.csv", tenants(1))
-    (folder / "none.csv").write_text("identity,policy_name,policy\n")
-    first = command("apply", "none.csv", "--yes", "--region", "us-east-1", **ses_sandbox.environment())
-    assert first.code == 0, first.err
-    ended = command("apply", "none.csv", "--yes", "--region", "eu-west-1", **ses_sandbox.environment())
+    (folder / "one.csv").write_text("identity,policy_name,policy\na.example,p,{}\n")
+    first = command("apply", "one.csv", "--yes", "--region", "us-east-1", **ses_sandbox.environment())
+    assert first.code == 1, first.err
+    ended = command("apply", "one.csv", "--yes", "--region", "eu-west-1", **ses_sandbox.environment())
     assert (ended.code, ended.out) == (2, "")
-    assert_one_paragraph(ended.err, ("none.journal.jsonl belongs to another place: region us-east-1", "--fresh"))
+    assert_one_paragraph(ended.err, ("one.journal.jsonl belongs to another place: region us-east-1", "--fresh"))
 
 
 def test_a_spreadsheets_semicolons_are_understood(folder: Path, command: Command) -> None:

@@ -375,3 +375,18 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sheet", "mark", "delimiter"),
+    [("", "", ","), ("\ufeff", "\ufeff", ","), ("\ufeff;", "\ufeff", ";"), (";", "", ";")],
+)
+def test_a_table_is_written_as_the_list_was(tmp_path: Path, sheet: str, mark: str, delimiter: str) -> None:
+    path, page = tmp_path / "r.csv", tmp_path / "r.html"
+    outcomes = [applied(0, status=Status.FAILED, extra={"Größe": "1,5;2"})]
+    write_report(outcomes, path, columns=("Größe",), sheet=sheet, only={Status.FAILED})
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(f"{mark}line{delimiter}identity") and text.count("\ufeff") == len(mark)
+    [record] = read_back(path)
+    assert (record.identity, record.extra["Größe"]) == (outcomes[0].identity, "1,5;2")
+    write_report(outcomes, page, columns=("Größe",), sheet=sheet)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batchpol.errors import InputError, UsageError
 from batchpol.model import Record, Severity, Target
+from batchpol.model.settings import Reading
 from batchpol.policy.text import replaced, strings
 from batchpol.rewriting.template import Template, open_input
 
@@ -18,7 +19,7 @@ RUN = Target("111122223333", "eu-west-1")
 
 
 def template(document: object = None, name: str | None = None) -> Template:
-    made = Template.of(document, name)  # type: ignore[arg-type]
+    made = Template.of(Reading(policy_template=document, policy_name=name))  # type: ignore[arg-type]
     assert made is not None
     return made
 
@@ -155,16 +156,16 @@ def test_a_table_is_refused_at_its_header(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("identity,tenant_id\na.test,1\n")
     with pytest.raises(InputError, match=r"\{\{tenant\}\} is no column of the input, which has tenant_id") as error:
-        open_input(path, template=template({}, "t-{{tenant}}"))
+        open_input(path, Reading(), template({}, "t-{{tenant}}"))
     assert "tenant_id" in error.value.hint
-    with open_input(path, template=template({}, "t-{{Tenant_ID}}")) as source:
+    with open_input(path, Reading(), template({}, "t-{{Tenant_ID}}")) as source:
         assert [record.identity for record in source] == ["a.test"]
 
 
 def test_a_column_that_the_template_would_make_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("identity,policy_name,policy\na.test,1,{}\n")
-    with open_input(path, template=template({}, "t")) as source:
+    with open_input(path, Reading(), template({}, "t")) as source:
         assert [note.split(":")[0] for note in source.notes] == [
             'the column "policy" is taken for the policy',
             'the column "policy_name" is taken for the policy name',
@@ -174,7 +175,7 @@ def test_a_column_that_the_template_would_make_is_noted(tmp_path: Path) -> None:
 def test_a_column_that_a_placeholder_does_not_mean_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("identity,policy_name,Domain,partition\nme@a.test,1,b.test,x\n")
-    with open_input(path, template=template({"Id": "{{domain}}"})) as source:
+    with open_input(path, Reading(), template({"Id": "{{domain}}"})) as source:
         assert [note.split(";")[0] for note in source.notes] == [
             "{{Domain}} is the record's own, not what the column Domain says"
         ]
@@ -194,28 +195,28 @@ def test_files_that_are_no_template(tmp_path: Path, content: bytes, complaint: s
     path = tmp_path / "policy.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=complaint):
-        Template.of(path)
+        Template.of(Reading(policy_template=path))
     with pytest.raises(InputError, match="cannot be read"):
-        Template.of(tmp_path / "none.json")
+        Template.of(Reading(policy_template=tmp_path / "none.json"))
 
 
 @pytest.mark.parametrize("text", ["{{", "{{a", "a{{ }}", "{{[]}}", "x{{a[]}}", "{{a[]}}{{b}}"])
 def test_placeholders_that_are_none(text: str) -> None:
     with pytest.raises(UsageError):
-        Template.of({"x": text})
+        Template.of(Reading(policy_template={"x": text}))
     with pytest.raises(UsageError):
-        Template.of(policy_name=text)
+        Template.of(Reading(policy_name=text))
 
 
 def test_a_list_cannot_be_a_key_or_a_name() -> None:
     with pytest.raises(UsageError, match="mixes a list"):
-        Template.of({"{{a[]}}": 1})
+        Template.of(Reading(policy_template={"{{a[]}}": 1}))
     with pytest.raises(UsageError, match="no list"):
-        Template.of(policy_name="{{a[]}}")
+        Template.of(Reading(policy_name="{{a[]}}"))
 
 
 def test_nothing_asked_for_is_no_template() -> None:
-    assert Template.of() is None
+    assert Template.of(Reading()) is None
 
 
 JSON = st.recursive(
@@ -235,3 +236,61 @@ def test_strings_are_found_where_they_stand(value: object, compact: bool) -> Non
             place = place[step]  # type: ignore[index]
         assert found.value in place if found.is_key else place == found.value  # type: ignore[operator]
     assert json.loads(replaced(text, [(it, it.value) for it in strings(text)])) == value
+
+
+def of(**settings: object) -> Template:
+    made = Template.of(Reading(**settings))  # type: ignore[arg-type]
+    assert made is not None
+    return made
+
+
+def test_a_variable_is_the_same_for_all_records() -> None:
+    made = of(policy_template={"Id": "{{Env}}-{{a}}"}, policy_name="{{env}}", variables=("env=prod=1",))
+    done = made.fill(Record("a.test", "", extra={"a": "1"}), RUN)
+    assert (done.policy_name, done.policy, done.problems) == ("prod=1", '{"Id": "prod=1-1"}', ())
+
+
+def test_a_variable_that_a_column_gives_too_is_refused(tmp_path: Path) -> None:
+    made = of(policy_template={"Id": "{{env}}"}, variables=("env=prod",))
+    path = tmp_path / "in.csv"
+    path.write_text("identity,policy_name,Env\na.test,p,test\n")
+    with pytest.raises(InputError, match=r"\{\{Env\}\} is a column of the input, and a variable too"):
+        open_input(path, Reading(), made)
+    done = made.fill(Record("a.test", "p", extra={"ENV": "test"}), RUN)
+    assert [(it.code, it.severity) for it in done.problems] == [("template-name", Severity.ERROR)]
+
+
+@pytest.mark.parametrize("pair", ["env", "=prod", "a[]=1", "{{a}}=1", "region=eu-west-1", "Policy_Name=p"])
+def test_what_is_no_variable(pair: str) -> None:
+    with pytest.raises(UsageError):
+        of(policy_name="{{env}}", variables=(pair,))
+
+
+def test_variables_want_a_template_and_one_value() -> None:
+    with pytest.raises(UsageError, match="there is none"):
+        Template.of(Reading(variables=("env=prod",)))
+    with pytest.raises(UsageError, match="says two things of env"):
+        of(policy_name="{{env}}", variables=("env=prod", "Env=test"))
+
+
+def test_a_policy_of_the_records_own_is_a_template_where_that_is_asked() -> None:
+    record = Record("a.test", "p", '{ "Id" : "{{env}}-{{Who}}", "x": "{{y}}" }', extra={"who": "me", "y": '"'})
+    asked = of(columns=("template=policy",), variables=("env=prod",))
+    assert asked.fill(record, RUN).policy == '{"Id":"prod-me","x":"\\""}'
+    assert of(policy_template={}).fill(record, RUN) is record
+    for text, code in (
+        ("{", []),
+        ('{"a": "{{"}', ["template-name"]),
+        ('{"a": "{{b}}"}', ["template-name"]),
+        ("{}", []),
+    ):
+        done = asked.fill(Record("a.test", "p", text), RUN)
+        assert [it.code for it in done.problems] == code, text
+    assert asked.fill(Record("a.test", "p", '{"a": "{{"}', action="delete"), RUN).problems == ()
+
+
+def test_a_column_that_was_named_fills_placeholders_of_its_name() -> None:
+    made = of(columns=("identity=Kunde", "policy=x"), policy_name="{{KUNDE}}")
+    assert made.fill(Record("a.test", "", "{}"), RUN).policy_name == "a.test"
+    done = of(columns=("policy=x",), policy_name="{{x}}").fill(Record("a.test", "", "{}"), RUN)
+    assert [it.code for it in done.problems] == ["template-name"]

@@ -46,7 +46,7 @@ def fields(record: Record) -> dict[str, str]:
 
 @SLOW
 @given(
-    rows=st.lists(ROW, max_size=5),
+    rows=st.lists(ROW, min_size=1, max_size=5),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     tabs=st.booleans(),
     end=st.sampled_from(["\n", "\r\n"]),

@@ -197,12 +197,13 @@ def test_places_are_counted_from_one(read: Reading) -> None:
 
 @pytest.mark.parametrize("name", ["EmailIdentity", "email_identity", "Domain", "identty"])
 def test_another_name_of_a_field_is_to_be_renamed(read: Reading, name: str) -> None:
+    mend = f"rename \"{name}\" to identity, or give `columns='identity={name}'`"
     [record] = read(f'{{"{name}": "a.test", "policy_name": "p", "policy": {TEXT}}}\n', "in.jsonl")
-    assert [(it.where, it.hint) for it in record.problems] == [("identity", f'rename "{name}" to identity')]
-    assert hints(as_record({name: "a.test", "PolicyName": "p"}, 0)) == [f'rename "{name}" to identity']
+    assert [(it.where, it.hint) for it in record.problems] == [("identity", mend)]
+    assert hints(as_record({name: "a.test", "PolicyName": "p"}, 0)) == [mend]
     with pytest.raises(InputError) as refused:
         read(f"{name},policy_name,policy\na.test,p,x\n")
-    assert refused.value.hint == f'rename "{name}" to identity'
+    assert refused.value.hint == mend
 
 
 EXPORT = "batchpol export `identities='NAME'` writes whole records"

@@ -89,9 +89,10 @@ def test_a_header_that_will_not_do_is_one_error_with_the_mend(read: Reading, hea
     assert "\n" not in text
 
 
-def test_a_header_alone_is_an_input_of_no_records(read: Reading) -> None:
-    assert read(HEAD) == []
-    assert read(HEAD.rstrip()) == []
+@pytest.mark.parametrize("below", ["", "\n", "\n,,\n \n", "\n\r\n"])
+def test_a_header_alone_is_an_empty_batch_and_says_so(read: Reading, below: str) -> None:
+    with pytest.raises(InputError, match="has a header and no record"):
+        read(HEAD.rstrip() + below)
 
 
 def test_deletes_and_templates_need_no_policy_column(read: Reading) -> None:

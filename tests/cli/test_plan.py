@@ -161,7 +161,7 @@ def test_a_page_says_what_would_change_to_whoever_must_agree(place: Place) -> No
     assert page.index("delete 1</h3>") < page.index("create 2, the same to each</h3>") < page.index("update 1</h3>")
     assert "-      &quot;Sid&quot;: &quot;Was&quot;" in page
     assert "What stands in the way" in page and "Pace" not in page
-    assert "<p>To carry that out</p><pre><code>batchpol apply " in page
+    assert "<p>To carry that out</p><pre><code>batchpol apply" in page
     assert "<dt>Caller</dt><dd>arn:aws:" in page and "<dt>Endpoint</dt>" in page
     assert place.writes == []
 

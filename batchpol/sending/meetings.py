@@ -17,9 +17,10 @@ import anyio
 IN_A_ROUND = 5
 """Meetings until one of them has come close to every place in a period: a newcomer is refused no more often."""
 
-OPEN = 0.006
-"""Seconds over the bare period that one who keeps to meetings takes for each request on average. What is not used up by
-a late answer is where another one's request fits in. The more, the less well clocks need to agree."""
+OPEN = 0.005
+"""Seconds over the bare period that one who keeps to meetings takes for each request on average: a bit more than it
+takes anyhow, for timers and answers that are late. What is not used up by these is where another one's request fits in.
+The more, the less well clocks need to agree, and the more everybody pays."""
 
 LEEWAY = 0.005
 """Seconds after a meeting at which its host's request arrives: clocks and ways to SES are not quite alike."""

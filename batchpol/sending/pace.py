@@ -28,7 +28,7 @@ MARGIN = 0.002
 """Seconds added to every period: timers and clocks are not exact to the microsecond, and a refusal costs 1 s."""
 
 FIRST_GUARD = 0.02
-"""Seconds of prudence after the very first attempt, and 1/n² of it after the nth: one sample of the round trip says
+"""Seconds of prudence after the very first attempt, and 1/n³ of it after the nth: one sample of the round trip says
 nothing about how much of it was delay."""
 
 MEMORY = 30
@@ -40,10 +40,13 @@ FRAME = 4.1
 ASK_AGAIN = 8
 """Turns after which it is tried again whether the quota is still shared."""
 
-WORTH = 1 / 200
-"""Share of the time since the last meeting that may be spent waiting for one."""
+WORTH = 1 / 1000
+"""Share of a run's time that may be spent waiting for meetings, on top of :data:`SPARE`."""
 
-RAREST = 4
+SPARE = 0.04
+"""Seconds that may be spent so at the beginning."""
+
+RAREST = 2
 """Meetings, at most, from one attempt to the next of one who is always refused."""
 
 
@@ -96,7 +99,7 @@ class RoundTrips:
         if not self.route.count:
             return 0.0
         smallest, mean, count = self._summary()
-        return smallest - 2 * (mean - smallest) / count - FIRST_GUARD / count**2
+        return smallest - 2 * (mean - smallest) / count - FIRST_GUARD / count**3
 
     def half(self) -> float:
         """Seconds that a request takes to arrive at best, so far as is known."""
@@ -152,7 +155,10 @@ class Pace:
     refused_in_a_row: int = 0
     _refused_since: float = 0.0
     _ever_taken: bool = False
-    _met: float = -inf
+    _paid: float = -inf
+    """Until when it has spent its share on meetings; minus infinity where the next one may cost what it will."""
+    _wait: float = 0.0
+    """Seconds by which the next attempt is later for a meeting."""
     _left: float = -inf
     _frame: float = 0.0
     """When our turn of this frame, or the next one's, begins."""
@@ -189,7 +195,7 @@ class Pace:
         match self.step:
             case Step.ALONE | Step.MEETING:
                 if self.step is Step.MEETING:
-                    self._met = now
+                    self._paid = max(self._paid + self._wait / WORTH, now - SPARE / WORTH)
                 self.step = Step.ALONE
             case Step.KNOCK:
                 self._knock()
@@ -211,6 +217,8 @@ class Pace:
         return min(RAREST, 1 << (max(0, self.refused_in_a_row - 1) // IN_A_ROUND))
 
     def _knock(self) -> None:
+        if self.step is not Step.KNOCK:
+            self.refused_in_a_row = 1  # what was refused before came at no meeting
         half, earliest = self.trips.half(), self._left + self.base + MARGIN
         at = self._meetings.after(earliest + half) + (self._stride() - 1) * self._meetings.step
         if self.refused_in_a_row > IN_A_ROUND + 1:
@@ -224,13 +232,14 @@ class Pace:
         self._take(Step.FIRST, frame)
 
     def _meet(self) -> None:
-        """Let a meeting go by before the next attempt, if one is close enough; the first time whatever it costs."""
+        """Let a meeting go by before the next attempt, if one is close enough."""
         if self.meetings is None or self.step not in (Step.ALONE, Step.MEETING):
             return
         half = self.trips.half()
-        late = LEEWAY if self._met > -inf else 0.0
+        late = LEEWAY if self._paid > -inf else MARGIN / 2  # the first time there is no time to spare before it
         at = self._meetings.after(self.due + half - late) + LEEWAY - half
-        if at - self.due <= min(self._meetings.step - self.base, (self.due - self._met) * WORTH):
+        if at - self.due <= min(self._meetings.step - self.base + LEEWAY, (self.due - self._paid) * WORTH):
+            self._wait = at - self.due + (self._wait if self.step is Step.MEETING else 0.0)
             self._take(Step.MEETING, at)
         else:
             self.step = Step.ALONE
@@ -271,11 +280,16 @@ class Pace:
         self.refused_in_a_row += 1
         if self.refused_in_a_row == 1:
             self._refused_since = left
+        if step is Step.ALONE and self._ever_taken and self._came_to_a_meeting(left):
+            step = Step.MEETING
         match self.step:
             case Step.ALONE | Step.MEETING if step is Step.MEETING:  # the other one's turn has begun just then
                 self._share(left - LEEWAY + FRAME / 2 * self.base, ask=self.trips.uncertain())
+            case Step.ALONE | Step.MEETING if self.refused_in_a_row >= 2 and not self.trips.uncertain():
+                self._knock()
             case Step.ALONE | Step.MEETING if self._ever_taken and self.refused_in_a_row >= 2:
                 self._share(self._refused_since + FRAME / 2 * self.base, ask=True)
+                self.refused_in_a_row = 1
             case Step.ALONE | Step.MEETING if self._ever_taken:
                 pass
             case Step.ALONE | Step.MEETING | Step.KNOCK:
@@ -286,6 +300,11 @@ class Pace:
                 self._knock()
             case _ if step is Step.FIRST:
                 self._make_way()
+
+    def _came_to_a_meeting(self, left: float) -> bool:
+        """Whether an attempt that left then came by chance when its host lets others in, but not as one who knocks."""
+        arrived = left + self.trips.half()
+        return self.meetings is not None and self._meetings.after(arrived - LEEWAY) <= arrived - MARGIN / 4
 
     def _make_way(self) -> None:
         """The other one's turn reaches into ours: a period later, and by half as much if that was too far."""
@@ -309,5 +328,5 @@ class Pace:
         elif step is Step.FIRST:
             self._shift = min(1.0, self._shift * 1.3)
         elif step is Step.ASK:
-            self._met = -inf
+            self._paid = left - SPARE / WORTH
             self._take(Step.ALONE, left)

@@ -242,7 +242,7 @@ async def test_an_observer_is_told_of_refusals_of_the_pace_and_of_renewals() -> 
         await passage.admit()
         passage.departed()
         contact.answered(gate, passage, error)
-    knocking = pytest.approx(1.2072)
+    knocking = pytest.approx(1.206)
     assert told.events == ["throttled", knocking, "throttled", 2.05, 1.0]
     assert await contact.renewed(expired(), ses)
     assert told.events[5:] == ["renewed"]

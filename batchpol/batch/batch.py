@@ -23,7 +23,7 @@ from batchpol.batch.preflight import check_accounts, look_up, prune
 from batchpol.batch.resuming import begin, check_content, check_plan, open_journal, remember
 from batchpol.batch.worker import LOOKED_AT, STOPPED, already_over, pins_of, stays_over
 from batchpol.errors import JournalError, JournalLocked
-from batchpol.journal import Journal, Run
+from batchpol.journal import Folder, Journal, Run, is_held
 from batchpol.model import Target
 from batchpol.outputs import check_run
 from batchpol.report import Summary
@@ -93,10 +93,20 @@ class Batch(Stoppable):
                     told = str(error)
                     self._observer.noted_of_run(f"{told}; waiting until it is free")
                 with self._stoppable(0):
-                    await anyio.sleep(LOOKED_AT)
+                    await self._free(folder)
         result = await self._run(targets)
         assert result is not None  # a whole run is begun by whoever asks
         return result
+
+    async def _free(self, folder: Folder) -> None:
+        """Return when the shard's journal may be free, or all workers are to stop; it is not read for that."""
+        path = self.options.keeping.journal
+        while True:
+            await anyio.sleep(LOOKED_AT)
+            if path is None or folder.is_stopped or not path.exists():
+                return
+            if not await anyio.to_thread.run_sync(is_held, path):
+                return
 
     async def _run(self, targets: Targets) -> Result | None:
         """One start; None if another worker brought the shard to its end meanwhile."""

@@ -25,7 +25,7 @@ from batchpol.ses import Caller
 from batchpol.source import Source
 from batchpol.validation import Sharding
 
-LOOKED_AT = 1.0
+LOOKED_AT = 0.5
 """Seconds from one look at whether a shard is free to the next."""
 
 STOPPED = "asked to stop: all workers of this folder are"

@@ -39,23 +39,23 @@ POLICY = json.dumps(
 )
 
 
-def write(path: Path, records: int) -> str:
-    """The first pass, some records read back, then an intent and an outcome for each."""
+def write(path: Path, records: int, shard: range | None = None) -> str:
+    """The first pass, some records read back, then an intent and an outcome for each; of a shard these numbers."""
     with journal.Journal.create(path) as book:
         book.append(journal.Run(format=journal.FORMAT, run_id="bench", at="2026-01-01T00:00:00Z", columns=("tenant",)))
         began = time.perf_counter()
         spent_outside = 0.0
         places = array("Q")
-        for n in range(records):
+        for n, whole in enumerate(shard or range(records)):
             here = time.perf_counter()
-            identity = f"tenant-{n:07d}.example.com"
-            policy = POLICY % (n, n)
+            identity = f"tenant-{whole:07d}.example.com"
+            policy = POLICY % (whole, whole)
             digest = hashlib.sha256(policy.encode()).hexdigest()
             spent_outside += time.perf_counter() - here
             place = book.append(
                 journal.RecordEntry(
                     n=n,
-                    line=n + 2,
+                    line=whole + 2,
                     identity=identity,
                     policy_name="sending",
                     key=identity,
@@ -63,12 +63,14 @@ def write(path: Path, records: int) -> str:
                     region="us-east-1",
                     policy=policy,
                     sha256=digest,
-                    extra={"tenant": str(n)},
+                    extra={"tenant": str(whole)},
+                    whole=whole if shard else None,
                 )
             )
             if n % 10 == 0:
                 places.append(place)
         an_append = (time.perf_counter() - began - spent_outside) / records * 1e6
+        records = len(shard or range(records))
         book.append(journal.Planned(records=records))
         book.sync()
         random.Random(1).shuffle(places)

@@ -15,13 +15,14 @@ import json
 import os
 import platform
 import pstats
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from tests.bench import machine
 
 FULL = 1_000_000
 
@@ -101,12 +102,26 @@ def run_validate(path: Path) -> int:
         return sum(1 for record in source if check(record).status is Verdict.VALID)
 
 
+def run_shard(path: Path) -> int:
+    """Tell the records of the first shard of 32 from all others, and check them; with its digest, as workers do."""
+    from batchpol.model import Target
+    from batchpol.model.shard import Shard
+    from batchpol.source import open_source
+    from batchpol.validation import Checker, Sharding, Verdict
+
+    target = Target("123456789012", "")
+    has, check = Sharding([Shard(1, 32)], target).has, Checker(target=target, changes=False).check
+    with open_source(path) as source:
+        return sum(1 for record in source if has(record) and check(record).status is Verdict.VALID)
+
+
 RUNS: dict[str, Callable[[Path], int]] = {
     "csv": run_csv,
     "json": run_json,
     "msgspec": run_msgspec,
     "source": run_source,
     "validate": run_validate,
+    "shard": run_shard,
 }
 
 
@@ -120,14 +135,13 @@ def measure(run: str, path: Path) -> tuple[int, float, float, float]:
 
 def run_one(run: str, path: Path) -> None:
     # Importing is not what is measured.
-    if run in ("source", "validate"):
+    if run in ("source", "validate", "shard"):
         import batchpol.source
         import batchpol.validation  # noqa: F401
     begun, begun_busy = time.perf_counter(), time.process_time()
     count = RUNS[run](path)
     seconds, busy = time.perf_counter() - begun, time.process_time() - begun_busy
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
-    print(count, seconds, busy, peak / (1024 if sys.platform == "darwin" else 1))
+    print(count, seconds, busy, machine.peak_mb())
 
 
 def line(label: str, run: str, path: Path, repeat: int) -> None:

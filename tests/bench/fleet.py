@@ -295,10 +295,10 @@ def served_virtually(number: int) -> tuple[int, int, float]:
     ):
         chosen = {"journal": Path(name, "run1"), "shard": Shard(number, SHARDS), "regions": tuple(PLACES)}
         options = Options(conduct=Conduct(compare=False, staleness=0)).changed(chosen | {"role_arn": ROLE})
-        batch = Batch(records_of(mine), options, name="in.csv", wall=lambda: EPOCH + timedelta(seconds=loop.time()))
 
         async def run() -> float:
-            began = loop.time()
+            began, wall = loop.time(), lambda: EPOCH + timedelta(seconds=loop.time())
+            batch = Batch(records_of(mine), options, name="in.csv", wall=wall)
             async with options.targets(lambda _: FleetAws(Server())) as targets:  # type: ignore[arg-type,return-value]
                 result = await batch.run(targets)
             assert result.exit_code == 0, result.reason

@@ -107,6 +107,7 @@ class Place:
         results: Sequence[Result | None] = [None] * len(places)
         applying = [place._apply(them, loop) for place, them in zip(places, inputs, strict=True)]
         both = _all_at_once(applying)
+        gc.freeze()  # what is looked through for the dead is what this run made, not ten thousand histories
         with mock.patch.object(anyio.to_thread, "run_sync", _here):
             try:
                 results = loop.run_until_complete(both)
@@ -118,6 +119,7 @@ class Place:
                         it.close()  # it did not live to see its first step
                 ended, passes = loop.world_time(), loop.passes
                 loop.close()
+                gc.unfreeze()
         for place, result, size in zip(places, results, sizes, strict=True):
             rows = list(outcomes(place.journal)) if place.journal.exists() else []
             place.ran.append(Ran(place.time, ended, result, rows, passes, *_heard(place.journal, size)))

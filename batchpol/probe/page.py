@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from batchpol.facts import Facts
@@ -29,10 +30,15 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield ""
         yield f"It decides {question.matters}."
         yield ""
-        yield from (f"- {it}" for it in told.says)
+        yield from (f"- {_as_it_is(it)}" for it in told.says)
         yield ""
         sure = f" Sure to {int(1000 * told.confidence) / 10} %." if told.confidence is not None and told.known else ""
         yield f"{told.requests} requests, {told.seconds:.0f} s.{sure}"
     if opened := [name for told in answers for name in told.open]:
         yield ""
-        yield f"Open: {', '.join(opened)}."
+        yield f"Open: {_as_it_is(', '.join(opened))}."
+
+
+def _as_it_is(text: str) -> str:
+    """Markdown that shows a text as it is, whatever SES has in its words."""
+    return re.sub(r"([\\`*_<>\[\]#|&])", r"\\\1", " ".join(text.split()))

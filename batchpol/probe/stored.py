@@ -26,7 +26,7 @@ NAMES = ("keeps_blanks", "sorts_keys", "accounts_as_roots", "principals_as_ids",
 STORED = [f"{PREFIX}stored{it}" for it in ("", "-account", "-unknown")]
 _ORDER = {True: "in alphabetical order", False: "as they were sent", None: "in another order"}
 _ROOT = {True: "its root's ARN", False: "it is", None: "something else"}
-_ID = {True: "its unique id", False: "its ARN", None: "nothing that says so"}
+_ID = {True: "comes back as its unique id", False: "comes back as its ARN", None: "was not seen to come back"}
 _STRICT = {True: "refused", False: "taken", None: "neither taken nor clearly refused"}
 PATIENCE = 180.0
 """Seconds that a read may lag behind."""
@@ -54,14 +54,14 @@ async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
         f"blanks are {'kept' if blanks else 'left out'}",
         f"keys come back {_ORDER[ordered]}",
         f"a bare account id comes back as {_ROOT[as_root]}",
-        f"a role or user comes back as {_ID[as_id]}",
+        f"a role or user {_ID[as_id]}",
         f"one that does not exist is {_STRICT[strict]}",
     ]
     facts: dict[str, bool | None] = {"keeps_blanks": blanks, "sorts_keys": ordered, "accounts_as_roots": as_root}
     facts |= {"principals_as_ids": as_id, "strict_principals": strict}
     if place.deleted:
         facts["deleted_as_ids"] = as_id = _as_id(place.deleted, await _standing(asker))
-        says.append(f"one that was deleted comes back as {_ID[as_id]}")
+        says.append(f"one that was deleted {_ID[as_id]}")
     return told_of(*says, **facts)
 
 

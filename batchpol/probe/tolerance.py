@@ -41,7 +41,9 @@ async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
     least, below = odds.likely[0], odds.likely[-1] + 1
     if below - least > WIDEST or odds.nothing_fits:
         return cannot_tell("tolerance_ms", why=f"something from {least} to {below} ms")
-    says = f"a request may come at least {least} ms too early, and not {below}"
+    says = (
+        f"a request may come {least} ms too early, and not {below}" if least else f"none may come {below} ms too early"
+    )
     return told_of(says, confidence=SURE, tolerance_ms=float(least), tolerance_below_ms=float(below))
 
 

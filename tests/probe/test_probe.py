@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from batchpol.errors import NoAnswer, UsageError
+from batchpol.facts import Facts, Known, Told
 from batchpol.model import Record, Target
-from batchpol.probe import Probe, Question, chosen, permissions
+from batchpol.probe import Probe, Question, chosen, page, permissions
 from batchpol.probe.document import doubtful
 from batchpol.probe.odds import Odds
 from batchpol.probe.place import PREFIX, principal_of
@@ -141,6 +142,12 @@ async def test_a_principal_that_cannot_be_put_or_found_leaves_open_what_becomes_
 )
 def test_the_principal_that_is_asked_for_is_the_caller(caller: str, principal: str) -> None:
     assert principal_of(caller) == principal
+
+
+def test_the_page_shows_the_words_of_ses_as_they_are() -> None:
+    told = Told(says=("refused: a (B: <ID> is *not*\nset_up)",))
+    found = Facts(region="r", measured="2026-01-01", batchpol="1", known=Known(), questions={"names": told})
+    assert r"- refused: a (B: \<ID\> is \*not\* set\_up)" in page(found).splitlines()
 
 
 @pytest.mark.virtual_clock

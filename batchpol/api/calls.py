@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Unpack
 
-from batchpol.api.client import Client
+from batchpol.api.client import OUTCOMES, Client
 from batchpol.api.input import Input, opened
 from batchpol.api.settings import (
+    CONNECTING,
     OFFLINE,
     PLANNED,
     RUN,
     ApplySettings,
+    Own,
     PlanSettings,
     ValidateSettings,
     options_of,
     split,
 )
+from batchpol.api.told import LOG
+from batchpol.batch.driven import merged, work_of
 from batchpol.batch.observer import Result
+from batchpol.errors import UsageError
 from batchpol.facts import read_facts
+from batchpol.fleet.dask import Fleet
+from batchpol.journal import Folder
 from batchpol.model import Outcome, Target
 from batchpol.source import RULES as SOURCE_RULES
 from batchpol.validation import Checked, Checker
@@ -38,9 +47,25 @@ async def apply(records: Input, **settings: Unpack[ApplySettings]) -> Result:
         JournalError: the journal cannot be used.
         SesError: AWS is out of reach, so that nothing could begin.
     """
+    if settings.get("on") is not None:
+        return await _on_workers(records, settings)
     of_client, others = split("apply", settings, RUN)
     async with Client(**of_client) as client:
         return await client.apply(records, **others)
+
+
+async def _on_workers(records: Input, settings: ApplySettings) -> Result:
+    """Apply a batch on the workers of a scheduler. Cancelling it leaves those shards running that began."""
+    if own := sorted(settings.keys() & Own.__annotations__.keys() - {"region"}):
+        raise UsageError(f"`on` sends settings alone, and {', '.join(own)} is of this process", hint="leave it out")
+    if not isinstance(records, str | os.PathLike):
+        raise UsageError("`on` needs an input that all workers can read: a file", hint="write the records to one")
+    options = replace(options_of("apply", settings, {*RUN, *CONNECTING, "region"}), outcomes=OUTCOMES)
+    keeping = options.keeping
+    assert keeping.on is not None and keeping.shards is not None and keeping.journal is not None
+    fleet = Fleet(keeping.on, Folder(keeping.journal), keeping.shards, work_of(records, options), LOG.warning)
+    await fleet.run()
+    return await asyncio.to_thread(merged, records, options, fleet.ended, fleet.early)
 
 
 async def stream(records: Input, **settings: Unpack[ApplySettings]) -> AsyncGenerator[Outcome, None]:

@@ -291,9 +291,13 @@ class Client:
     def _options_of(self, call: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Options:
         """The options of a batch in this client, which is open."""
         self._require_open()
-        return (
-            options_of(call, settings, known.keys() - CONNECTING.keys(), self._of_calls) if settings else self._of_calls
-        )
+        if not settings:
+            return self._of_calls
+        options = options_of(call, settings, known.keys() - CONNECTING.keys(), self._of_calls)
+        if options.keeping.on is not None:
+            text = "`on` is for batchpol.apply alone: what a client and a stream have is this process's"
+            raise UsageError(text, hint="call batchpol.apply")
+        return options
 
     def _require_open(self) -> None:
         _check_place(self._place)

@@ -51,7 +51,7 @@ CONNECTING = settings_of(
 """What holds for all calls of a client."""
 
 _OF_A_BATCH = {"format", "limit", "strict", "dry_run", "prune", "prune_prefix", "max_failures", "max_duration"} | {
-    *("columns", "shard", "anew")
+    *("columns", "shard", "anew", "on", "shards")
 }
 _OF_AN_EXPORT = {"accounts", "max_attempts", "max_outage", "fresh"}
 SERVED = {name: kind for name, kind in RUN.items() if name not in _OF_A_BATCH | {"retry_failed", "reports"}}
@@ -162,6 +162,8 @@ class Applying(Planning, total=False):
     reports: Iterable[str | os.PathLike[str]]
     shard: str | tuple[int, int] | None
     anew: bool
+    on: str | None
+    shards: int | None
 
 
 class Serving(TypedDict, total=False):

@@ -59,6 +59,11 @@ class Options:
         conduct = self.conduct
         if self.keeping.shard is not None and self.folder is None:
             self._share(self.keeping.shard)
+        if self.keeping.on is not None:
+            self._check_driven()
+        elif self.keeping.shards is not None:
+            text = "`shards` is into how many parts a batch falls that is run `on` a scheduler"
+            raise UsageError(text, hint="name the scheduler with `on`, or give each worker its own part with `shard`")
         if self.patience.period <= 0:
             raise UsageError("`period` is a time in seconds, more than 0")
         if conduct.prune_prefix and not conduct.prune:
@@ -85,6 +90,29 @@ class Options:
         folder = Folder(self.keeping.journal)
         object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "keeping", replace(self.keeping, journal=folder.journal(shard)))
+
+    def _check_driven(self) -> None:
+        """Refuse what cannot be done by workers elsewhere."""
+        keeping = self.keeping
+        if keeping.shards is None:
+            raise UsageError(
+                "`on` needs `shards`: into how many parts the batch falls", hint="one for 500 targets or so"
+            )
+        if keeping.journal is None:
+            text = "`on` needs a folder as `journal`, on a volume that all workers have under the same name"
+            raise UsageError(text, hint="name it, say `journal='run1'`")
+        wrong = {
+            "shard": (keeping.shard, "leave it out: each worker is told its own"),
+            "fresh": (keeping.fresh, "name another folder with `journal`"),
+            "dry_run": (self.conduct.dry_run, "look with batchpol plan, or a dry run here"),
+            "limit": (self.reading.limit is not None, _WHOLE["limit"]),
+            "strict": (self.checks.strict, _WHOLE["strict"]),
+            "saved": (self.saved, "apply the plan alone"),
+            "sandbox": (self.sandbox or self.connection.embedded, "start one with batchpol sandbox, for all workers"),
+        }
+        for name, hint in ((name, hint) for name, (given, hint) in wrong.items() if given):
+            what = "a saved plan" if name == "saved" else f"`{name}`"
+            raise UsageError(f"{what} is not for a batch that is run `on` other machines", hint=hint)
 
     def changed(self, settings: dict[str, Any]) -> Self:
         """The same with these settings, whatever headings they are under. Raises UsageError for one there is not."""

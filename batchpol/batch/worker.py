@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -108,11 +109,11 @@ def _digest_of(file: Any) -> str:
     return sha256(data).hexdigest()[:12]
 
 
-def options_of(shards: Shards, template: Path | None, facts: Path | None) -> Options:
+def options_of(shards: Shards, template: Path | Mapping[str, Any] | None, facts: Path | None) -> Options:
     """The options by which the workers of a folder read and check the records.
 
     Args:
-        template, facts: the files that they had, of which the folder only has the digests.
+        template, facts: what they had, of which the folder only has the digests.
     """
     assert shards.pins is not None  # or else it is no run folder
     said = shards.pins.options.get

@@ -81,12 +81,13 @@ def apply(
         raise UsageError("--sandbox brings its own SES and account", hint="leave out --endpoint-url and --profile")
     if asks:
         _check_can_ask(input)
+    is_parted = keeping.shard is not None or keeping.on is not None
     unnamed = keeping.journal is None and not Path(input).is_file()  # standard input, or <(a command)
     if keeping.shard is None:
         check_alone(os.environ)
     patience, keeping = rate.paced(patience), _placed(keeping, input, progress.state_dir, reported=not conduct.dry_run)
     inputs = {"the input": input, "the template": reading.policy_template}
-    check_run(inputs, None if keeping.shard else keeping.journal, keeping.reports)
+    check_run(inputs, None if is_parted else keeping.journal, keeping.reports)
     reserve_output(keeping.reports)
     # Arguments and input first: AWS's libraries take most of a second to import.
     template = Template.of(reading)
@@ -121,12 +122,15 @@ def _run(
     """Apply an input that is open; returns the exit code."""
     with importing():
         from batchpol.batch.options import Options
+        from batchpol.cli.driving import drive
         from batchpol.cli.running import run_batch
         from batchpol.cli.screen.ending import print_result
         from batchpol.cli.screen.live import observer_of
         from batchpol.cli.screen.question import ask
 
     options = Options(**settings, command=("batchpol", *harmless(sys.argv[1:])))
+    if options.keeping.on is not None:
+        return drive(source.name, options, form, asks=asks, quiet=quiet, progress=progress)
     screen = observer_of(
         quiet=quiet, progress=progress, confirm=ask if asks else None, reported=bool(options.keeping.reports)
     )
@@ -151,7 +155,7 @@ def _placed(keeping: Keeping, input: str, folder: Path | None, *, reported: bool
         return keeping
     stem, folder = _stem(input), folder or Path()
     reports = (folder / f"{stem}.report.csv",) if reported else ()
-    journal = keeping.journal or folder / f"{stem}.journal.jsonl"
+    journal = keeping.journal or (folder / f"{stem}.journal.jsonl" if keeping.on is None else None)
     return replace(keeping, journal=journal, reports=keeping.reports or reports)
 
 

@@ -228,6 +228,12 @@ class Shards:
     def __len__(self) -> int:
         return sum(map(len, self._read))
 
+    def __iter__(self) -> Iterator[Outcome]:
+        return self.outcomes()
+
+    def __contains__(self, outcome: object) -> bool:
+        return any(outcome == it for it in self)
+
     def complete(self, rest: Journal) -> None:
         """Take the rows of the shards that are missing from a journal of the records that the input has of them."""
         for shard in self.missing:

@@ -222,7 +222,7 @@ class Keeping:
     """The journal and the reports of a run.
 
     ``journal`` None keeps the book in an unnamed temporary file: such a run cannot be resumed. With ``shard`` it is the
-    folder that the workers of a batch share.
+    folder that the workers of a batch share; with ``on``, too.
     """
 
     HEADING: ClassVar[str] = "Journal, report and output"
@@ -237,3 +237,5 @@ class Keeping:
         None, "A part of the targets: auto, auto/N or K/N; `journal` is a folder.", metavar="K/N"
     )
     anew: bool = setting(False, "Look again at what a finished `shard` did.")
+    on: str | None = setting(None, "Scheduler of Dask whose workers get the `shards`.", metavar="ADDRESS")
+    shards: int | None = setting(None, "Parts for the workers of `on`.", metavar="N", min=1, max=100_000)

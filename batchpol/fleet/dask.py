@@ -1,0 +1,158 @@
+"""A batch on the workers of a Dask scheduler: a task for each shard, and again where a worker was lost.
+
+The scheduler only places tasks. It may run one again while its worker, thought lost, runs on; so whose turn a shard is
+stays a matter of its journal, as with any other engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError
+from importlib import import_module
+from math import inf
+from types import ModuleType
+from typing import Any
+from uuid import uuid4
+
+import anyio
+from anyio.abc import TaskStatus
+
+from batchpol.errors import UsageError
+from batchpol.journal import End, Folder
+from batchpol.model.shard import Shard
+from batchpol.stopping import Stoppable, task_group
+
+DRAIN = 30.0
+"""Seconds that workers are given to end after they were asked to: they look once a second, finish what is under way
+within ten, and write down how it ended."""
+
+LOOKED_AT = 1.0
+"""Seconds from one look at which workers there are to the next."""
+
+
+class Fleet(Stoppable):
+    """The tasks of one batch; :meth:`run` once, :meth:`stop` from anywhere on its loop.
+
+    A worker has one shard at a time, since two in one process take the processor from each other, and each task names
+    the worker that it is for: then none is stolen, and what a lost one had is submitted again by us.
+
+    Args:
+        scheduler: its address, such as ``tcp://scheduler:8786``.
+        folder: what the workers share. Stopping leaves word there, which is taken back once all of them have ended.
+        count: how many shards there are.
+        work: brings a shard to its end, in a worker's process, and says how it ended. It has no secret in it.
+        told: takes sentences for people.
+
+    Attributes:
+        ended: how each shard ended that did.
+    """
+
+    def __init__(
+        self, scheduler: str, folder: Folder, count: int, work: Callable[[Shard], End], told: Callable[[str], None]
+    ) -> None:
+        super().__init__()
+        self._scheduler, self._folder, self._work, self._told = scheduler, folder, work, told
+        self._shards = [Shard(number, count) for number in range(1, count + 1)]
+        self._idle, self._free = anyio.create_memory_object_stream[str](inf)
+        self._workers, self._dask = set[str](), ModuleType("")
+        self._busy: dict[str, anyio.CancelScope] = {}
+        self.ended: dict[Shard, End] = {}
+
+    async def run(self) -> None:
+        """Have all shards brought to their end.
+
+        Raises:
+            UsageError: Dask is not installed, the scheduler is out of reach, or a worker has another batchpol.
+        """
+        with self._idle, self._free:
+            self._folder.make()
+            async with await self._connected() as client, task_group(UsageError) as tasks:
+                await tasks.start(self._look_after_workers, client)
+                with self._stoppable(DRAIN, lambda: self._folder.stop(True)):
+                    async with anyio.create_task_group() as shards:
+                        for shard in self._shards:
+                            shards.start_soon(self._bring_to_end, client, shard)
+                tasks.cancel_scope.cancel()
+        if self.stopped is not None and not self._busy:
+            self._folder.stop(False)
+
+    async def _connected(self) -> Any:
+        try:
+            self._dask = import_module("distributed")
+        except ImportError as error:
+            text = "`on` needs Dask's distributed, which is not installed here"
+            raise UsageError(text, hint="pip install 'batchpol[dask]'") from error
+        connecting: Awaitable[Any] = self._dask.Client(self._scheduler, asynchronous=True, set_as_default=False)
+        try:
+            return await connecting
+        except (OSError, ValueError) as error:
+            text = f"the scheduler {self._scheduler} is out of reach: {error}"
+            raise UsageError(text, hint="name the address that it says it listens at, say tcp://host:8786") from error
+
+    async def _look_after_workers(self, client: Any, *, task_status: TaskStatus[None]) -> None:
+        """Find out which workers come and which are gone, for ever; those with another batchpol get no shard.
+
+        Raises:
+            UsageError: one of those that are there from the start has another batchpol.
+        """
+        began = False
+        while True:
+            found = await client.get_versions(packages=["batchpol"])
+            ours = found["client"]["packages"]["batchpol"]
+            versions = {name: (it or {}).get("packages", {}).get("batchpol") for name, it in found["workers"].items()}
+            new = versions.keys() - self._workers
+            if others := [f"{name} has {versions[name] or 'none'}" for name in sorted(new) if versions[name] != ours]:
+                text = f"all workers must have the batchpol that is here, {ours}: {', '.join(others)}"
+                if not began:
+                    raise UsageError(text, hint="install the same version in the environment of each")
+                self._told(f"{text}; they get no shard")
+            for name in sorted(new):
+                if versions[name] == ours:
+                    self._idle.send_nowait(name)
+            for name in self._busy.keys() - versions.keys():
+                self._busy[name].cancel()
+            self._workers = set(versions)
+            if not began:
+                began = True
+                if not versions:
+                    self._told(f"the scheduler {self._scheduler} has no workers yet; waiting for them")
+                task_status.started()
+            await anyio.sleep(LOOKED_AT)
+
+    async def _bring_to_end(self, client: Any, shard: Shard) -> None:
+        """Submit a shard, and again as long as workers that are lost with it brought it on."""
+        journal, before = self._folder.journal(shard), -1
+        async for worker in self._free:
+            if worker not in self._workers:
+                continue
+            with anyio.CancelScope() as self._busy[worker]:
+                try:
+                    self.ended[shard] = await self._submitted(client, shard, worker)
+                except CancelledError as error:
+                    self.ended[shard] = _lost(f"the scheduler {self._scheduler} went away: {error}")
+            lost = self._busy.pop(worker).cancel_called
+            if shard in self.ended:
+                self._idle.send_nowait(worker)
+                return
+            size = journal.stat().st_size if journal.exists() else 0
+            if lost and size == before:
+                self.ended[shard] = _lost(
+                    f"one worker after another was lost with shard {shard}, the last one {worker}"
+                )
+                return
+            before = size
+            self._told(f"the worker {worker} was lost with shard {shard}, which another one gets")
+
+    async def _submitted(self, client: Any, shard: Shard, worker: str) -> End:
+        # A name of its own: the result of an earlier batch is none of this one.
+        key = f"batchpol-shard-{shard.number}-of-{shard.count}-{uuid4().hex}"
+        task = client.submit(self._work, shard, key=key, pure=False, retries=0, workers=[worker])
+        try:
+            ended: End = await task.result()
+        finally:
+            task.release()  # or else it waits for a worker of that address to come again
+        return ended
+
+
+def _lost(reason: str) -> End:
+    return End(at="", reason=" ".join(reason.split()), exit_code=3)

@@ -22,7 +22,7 @@ from batchpol.errors import UsageError
 from batchpol.journal import Folder
 from batchpol.model.settings import Connection, Keeping, Reading
 from batchpol.testing import Sandbox
-from tests.e2e.command import await_that, environment, finish, kill, lines, run, save_lines, start
+from tests.e2e.command import await_that, environment, finish, lines, run, save_lines, start
 from tests.fleet.test_shards import PASSING, REGIONS, batch_rows
 from tests.runs import times_of, writes
 
@@ -113,7 +113,7 @@ def test_what_a_killed_worker_had_another_one_does(cluster: Cluster, ses_sandbox
     killed, _ = cluster.worker(), cluster.worker()
     driver = cluster.apply()
     await_that(lambda: f"process {killed.pid}" in at_work(cluster.folder) and len(writes(ses_sandbox)) > 4, driver)
-    kill(killed)
+    killed.kill()
     ended = finish(driver)
     assert ended.code == 1, ended.err + cluster.log
     found = rows(cluster.folder / "all.jsonl")

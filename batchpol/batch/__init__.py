@@ -9,6 +9,8 @@
 ``preflight`` what is found out before anything is sent
 ``lanes``     all lanes at once, each of which may stop alone
 ``ending``    why a run ends, written down; the reports and the result
+``worker``    what a worker heeds of the folder that it shares
+``driven``    the same batch as tasks for workers elsewhere, and what all of it comes to
 ``check``     validation alone, offline
 ============= ==================================================================================
 

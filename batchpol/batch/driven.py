@@ -59,8 +59,15 @@ def _work(input: str, options: Options, version: str, shard: Shard) -> End:
 
 
 async def _run(input: str, options: Options) -> Result:
-    with open_input(input, format=options.reading.format, template=options.template) as source:
-        batch = Batch(source, options, name=source.name, columns=lambda: source.columns, digest=lambda: source.sha256)
+    with open_input(input, options.reading, options.template) as source:
+        batch = Batch(
+            source,
+            options,
+            name=source.name,
+            columns=lambda: source.columns,
+            digest=lambda: source.sha256,
+            sheet=source.sheet,
+        )
         async with options.targets() as targets:
             return await batch.run(targets)
 
@@ -84,12 +91,20 @@ def merged(
             raise UsageError(f"no shard could begin: {reason}")
         return Result(Summary(), code, reason, (), folder)
     shards, written = Shards(folder), list[Path]()
-    with open_input(input, format=options.reading.format, template=options.template) as source:
+    with open_input(input, options.reading, options.template) as source:
         add_missing(shards, source, options_of(shards, options.reading.policy_template, options.connection.facts))
     for path in options.keeping.reports:
         started = [it.as_json() for book in shards.journals for it in runs(book)] if path.suffix == ".html" else ()
         try:
-            write_report(shards, path, columns=shards.columns, about=shards.about(), sends=shards.sends(), runs=started)
+            write_report(
+                shards,
+                path,
+                columns=shards.columns,
+                sheet=shards.sheet,
+                about=shards.about(),
+                sends=shards.sends(),
+                runs=started,
+            )
             written.append(path)
         except BatchpolError as error:
             reason, code = error.in_full, code if code > 1 else 3

@@ -16,6 +16,7 @@ from msgspec.structs import replace as changed
 from batchpol.api.input import Input, Item, opened
 from batchpol.api.settings import (
     CONNECTING,
+    ELSEWHERE,
     PLANNED,
     RUN,
     SERVED,
@@ -291,13 +292,8 @@ class Client:
     def _options_of(self, call: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Options:
         """The options of a batch in this client, which is open."""
         self._require_open()
-        if not settings:
-            return self._of_calls
-        options = options_of(call, settings, known.keys() - CONNECTING.keys(), self._of_calls)
-        if options.keeping.on is not None:
-            text = "`on` is for batchpol.apply alone: what a client and a stream have is this process's"
-            raise UsageError(text, hint="call batchpol.apply")
-        return options
+        ours = known.keys() - CONNECTING.keys() - ELSEWHERE
+        return options_of(call, settings, ours, self._of_calls) if settings else self._of_calls
 
     def _require_open(self) -> None:
         _check_place(self._place)

@@ -50,8 +50,11 @@ CONNECTING = settings_of(
 )
 """What holds for all calls of a client."""
 
+ELSEWHERE = {"on", "shards"}
+"""What only :func:`apply` has, since what a client and a stream have is this process's."""
+
 _OF_A_BATCH = {"format", "limit", "strict", "dry_run", "prune", "prune_prefix", "max_failures", "max_duration"} | {
-    *("columns", "shard", "anew", "on", "shards")
+    *("columns", "shard", "anew", *ELSEWHERE)
 }
 _OF_AN_EXPORT = {"accounts", "max_attempts", "max_outage", "fresh"}
 SERVED = {name: kind for name, kind in RUN.items() if name not in _OF_A_BATCH | {"retry_failed", "reports"}}
@@ -285,6 +288,7 @@ def _check_known(call: str, settings: Mapping[str, Any], known: Collection[str])
     if unknown := sorted(settings.keys() - set(known)):
         of_client = {*CONNECTING, *Own.__annotations__}.issuperset(unknown)
         hint = "give it to the client, for all its calls" if of_client else ""
+        hint = "batchpol.apply has it" if ELSEWHERE.issuperset(unknown) else hint
         raise UsageError(f"{call} has no setting {', '.join(unknown)}", hint=hint)
 
 

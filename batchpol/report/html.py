@@ -109,6 +109,7 @@ def write_page(
     stream: BinaryIO,
     *,
     columns: Sequence[str] = (),
+    sheet: str = "",
     only: Collection[Status] = (),
     about: Mapping[str, str] | None = None,
     sends: Iterable[tuple[str, str, str, int]] = (),
@@ -119,6 +120,7 @@ def write_page(
 
     Args:
         columns: the input's extra columns.
+        sheet: what a table that is downloaded from the page needs, as a report in CSV does.
         only: of which statuses the outcomes are, where they are not all of a run's; the page says so.
         about: facts about the run, by the keys of ``_FACTS``, and its ``period``: the seconds that the limit leaves
             between requests.
@@ -131,7 +133,7 @@ def write_page(
     for account, region, left, attempt in sends:
         pace.add(account, region, left, attempt)
     with ExitStack() as stack:
-        table = _Table(stack, columns)
+        table = _Table(stack, columns, sheet)
         summary = Summary.of(_passing(outcomes, table, trips))
         parts = _parts(facts, summary, table, _headline(summary, only)) | {
             "runs": _runs(runs),
@@ -205,8 +207,8 @@ def _passing(outcomes: Iterable[Outcome], table: _Table, trips: RoundTrips) -> I
 class _Table:
     """The rows as JSON, in files until it is known what comes before them on the page."""
 
-    def __init__(self, stack: ExitStack, columns: Sequence[str], *, planned: bool = False) -> None:
-        self._planned = planned
+    def __init__(self, stack: ExitStack, columns: Sequence[str], sheet: str = "", *, planned: bool = False) -> None:
+        self._planned, self.sheet = planned, sheet
         self.columns = tuple(columns[:MOST_EXTRAS])
         self.columns_left_out = len(columns) - len(self.columns)
         self.seen = 0
@@ -619,6 +621,7 @@ def _head(table: _Table, name: str) -> dict[str, object]:
         "words": _WORDS,
         "rows": table.rows,
         "file": (re.sub(r"[^\w-]+", "-", Path(name).stem)[:60] or "records") + ".rows.csv",
+        "sheet": table.sheet,
         "formula": {
             "first": FORMULA,
             "inside": INSIDE.pattern,

@@ -284,12 +284,12 @@
   function download() {
     const cell = (name, value) => {
       const text = typeof value === "string" ? neutral(name, value) : String(value ?? "");
-      return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+      return /[",;\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
     const lines = [head.columns, ...found.map((place) => rows[place])].map((row) => (
-      `${head.columns.map((name, place) => cell(name, row[place])).join(",")}\n`
+      `${head.columns.map((name, place) => cell(name, row[place])).join(head.sheet.endsWith(";") ? ";" : ",")}\n`
     ));
-    const place = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
+    const place = URL.createObjectURL(new Blob([head.sheet.startsWith("\ufeff") ? "\ufeff" : "", ...lines], { type: "text/csv" }));
     element("a", { href: place, download: head.file }).click();
     setTimeout(() => URL.revokeObjectURL(place), 60000);
   }

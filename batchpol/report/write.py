@@ -99,9 +99,7 @@ class _Wanted(NamedTuple):
 
 
 def _html(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:
-    page = wanted._asdict()
-    del page["sheet"]
-    write_page(outcomes, stream, **page)
+    write_page(outcomes, stream, **wanted._asdict())
 
 
 def _csv(outcomes: Iterable[Outcome], stream: BinaryIO, wanted: _Wanted) -> None:

@@ -24,7 +24,7 @@ from tests.terminal import Terminal
 TUTORIALS = sorted(MANUAL.glob("tutorial-*.md"))
 _BLOCK = re.compile(r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.M)
 _STEP = re.compile(r"^(\$ (.*(?:\n> .*)*)\n((?:(?!\$ ).*\n)*))", re.M)
-_PROMPT, _QUESTION = "\x1e", "[y/N]:"
+_PROMPT, _QUESTION = "\x1e", "[y/N]: "
 _SHELL = {
     "PS1": f"$ {_PROMPT}",
     "PS2": f"> {_PROMPT}",
@@ -36,8 +36,8 @@ _VARYING = {
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:\+00:00|Z| UTC)?": "MOMENT",
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}": "ID",
     r"\b(?:\d+ (?:h|min) )?\d+(?:\.\d+)? m?s\b": "SECONDS",
-    r"\b\d+\.\d+ a second\b": "PACE a second",
-    r"\[(\d+)\] \d+|\b[0-9a-f]{8}\b|\bkill \d+|process \d+": "PROCESS OR RUN",
+    r"\b\d+(?:\.\d+)? a second\b": "PACE a second",
+    r"\[\d+\] \d+|\b(?:[0-9a-f]{32}|[0-9a-f]{8})\b|\bkill \d+|process \d+ on \S+": "PROCESS OR RUN",
     r"\s+": " ",  # where a line is broken depends on the others
 }
 """What no two runs have in common."""
@@ -94,7 +94,7 @@ def _typed(shell: Terminal, text: str, folder: Path) -> str:
     """What the terminal shows of a block's commands; ``text`` is the block, with what it says that they said."""
     shown = ""
     for step, lines, before in _STEP.findall(text):
-        answers = iter(re.findall(re.escape(_QUESTION) + " *(.*)", before))
+        answers = iter(re.findall(re.escape(_QUESTION) + "(.*)", before))
         now = "$ "
         for line in lines.split("\n> "):
             shell.type(line + "\n")

@@ -17,9 +17,16 @@ def ask(preview: Preview) -> bool:
     """Ask on the terminal before the first write, and apart from it before anything is pruned; no answer is a no."""
     pruned = f"Delete {policies(preview.pruned)} that the input does not have?" if preview.pruned else ""
     try:
-        return all(typer.confirm(it, default=False, err=True) for it in (pruned, _question(preview)) if it)
+        return all(_confirmed(it) for it in (pruned, _question(preview)) if it)
     except typer.Abort:  # Ctrl-D
         return False
+
+
+def _confirmed(question: str) -> bool:
+    """The answer. All of the question is written here: Typer would write its last blank to standard output, which may
+    come before the rest."""
+    typer.echo(f"{question} [y/N]: ", nl=False, err=True)
+    return typer.confirm("", default=False, prompt_suffix="", show_default=False, err=True)
 
 
 def _question(preview: Preview) -> str:

@@ -171,7 +171,7 @@ def lines(found: RunStatus) -> list[str]:
         message = said(cause.examples[0].message)[:160]
         lines.append(f"  {cause.count:,} {cause.status} {visible(cause.error_code)}: {message}")
         lines += [f"    all of them: {said(shared_line(cause.shared))}"] if cause.shared else []
-        lines.append(f"    -> {cause.remedy}")
+        lines.append(f"    -> {said(cause.remedy)}")
     first, *others = map(str, next_steps(found))
     return [*lines, f"next:     {first}", *(f"          {it}" for it in others)]
 

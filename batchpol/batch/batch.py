@@ -28,9 +28,9 @@ from batchpol.model import Target
 from batchpol.outputs import check_run
 from batchpol.report import Summary
 from batchpol.sending.caller import Here
+from batchpol.sending.stopping import Stoppable
 from batchpol.sending.targets import Targets
 from batchpol.ses import Caller
-from batchpol.stopping import Stoppable
 
 UNKNOWN_DRAIN = 5.0
 """Seconds that an input is read for the report of a run that was stopped before AWS said who it is."""

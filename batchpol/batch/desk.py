@@ -29,10 +29,10 @@ from batchpol.model import UNDONE, Finding, Outcome, Record, Status, Target, if_
 from batchpol.sending.observer import LaneObserver
 from batchpol.sending.outcomes import outcome_of
 from batchpol.sending.queue import Job
+from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.sending.targets import Targets
 from batchpol.ses import IDENTITIES_AT_ONCE
 from batchpol.source import as_record
-from batchpol.stopping import Stoppable, task_group
 from batchpol.validation import Checked
 
 CLOSED = PolicyRefused("the client was closed before its turn", code="Closed")

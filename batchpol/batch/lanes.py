@@ -24,8 +24,8 @@ from batchpol.sending.gate import unfenced
 from batchpol.sending.lane import Lane
 from batchpol.sending.observer import LaneObserver, LaneObservers
 from batchpol.sending.queue import Job
+from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.sending.targets import ENTER_EVERY, Targets
-from batchpol.stopping import Stoppable, task_group
 
 BEAT = 1.5
 """Seconds without a sync after which a worker writes something, to know that its shard is still its own."""

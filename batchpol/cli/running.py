@@ -22,8 +22,8 @@ from batchpol.cli.screen.terminal import tell
 from batchpol.errors import BatchpolError
 from batchpol.model.settings import Connection
 from batchpol.rewriting.saved import SavedPlan
+from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.source import Source
-from batchpol.stopping import Stoppable, task_group
 
 Ended = TypeVar("Ended")
 

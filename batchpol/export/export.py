@@ -15,8 +15,8 @@ from batchpol.export.partial import Header, Partial
 from batchpol.export.reading import Deliver, Reading
 from batchpol.model import Target
 from batchpol.outputs import check_outputs
+from batchpol.sending.stopping import Stoppable
 from batchpol.sending.targets import Targets
-from batchpol.stopping import Stoppable
 
 PARTIAL = ".partial"
 """How the name ends of what is kept beside an output until it is complete."""

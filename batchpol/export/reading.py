@@ -14,8 +14,8 @@ from batchpol.export.options import ANY, Options
 from batchpol.export.partial import Partial
 from batchpol.export.target import TargetReader
 from batchpol.model import Target
+from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.sending.targets import Targets
-from batchpol.stopping import Stoppable, task_group
 
 SYNC_EVERY = 10.0
 """Seconds of reading that a power cut may cost."""

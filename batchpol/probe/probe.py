@@ -18,7 +18,7 @@ from batchpol.probe.asking import Asker, Fate, Send
 from batchpol.probe.place import PREFIX, Call, Place
 from batchpol.probe.question import Question, cannot_tell
 from batchpol.sending.gate import Gate
-from batchpol.stopping import Stoppable
+from batchpol.sending.stopping import Stoppable
 from batchpol.version import __version__
 
 QUESTIONS = {

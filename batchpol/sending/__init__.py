@@ -18,6 +18,7 @@ In the order of a change's way; below them what these share.
 ``reads``     reading what is there, through the gates
 ``ownership`` what is known of the identities of a target
 ``halt``      whether anything new is begun
+``stopping``  a run that can be asked to end, and tasks that end by one error
 ``commit``    entries of many lanes, one write and one fsync
 ``observer``  what somebody may want to know of all that
 ------------- ----------------------------------------------------------------------------------

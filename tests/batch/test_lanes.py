@@ -14,7 +14,7 @@ from batchpol.batch.options import Options
 from batchpol.model import Target
 from batchpol.model.settings import Connection, Keeping
 from batchpol.model.shard import Shard
-from batchpol.stopping import Stoppable
+from batchpol.sending.stopping import Stoppable
 from batchpol.testing import Sandbox
 from tests.runs import REGION, apply, check_truth, document, opened, report, row, run, write_input, writes
 

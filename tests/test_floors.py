@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "batchpol"
 
 FLOORS = {
     "version": 0, "model": 0, "errors": 0,
-    "files": 1, "facts": 1, "keyindex": 1,
+    "files": 1, "facts": 1,
     "source": 2, "identity": 2, "policy": 2, "ses": 2,
     "validation": 3, "journal": 3, "report": 3,
     "outputs": 4, "rewriting": 4, "sending": 4,

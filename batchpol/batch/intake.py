@@ -33,8 +33,8 @@ from batchpol.journal import (
     Run,
     TargetCount,
 )
-from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Action, Change, Record, Severity, Status, Target, if_match_of
+from batchpol.model.keyindex import KeyIndex, key_of
 from batchpol.rewriting.saved import Approved
 from batchpol.sending.prunes import WITHHELD
 from batchpol.source import RULES as SOURCE_RULES

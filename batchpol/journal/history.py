@@ -18,8 +18,8 @@ from batchpol.journal.entries import FINISHED, REPEATS, End, Intent, Planned, Ru
 from batchpol.journal.peek import ChangeLine, OutcomePeek, RecordChange, decode_changes
 from batchpol.journal.repeats import Numbered
 from batchpol.journal.section import CODE_OF, STATUSES
-from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Change, Status
+from batchpol.model.keyindex import KeyIndex, key_of
 
 
 class Earlier(NamedTuple):

@@ -33,8 +33,8 @@ from batchpol.journal import (
     read,
     read_entry,
 )
-from batchpol.keyindex import KeyIndex, key_of
 from batchpol.model import Action, Status, Target
+from batchpol.model.keyindex import KeyIndex, key_of
 from batchpol.policy.comparison import Restore, undo
 from batchpol.validation import stored
 

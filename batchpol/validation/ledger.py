@@ -1,6 +1,6 @@
 """What a batch remembers of its earlier records: a few numbers each, never the records.
 
-Hashes are Python's own, as in :mod:`batchpol.keyindex`.
+Hashes are Python's own, as in :mod:`batchpol.model.keyindex`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import Enum, auto
 from struct import Struct
 from typing import NamedTuple
 
-from batchpol.keyindex import WORD, KeyIndex
+from batchpol.model.keyindex import WORD, KeyIndex
 
 _HALF = 0x7FFF_FFFF
 _PUT, _INDEXED = 1, 2

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpol.keyindex import KeyIndex, key_of
+from batchpol.model.keyindex import KeyIndex, key_of
 from batchpol.validation.ledger import Ledger, Relation, place_of
 
 # Few distinct low bits, so that segments fill, probe and grow.

@@ -10,7 +10,6 @@ from pathlib import Path
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
 from batchpol.errors import BatchpolError, JournalError
-from batchpol.files import Replacement
 from batchpol.journal import FINISHED, End, Journal, Run, Section
 from batchpol.model import Status
 from batchpol.report import Summary, write_plan, write_plan_page, write_report
@@ -71,8 +70,7 @@ def end(
         except BatchpolError as error:
             result.reason, result.exit_code = error.in_full, code if code > 1 else 3
     if options.save is not None and result.reason == FINISHED:
-        with Replacement(options.save) as target:
-            journal.copy_to(target.file)
+        journal.copy_to(options.save)
     return result
 
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import msgspec
 
@@ -221,12 +221,12 @@ class Journal:
         section = self.section()
         return read_compared(_chain(self.tail), section, self.tail.fd) if section else iter(())
 
-    def copy_to(self, file: BinaryIO) -> None:
-        """Write all of it into another file."""
+    def copy_to(self, path: Path) -> None:
+        """Put a copy of all of it in a place, whole."""
         self.tail.flush()
         os.lseek(self.tail.fd, 0, os.SEEK_SET)
-        with open(self.tail.fd, "rb", closefd=False) as source:
-            shutil.copyfileobj(source, file)
+        with files.Replacement(path) as place, open(self.tail.fd, "rb", closefd=False) as source:
+            shutil.copyfileobj(source, place.file)
 
     def runs(self) -> list[Started]:
         """This run and those before it, as far as they can be read."""

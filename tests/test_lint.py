@@ -17,9 +17,8 @@ LONGEST_BODY = 60
 LONGEST_CLASS = 250
 MOST_METHODS = 20
 
-LATE = {Path("sandbox/__init__.py"), Path("identity/address.py")}
-"""The first one's server takes a quarter of a second to import, and ``batchpol --help`` lists its options; the patterns
-of the second one's library take 15 ms, and next to no input needs them."""
+LATE = {Path("identity/address.py")}
+"""The patterns of its library take 15 ms, and next to no input needs them."""
 
 
 def test_no_body_is_too_long() -> None:

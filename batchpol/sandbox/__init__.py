@@ -12,18 +12,30 @@ One request, from the wire to the answer, is :meth:`batchpol.sandbox.service.Ser
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from batchpol.sandbox.arrivals import Arrival
-from batchpol.sandbox.catalogue import SES_OPERATIONS, SESV2_OPERATIONS, STS_OPERATIONS
-from batchpol.sandbox.doubts import DOUBTS, Doubt
-from batchpol.sandbox.facts import LAGS, Facts
-from batchpol.sandbox.faults import FAULTS, Fault
-from batchpol.sandbox.options import SandboxOptions
-from batchpol.sandbox.store import Owner, Store
-
 if TYPE_CHECKING:
+    from batchpol.sandbox.arrivals import Arrival
+    from batchpol.sandbox.catalogue import SES_OPERATIONS, SESV2_OPERATIONS, STS_OPERATIONS
+    from batchpol.sandbox.doubts import DOUBTS, Doubt
+    from batchpol.sandbox.facts import LAGS, Facts
+    from batchpol.sandbox.faults import FAULTS, Fault
+    from batchpol.sandbox.options import SandboxOptions
     from batchpol.sandbox.server import Sandbox, serve
+    from batchpol.sandbox.store import Owner, Store
+
+_HOME = {
+    "arrivals": ("Arrival",),
+    "catalogue": ("SES_OPERATIONS", "SESV2_OPERATIONS", "STS_OPERATIONS"),
+    "doubts": ("DOUBTS", "Doubt"),
+    "facts": ("LAGS", "Facts"),
+    "faults": ("FAULTS", "Fault"),
+    "options": ("SandboxOptions",),
+    "server": ("Sandbox", "serve"),
+    "store": ("Owner", "Store"),
+}
+"""Imported when asked for: aiohttp's server takes a quarter of a second, and most runs have no embedded SES."""
 
 __all__ = [
     "DOUBTS",
@@ -45,10 +57,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # aiohttp's server takes a quarter of a second to import: only who runs a sandbox pays for it, not who
-    # lists its options.
-    if name in ("Sandbox", "serve"):
-        from batchpol.sandbox import server
-
-        return getattr(server, name)
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"batchpol.sandbox.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,7 @@ from anyio.abc import TaskStatus
 from batchpol.errors import UsageError
 from batchpol.journal import End, Folder
 from batchpol.model.shard import Shard
-from batchpol.stopping import Stoppable, task_group
+from batchpol.sending.stopping import Stoppable, task_group
 
 DRAIN = 30.0
 """Seconds that workers are given to end after they were asked to: they look once a second, finish what is under way

@@ -22,7 +22,8 @@ def test_what_it_finds_is_in_a_file_without_names_and_on_a_page(command: Command
     assert (ended.code, ended.out) == (0, "found.json has the facts, found.md has them for people\n")
     assert f"account {ACCOUNT}, us-east-1: policies batchpol-probe-* of probe.example.com" in ended.err
     facts, page = (folder / "found.json").read_text(), (folder / "found.md").read_text()
-    assert json.loads(facts)["known"] == {"keeps_blanks": False, "sorts_keys": False, "accounts_as_roots": False}
+    seen = dict.fromkeys(("keeps_blanks", "sorts_keys", "accounts_as_roots", "principals_as_ids"), False)
+    assert json.loads(facts)["known"] == seen | {"strict_principals": True}
     assert page.startswith("# What SES does in us-east-1\n")
     assert not [text for text in (facts, page) if ACCOUNT in text or "probe.example.com" in text]
 

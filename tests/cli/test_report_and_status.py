@@ -8,13 +8,17 @@ import json
 import os
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from batchpol.cli import app
+from batchpol.cli.screen.status import came_back
 from batchpol.cli.screen.terminal import complain, exit_code_of
 from batchpol.errors import BatchpolError
+from batchpol.journal import Intent, OutcomeEntry
+from batchpol.model import Status
 from batchpol.testing import Sandbox
 from tests.runs import (
     ACCOUNT,
@@ -276,6 +280,25 @@ async def test_a_run_is_followed_to_its_end(
     first, *_ = out.splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d UTC: running: .+; \d left, about \d s", first)
     assert "state:    finished" in out
+
+
+def test_an_attempt_is_no_sign_of_an_answer() -> None:
+    began = datetime(2026, 3, 1, 8, tzinfo=UTC)
+
+    def after(*entries: tuple[type, int, int]) -> float:
+        """Seconds after the beginning; of each entry its kind, when it was sent, and which attempt it is."""
+        times = [(began + timedelta(seconds=second)).isoformat() for _, second, _ in entries]
+        made = [
+            Intent(n=n, attempt=attempt, at=at)
+            if kind is Intent
+            else OutcomeEntry(n=n, status=Status.APPLIED, attempts=attempt, started_at=at)
+            for n, (at, (kind, _, attempt)) in enumerate(zip(times, entries, strict=True))
+        ]
+        return (came_back(made, began) - began).total_seconds()
+
+    assert after((OutcomeEntry, 3, 1), (Intent, 70, 5)) == 3
+    assert after((Intent, 60, 5), (Intent, 62, 5)) == 0, "nothing ever came back"
+    assert after((Intent, 60, 1), (Intent, 62, 1)) == 60, "the input took a minute to read"
 
 
 async def test_status_of_several_targets_shows_each(sandbox: Sandbox, source: Path, batchpol: Command) -> None:

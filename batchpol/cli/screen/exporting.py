@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import anyio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from batchpol.cli.screen import commands
-from batchpol.cli.screen.progress import is_wanted
+from batchpol.cli.screen.progress import STALLED, is_wanted
 from batchpol.cli.screen.terminal import duration, is_coloured, said, tell
 from batchpol.errors import SesError
 from batchpol.export import Exported, Observer, Options, Partial, TargetReader
@@ -37,7 +38,7 @@ class Screen(Observer):
     def __init__(self, options: Options, *, quiet: bool) -> None:
         self._options, self._quiet = options, quiet
         self._readers: list[TargetReader] = []
-        self._policies = 0
+        self._policies, self._moved = 0, time.monotonic()
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -57,14 +58,17 @@ class Screen(Observer):
 
     def listed(self, reader: TargetReader) -> None:
         """What is to be read of a target, and how long that takes."""
+        self._moved = time.monotonic()
         self._readers.append(reader)
         if len(self._readers) <= SHOWN:
             self.say(f"{reader.target}: {_costs(reader, self._options.patience.period)}")
 
     def read(self, target: Target, identity: str, policies: int) -> None:
         self._policies += policies
+        self._moved = time.monotonic()
 
     def unreadable(self, target: Target, identity: str, error: SesError) -> None:
+        self._moved = time.monotonic()
         tell(f"{target}: not read: {visible(identity)}: {error.code}: {said(str(error))}")
 
     def noted(self, target: Target, text: str) -> None:
@@ -126,8 +130,14 @@ class Screen(Observer):
         return self._total() - sum(reader.left for reader in self._readers)
 
     def _words(self) -> str:
-        left = max((reader.seconds for reader in self._readers), default=0.0)
-        return f"{self._policies:,} policies, about {duration(left)} left"
+        quiet = time.monotonic() - self._moved - self._options.patience.period
+        if any(reader.contact.silent for reader in self._readers if reader.left and reader.stopped is None):
+            left = "SES does not answer"
+        elif quiet > STALLED:
+            left = f"nothing came back for {duration(quiet)}"
+        else:
+            left = f"about {duration(max((reader.seconds for reader in self._readers), default=0.0))} left"
+        return f"{self._policies:,} policies, {left}"
 
 
 def _costs(reader: TargetReader, period: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from batchpol.cli.screen import commands
 from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.terminal import counts_line, duration, moment, said
 from batchpol.cli.spelling import spelled
-from batchpol.journal import Intent, Section, Started, is_held, latest, outcomes, runs, scan, section_of
+from batchpol.journal import Intent, OutcomeEntry, Section, Started, is_held, latest, outcomes, runs, scan, section_of
 from batchpol.model import EFFECTS, Outcome, Status, visible
 from batchpol.model.remedies import remedy_of
 from batchpol.report import Cause, Summary
@@ -26,8 +26,8 @@ EVERY = 10.0
 LATEST = 60
 """Requests from which the present rate is taken."""
 
-QUIET = 30.0
-"""Seconds without a request after which nobody says how long a run takes yet."""
+QUIET = 10.0
+"""Seconds without an answer after which nobody says how long a run takes yet."""
 
 SHOWN = 10
 """Targets and causes shown; the report has everything."""
@@ -43,7 +43,7 @@ class RunStatus:
     """How far a run is. ``left`` counts the records it still means to send, ``targets`` those of each target.
 
     ``interval`` is the time between its latest requests in seconds, None where there are too few; ``seconds`` what
-    is left of a run that goes on, at the present pace. For ``quiet`` seconds it has sent nothing that was due.
+    is left of a run that goes on, at the present pace. For ``quiet`` seconds nothing has come back that was due.
     """
 
     journal: Path
@@ -89,7 +89,8 @@ def find_status(journal: Path) -> RunStatus | None:
 def _status(journal: Path, section: Section, held: bool) -> RunStatus:
     found = RunStatus(journal, section, held, can_go_on=bool(section.left) or section.planned is None)
     found.runs = runs(journal)
-    sent = _times(journal, section)
+    entries = latest(journal, section, LATEST)
+    sent = _times(entries)
     if sent:
         found.last_sent = max(sent).isoformat(timespec="seconds")
     if len(sent) > 1:
@@ -104,16 +105,25 @@ def _status(journal: Path, section: Section, held: bool) -> RunStatus:
     if held and section.end is None and section.planned:
         period = float(section.run.options.get("period", 1.0))
         pace = max(period, found.interval or 0.0) if len(planned) == 1 else period
-        found.quiet = (datetime.now(UTC) - max(sent)).total_seconds() - pace if sent else 0.0
+        began = datetime.fromisoformat(section.run.at)
+        found.quiet = (datetime.now(UTC) - came_back(entries, began)).total_seconds() - pace if sent else 0.0
         if found.quiet < QUIET:
             found.seconds = max((left for left, _ in found.targets.values()), default=0) * pace
     return found
 
 
-def _times(journal: Path, section: Section) -> list[datetime]:
-    """When the latest requests left."""
-    texts = [it.at if isinstance(it, Intent) else it.started_at for it in latest(journal, section, LATEST)]
+def _times(entries: Iterable[OutcomeEntry | Intent]) -> list[datetime]:
+    """When these requests left."""
+    texts = [it.at if isinstance(it, Intent) else it.started_at for it in entries]
     return [datetime.fromisoformat(text) for text in texts if text]
+
+
+def came_back(entries: Sequence[OutcomeEntry | Intent], began: datetime) -> datetime:
+    """When something came back last, of some requests of a run: that one is tried again is no sign of it."""
+    if answered := [it for it in entries if isinstance(it, OutcomeEntry)]:
+        return max(_times(answered))
+    again = any(isinstance(it, Intent) and it.attempt > 1 for it in entries)
+    return began if again else min(_times(entries))
 
 
 def _look_closer(found: RunStatus) -> None:
@@ -140,6 +150,8 @@ def line(found: RunStatus) -> str:
     section, left = found.section, ""
     if section.left:
         left = f"; {section.left:,} left" + (f", about {duration(found.seconds)}" if found.seconds is not None else "")
+    if found.quiet >= QUIET:
+        left += f"; nothing came back for {duration(found.quiet)}"
     return f"{datetime.now(UTC):%H:%M:%S} UTC: {said(found.state)}: {counts_line(section.counts())}{left}"
 
 
@@ -159,10 +171,11 @@ def lines(found: RunStatus) -> list[str]:
     ]
     if found.last_sent:
         lines.append(f"sent:     last at {found.last_sent}" + _pace(found))
-    if found.seconds is not None:
-        lines.append(f"left:     {section.left:,} to send, about {duration(found.seconds)}")
-    elif found.quiet >= QUIET:
-        lines.append(f"left:     {section.left:,} to send; nothing was sent for {duration(found.quiet)}")
+    if found.quiet >= QUIET:
+        lines.append(f"left:     {section.left:,} to send; nothing came back for {duration(found.quiet)}")
+    elif found.seconds is not None:
+        how_long = f", about {duration(found.seconds)}" if section.left else "; the last answers are awaited"
+        lines.append(f"left:     {section.left:,} to send{how_long}")
     if len(found.targets) > 1 or f"{run.options.get('account')}/{run.options.get('region')}" not in found.targets:
         by_left = sorted(found.targets.items(), key=lambda item: -item[1][0])
         lines += [f"  {target}: {left:,} of {changes:,} left" for target, (left, changes) in by_left[:SHOWN]]

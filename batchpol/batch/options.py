@@ -83,7 +83,8 @@ class Options:
         for name in (name for name, given in whole.items() if given):
             raise UsageError(f"`{name}` is about the whole input, and `shard` is a part of it", hint=_WHOLE[name])
         if self.saved is not None:
-            raise UsageError("a saved plan is carried out whole, and `shard` is a part", hint="apply the plan alone")
+            text = "a saved plan is carried out whole, by one process, and `shard` is a part of a batch"
+            raise UsageError(text, hint="leave `shard` out, or give the workers the input that the plan was made of")
         if self.keeping.journal is None:
             text = "`shard` needs a folder as `journal`, the same for all shards, on a volume that all of them have"
             raise UsageError(text, hint="name it, say `journal='run1'`")

@@ -32,6 +32,10 @@ REDRAWN = 2.0
 """Seconds from one picture to the next at least; nine times what it took to read the journals for one, too."""
 
 
+AROUND = 9
+"""Lines of a picture besides those of the shards."""
+
+
 def drive(input: str, options: Options, form: Form, *, asks: bool, quiet: bool, progress: bool) -> int:
     """Have the shards brought to their end; returns the exit code, as one run has it.
 
@@ -67,11 +71,12 @@ async def _show(folder: Folder, *, drawn: bool) -> None:
         await _look(folder, EVERY, lambda shards, now, before: tell("\n".join(screen.followed(shards, now, before))))
     console = Console(stderr=True, highlight=False, no_color=not is_coloured(sys.stderr))
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-        await _look(
-            folder,
-            REDRAWN,
-            lambda shards, now, _: live.update(Text("\n".join(screen.lines(shards, now)), no_wrap=True), refresh=True),
-        )
+
+        def draw(shards: Shards, now: screen.Standing, _: screen.Standing) -> None:
+            told = screen.lines(shards, now, console.size.height - AROUND)
+            live.update(Text("\n".join(told), no_wrap=True, overflow="ellipsis"), refresh=True)
+
+        await _look(folder, REDRAWN, draw)
 
 
 async def _look(

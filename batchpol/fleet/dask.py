@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from importlib import import_module
 from math import inf
 from types import ModuleType
@@ -97,27 +98,39 @@ class Fleet(Stoppable):
         """
         began = False
         while True:
-            found = await client.get_versions(packages=["batchpol"])
-            ours = found["client"]["packages"]["batchpol"]
-            versions = {name: (it or {}).get("packages", {}).get("batchpol") for name, it in found["workers"].items()}
-            new = versions.keys() - self._workers
-            if others := [f"{name} has {versions[name] or 'none'}" for name in sorted(new) if versions[name] != ours]:
-                text = f"all workers must have the batchpol that is here, {ours}: {', '.join(others)}"
+            try:
+                there = set[str](await client.nthreads())
+                await self._welcome(client, there - self._workers, began)
+            except OSError as error:
+                self._gone(error)
                 if not began:
-                    raise UsageError(text, hint="install the same version in the environment of each")
-                self._told(f"{text}; they get no shard")
-            for name in sorted(new):
-                if versions[name] == ours:
-                    self._idle.send_nowait(name)
-            for name in self._busy.keys() - versions.keys():
+                    task_status.started()
+                return
+            for name in self._busy.keys() - there:
                 self._busy[name].cancel()
-            self._workers = set(versions)
+            self._workers = there
             if not began:
                 began = True
-                if not versions:
+                if not there:
                     self._told(f"the scheduler {self._scheduler} has no workers yet; waiting for them")
                 task_status.started()
             await anyio.sleep(LOOKED_AT)
+
+    async def _welcome(self, client: Any, new: set[str], began: bool) -> None:
+        """Let workers have shards that have the same batchpol; raises UsageError if others are there from the start."""
+        if not new:
+            return
+        found = await client.get_versions(packages=["batchpol"])
+        ours = found["client"]["packages"]["batchpol"]
+        versions = {name: found["workers"].get(name, {}).get("packages", {}).get("batchpol") for name in sorted(new)}
+        if others := [f"{name} has {version or 'none'}" for name, version in versions.items() if version != ours]:
+            text = f"all workers must have the batchpol that is here, {ours}: {', '.join(others)}"
+            if not began:
+                raise UsageError(text, hint="install the same version in the environment of each")
+            self._told(f"{text}; they get no shard")
+        self._workers |= new
+        for name in (name for name, version in versions.items() if version == ours):
+            self._offer(name)
 
     async def _bring_to_end(self, client: Any, shard: Shard) -> None:
         """Submit a shard, and again as long as workers that are lost with it brought it on."""
@@ -129,19 +142,31 @@ class Fleet(Stoppable):
                 try:
                     self.ended[shard] = await self._submitted(client, shard, worker)
                 except CancelledError as error:
-                    self.ended[shard] = _lost(f"the scheduler {self._scheduler} went away: {error}")
-            lost = self._busy.pop(worker).cancel_called
+                    self._gone(error)
+                    self.ended[shard] = _lost(f"the scheduler {self._scheduler} went away while it ran")
+                except self._dask.KilledWorker:
+                    pass  # as when it is gone, where the scheduler allows for no failure
+            del self._busy[worker]
             if shard in self.ended:
-                self._idle.send_nowait(worker)
+                self._offer(worker)
                 return
             size = journal.stat().st_size if journal.exists() else 0
-            if lost and size == before:
-                self.ended[shard] = _lost(
-                    f"one worker after another was lost with shard {shard}, the last one {worker}"
-                )
+            if size == before:
+                self.ended[shard] = _lost(f"one worker after another was lost with shard {shard}, at last {worker}")
                 return
             before = size
             self._told(f"the worker {worker} was lost with shard {shard}, which another one gets")
+        self.ended[shard] = _lost(f"the scheduler {self._scheduler} went away before its turn")
+
+    def _offer(self, worker: str) -> None:
+        """Let the next shard that waits have this worker."""
+        with suppress(anyio.ClosedResourceError):
+            self._idle.send_nowait(worker)
+
+    def _gone(self, error: Exception) -> None:
+        """Nobody gets a worker any more; what runs may run on, and nobody here hears of it."""
+        self._told(f"the scheduler {self._scheduler} went away: {error}")
+        self._idle.close()
 
     async def _submitted(self, client: Any, shard: Shard, worker: str) -> End:
         # A name of its own: the result of an earlier batch is none of this one.

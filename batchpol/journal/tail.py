@@ -193,6 +193,8 @@ class Tail:
         elif ours.st_size != self.written:
             what = f"was altered ({ours.st_size:,} bytes instead of {self.written:,})"
             mend = "see who writes to it"
+            if ours.st_size > self.written:
+                mend += ", such as another run where its volume knows no locks"
         else:
             return
         self._failure = altered(self.path, what, mend)

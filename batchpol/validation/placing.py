@@ -13,6 +13,10 @@ _SOME_NAME = "example.com"
 """The place of an ARN does not depend on whose it is."""
 
 
+_MOST = 1 << 17
+"""Places that are remembered at once: more than any batch has, with each spelled in three ways."""
+
+
 class Sharding:
     """Tells the records of one shard, or of several, from all others.
 
@@ -45,6 +49,8 @@ class Sharding:
         target, findings = self._target_of(record, start)
         if has_error(findings) or not target.region:
             return self._has_of_nowhere(record)
+        if len(self._known) >= _MOST:
+            self._known.clear()
         ours = self._known[key] = Shard.of(target, self._count) in self._shards
         return ours
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from batchpol.cli.screen import folder as screen
 from batchpol.errors import UsageError
 from batchpol.fleet.engines import check_alone, shard_of
+from batchpol.journal import Shards
 from batchpol.model.shard import Shard
 from batchpol.testing import Sandbox
 from tests.e2e.command import await_that, finish, kill, lines, nothing_left_running, run, save_lines, start
@@ -146,6 +148,11 @@ def test_a_folder_is_followed_until_all_shards_are_over(place: Place, monkeypatc
     assert "2 shards: 1 over, 1 not begun: " in told[1] and "2 shards: 1 over, 1 not begun: " in told[2]
     assert sum("line 18: rejected: no identity / sending" in it for it in told) == 1
     assert "records:  30: " in "\n".join(told) and "stopped" not in "\n".join(told)
+    found = Shards("run1")
+    standing = screen.standing_of(found)
+    few = screen.lines(found, standing, 1)
+    assert sum(it.startswith("shard ") for it in few) == 1 and "... and 1 more shards" in few
+    assert len(screen.lines(found, standing, 2)) == len(screen.lines(found, standing))
     looks.clear()
     place.run("apply", "in.jsonl", *places, "--journal", "run2", "--shard", "1/2", code=None)
     looks += [0.0, 0.0]

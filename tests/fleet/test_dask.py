@@ -148,6 +148,25 @@ def test_ctrl_c_stops_all_workers_and_the_same_command_goes_on(cluster: Cluster,
 
 
 @dask
+def test_a_scheduler_that_dies_leaves_a_run_that_the_same_command_resumes(
+    cluster: Cluster, ses_sandbox: Sandbox
+) -> None:
+    cluster.worker()
+    driver = cluster.apply()
+    await_that(lambda: len(writes(ses_sandbox)) > 1, driver)
+    cluster.processes[0].kill()
+    ended = finish(driver)
+    assert ended.code == 3, ended.err + cluster.log
+    assert f"the scheduler {cluster.address} went away" in ended.err
+    assert len(rows(cluster.folder / "all.jsonl")) == 30
+    port = cluster.address.rpartition(":")[2]
+    cluster.start("dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-show")
+    cluster.worker()
+    assert finish(cluster.apply()).code == 1
+    assert sum(it["status"] in ("applied", "unchanged") for it in rows(cluster.folder / "all.jsonl")) == 25
+
+
+@dask
 def test_workers_with_another_version_are_named(cluster: Cluster, ses_sandbox: Sandbox, tmp_path: Path) -> None:
     other = tmp_path / "other"
     (other / "batchpol-0.0.9.dist-info").mkdir(parents=True)

@@ -77,7 +77,7 @@ def is_over(standing: Standing) -> bool:
 
 def is_at_work(standing: Standing) -> bool:
     """Whether anybody has one of them."""
-    return any(it is not None and it.held for it in standing.values())
+    return any(map(_is_held, standing.values()))
 
 
 def followed(shards: Shards, standing: Standing, before: Standing) -> list[str]:
@@ -93,8 +93,8 @@ def followed(shards: Shards, standing: Standing, before: Standing) -> list[str]:
     return [*new, line]
 
 
-def lines(shards: Shards, standing: Standing) -> list[str]:
-    """For people."""
+def lines(shards: Shards, standing: Standing, most: int | None = None) -> list[str]:
+    """For people; with ``most`` that many shards, those at work first, where a screen has no room for all."""
     folder = Folder(shards.path)
     pins = folder.pins()
     found = [f"folder:   {visible(str(folder.path))}"]
@@ -103,11 +103,25 @@ def lines(shards: Shards, standing: Standing) -> list[str]:
     if folder.is_stopped:
         found.append("stop:     all workers are asked to stop")
     width = max(len(str(shard)) for shard in standing)
-    found += [f"shard {shard!s:>{width}}: {_line(it)}" for shard, it in standing.items()]
+    told = standing if most is None or len(standing) <= most else _busiest(standing, most)
+    found += [f"shard {shard!s:>{width}}: {_line(it)}" for shard, it in told.items()]
+    found += [f"... and {len(standing) - len(told):,} more shards"] if len(told) < len(standing) else []
     found.append(f"records:  {len(shards):,}: {counts_line(shards.counts())}")
     if (seconds := seconds_left(standing)) is not None:
         found.append(f"left:     {_left(standing):,} to send, about {duration(seconds)}")
     return [*found, f"next:     {next_step(shards, standing)}"]
+
+
+def _busiest(standing: Standing, most: int) -> Standing:
+    """Those at work, then those that stopped, then all others, each in their order."""
+    order = sorted(
+        standing, key=lambda it: (not _is_held(standing[it]), standing[it] is None or _is_over(standing[it]))
+    )
+    return {shard: standing[shard] for shard in order[: max(0, most)]}
+
+
+def _is_held(found: RunStatus | None) -> bool:
+    return found is not None and found.held
 
 
 def _who(found: RunStatus | None) -> str:

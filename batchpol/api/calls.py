@@ -13,6 +13,7 @@ from batchpol.api.client import OUTCOMES, Client
 from batchpol.api.input import Input, opened
 from batchpol.api.settings import (
     CONNECTING,
+    ELSEWHERE,
     OFFLINE,
     PLANNED,
     RUN,
@@ -47,9 +48,10 @@ async def apply(records: Input, **settings: Unpack[ApplySettings]) -> Result:
         JournalError: the journal cannot be used.
         SesError: AWS is out of reach, so that nothing could begin.
     """
-    if settings.get("on") is not None:
+    if any(settings.get(name) is not None for name in ELSEWHERE):
         return await _on_workers(records, settings)
     of_client, others = split("apply", settings, RUN)
+    others = {name: value for name, value in others.items() if name not in ELSEWHERE}
     async with Client(**of_client) as client:
         return await client.apply(records, **others)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -50,6 +51,7 @@ def drive(input: str, options: Options, form: Form, *, asks: bool, quiet: bool, 
         raise UsageError("not confirmed: nothing was submitted")
     make = partial(Fleet, keeping.on, folder, keeping.shards, work, lambda text: tell(said(text)))
     shown = None if quiet else partial(_show, folder, drawn=progress and is_wanted())
+    logging.getLogger("distributed.client").disabled = True  # we say ourselves what becomes of the connection
     fleet = on_loop(partial(_attended, make, shown))
     result = merged(input, options, fleet.ended, fleet.early)
     print_result(result, None, as_json=form.is_json)

@@ -26,14 +26,13 @@ from batchpol.api.settings import (
 )
 from batchpol.api.told import LOG
 from batchpol.batch.driven import merged, work_of
+from batchpol.batch.intake import checking_at
 from batchpol.batch.observer import Result
 from batchpol.errors import UsageError
-from batchpol.facts import read_facts
 from batchpol.fleet.dask import Fleet
 from batchpol.journal import Folder
 from batchpol.model import Outcome, Target
-from batchpol.source import RULES as SOURCE_RULES
-from batchpol.validation import Checked, Checker
+from batchpol.validation import Checked
 
 
 async def apply(records: Input, **settings: Unpack[ApplySettings]) -> Result:
@@ -113,17 +112,14 @@ async def validate(records: Input, **settings: Unpack[ValidateSettings]) -> list
     """
     options = options_of("validate", settings, OFFLINE)
     target = Target(settings.get("account") or "", settings.get("region") or "")
-    template = options.template
-    doubts = read_facts(options.connection.facts).doubts
-    checker = Checker(options.checks, target=target, also=SOURCE_RULES, doubts=doubts)
-    fill = template.filler(target) if template else lambda record: record
+    check = checking_at(options, target)
     found: list[Checked] = []
     async with opened(records, options) as (items, _):
         if isinstance(items, AsyncIterable):
             async for record in items:
-                found.append(checker.check(fill(record)))
+                found.append(check(record))
         else:
-            found.extend(await asyncio.to_thread(lambda: [checker.check(fill(record)) for record in items]))
+            found.extend(await asyncio.to_thread(lambda: [*map(check, items)]))
     for amendment in (amendment for checked in found for amendment in checked.amends):
         earlier = found[amendment.number]
         earlier.status, earlier.change = amendment.status, None

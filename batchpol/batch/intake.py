@@ -123,18 +123,17 @@ def checking(options: Options, here: Target, *, alone: bool = False) -> Callable
         return _checked_before
     regions, default = options.connection.regions, default_of(options, here)
     several = default.region == ""
-    checker = Checker(
-        options.checks,
-        target=default,
-        require_target=True,
-        regions=frozenset(regions) if several else frozenset(),
-        alone=alone,
-        also=SOURCE_RULES,
-        doubts=read_facts(options.connection.facts).doubts,
-    )
+    served = frozenset(regions) if several else frozenset[str]()
+    return checking_at(options, default, require_target=True, regions=served, alone=alone)
+
+
+def checking_at(options: Options, target: Target, **more: Any) -> Callable[[Record], Checked]:
+    """The same offline: with the target of records that name none, and what else :class:`Checker` takes."""
+    doubts = read_facts(options.connection.facts).doubts
+    checker = Checker(options.checks, target=target, also=SOURCE_RULES, doubts=doubts, **more)
     if options.template is None:
         return checker.check
-    fill = options.template.filler(default)
+    fill = options.template.filler(target)
     return lambda record: checker.check(fill(record))
 
 

@@ -16,6 +16,7 @@ from hashlib import sha256
 from heapq import merge
 from itertools import compress, islice, takewhile
 from threading import Event
+from typing import Any
 
 import anyio
 import anyio.lowlevel

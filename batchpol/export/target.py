@@ -12,12 +12,11 @@ import msgspec
 from batchpol.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.identity import canonical_name
 from batchpol.model import MAX_POLICIES, Target
-from batchpol.rewriting.lines import embedded
+from batchpol.rewriting.lines import embedded, marked
 from batchpol.sending.contact import Contact, needing
 from batchpol.sending.halt import Halt, Halted
 from batchpol.sending.observer import ContactObserver
 from batchpol.sending.reads import Reads
-from batchpol.validation import stored
 
 MOST_LISTINGS = 3
 """How often a listing is begun again whose token ended on the way."""
@@ -184,8 +183,8 @@ def row(target: Target, identity: str, name: str, document: str) -> bytes:
     mark behind it keeps it from being refused.
     """
     fields = {"identity": identity, "policy_name": name, "policy": _as_it_is(document)}
-    mark = stored.mark_of(target, canonical_name(identity), name, document)
-    return msgspec.json.encode(fields | {"account": target.account, "region": target.region, stored.COLUMN: mark})
+    place = {"account": target.account, "region": target.region}
+    return msgspec.json.encode(fields | place | marked(target, canonical_name(identity), name, document))
 
 
 def _as_it_is(document: str) -> msgspec.Raw | str:

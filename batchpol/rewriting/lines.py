@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from batchpol.model import Action, Change, Record
+from batchpol.model import Action, Change, Record, Target
 from batchpol.source import ORIGIN
+from batchpol.validation import stored
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,6 +27,15 @@ def record_line(record: Record, change: Change) -> bytes:
     if record.line and ORIGIN not in record.extra:
         fields[ORIGIN] = {"file": record.file, "line": record.line}
     return _encode(fields) + b"\n"
+
+
+def marked(target: Target, identity: str, name: str, document: str) -> dict[str, str]:
+    """What makes a row one of a policy that was there, which is never refused.
+
+    Args:
+        identity: the bare name, a domain in lower case.
+    """
+    return {stored.COLUMN: stored.mark_of(target, identity, name, document)}
 
 
 def embedded(document: str) -> msgspec.Raw | str:

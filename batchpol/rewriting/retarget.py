@@ -19,6 +19,7 @@ from batchpol.model import Finding, Record, Rule, Severity, Target, if_match_of,
 from batchpol.policy import reader as grammar
 from batchpol.policy.comparison import ABSENT
 from batchpol.policy.text import Text, replaced, strings
+from batchpol.rewriting.lines import marked
 from batchpol.validation import stored
 
 PLACE = Rule(
@@ -184,7 +185,7 @@ class _Step:
         if self._was_stored:
             # What SES took in the old place it takes in the new one, as far as anybody can know.
             target, name = Target(self._to_account, self._to_region), identity.canonical_name(spelling)
-            extra = {**extra, stored.COLUMN: stored.mark_of(target, name, record.policy_name, document)}
+            extra = {**extra, **marked(target, name, record.policy_name, document)}
         moved = replace(
             record,
             identity=new,

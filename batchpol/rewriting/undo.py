@@ -36,7 +36,7 @@ from batchpol.journal import (
 from batchpol.model import Action, Status, Target
 from batchpol.model.keyindex import KeyIndex, key_of
 from batchpol.policy.comparison import Restore, undo
-from batchpol.validation import stored
+from batchpol.rewriting.lines import marked
 
 _NOTHING = 0
 _IDS = "batchpol status lists the runs of a journal with their ids"
@@ -239,6 +239,6 @@ def _line(record: RecordEntry, restore: Restore) -> dict[str, Any]:
     }
     if restore.action is Action.PUT:
         target = Target(record.account, record.region)
-        mark = stored.mark_of(target, record.key, record.policy_name, restore.document)
-        line |= {"policy": restore.document, stored.COLUMN: mark}
+        line |= {"policy": restore.document}
+        line |= marked(target, record.key, record.policy_name, restore.document)
     return line

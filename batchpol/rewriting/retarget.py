@@ -54,13 +54,22 @@ class Moved:
     """One thing of a record that a move changed, or (``asked`` False) one that still names the old place.
 
     ``where`` is a column or a JSON pointer into the document. ``new`` is empty where no option would move it: an old
-    account or Region within some name.
+    account or Region within some name. ``places`` are what of the old place it still names.
     """
 
     where: str
     old: str
     new: str
     asked: bool = True
+    places: tuple[str, ...] = ()
+
+    @property
+    def element(self) -> str:
+        """Where that is in any document: ``Resource``, ``Principal`` or a key of conditions; or else the column."""
+        path = self.where.split("/")
+        if "Condition" in path:
+            return path[path.index("Condition") + 2].replace("~1", "/").replace("~0", "~")
+        return next((it for it in path if it in ("Resource", "Principal", "NotPrincipal")), self.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ class Move:
 
     ``identities`` maps bare domains or addresses; an address whose domain is mapped goes along. ``principals`` and
     ``conditions`` say that account ids, ARNs and Regions there are moved, too. ``here`` is where records are that say
-    so neither in columns nor by an ARN.
+    so neither in columns nor by an ARN. ``matched`` is what of the maps the records so far had.
     """
 
     account: str = ""
@@ -80,6 +89,7 @@ class Move:
     principals: bool = False
     conditions: bool = False
     here: Target | None = None
+    matched: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
     def of(
@@ -119,7 +129,18 @@ class Move:
                 raise UsageError(f"`map` says two things of {shown(key)}: {shown(maps[kind][key])} and {shown(new)}")
         if not (account or region or any(maps.values())):
             raise UsageError("nothing says where the records go", hint="give `to_account`, `to_region` or `map`")
-        return cls(account, region, **maps, principals=principals, conditions=conditions, here=here)
+        accounts, regions, identities = maps.values()
+        return cls(account, region, accounts, regions, identities, principals, conditions, here)
+
+    def check_matched(self) -> None:
+        """After the last record: refuse a map of what none of them had. Raises UsageError."""
+        if missed := [
+            shown(old) for old in (*self.accounts, *self.regions, *self.identities) if old not in self.matched
+        ]:
+            raise UsageError(
+                f"`map` says where {' and '.join(missed)} goes, and no record of the input has that",
+                hint="compare it with the input, letter by letter, or leave it out",
+            )
 
     def record(self, record: Record) -> tuple[Record, list[Moved]]:
         """The record in its new place, and what was changed; what cannot be placed becomes a problem of it."""
@@ -158,8 +179,8 @@ class _Step:
         owned = next((it for it, faults in resources if not _is_wrong(faults)), None)
         self._account = named.account or (record.account or "").strip() or (owned.account if owned else "")
         self._region = named.region or (record.region or "").strip() or (owned.region if owned else "")
-        self._to_account = move.accounts.get(self._account) or move.account or self._account
-        self._to_region = move.regions.get(self._region) or move.region or self._region
+        self._to_account = self._mapped(move.accounts, self._account) or move.account or self._account
+        self._to_region = self._mapped(move.regions, self._region) or move.region or self._region
         self._partition = identity.partition_of(self._region) or named.partition
         self._to_partition = identity.partition_of(self._to_region) or self._partition
         places = {self._account: self._to_account, self._region: self._to_region, **move.accounts, **move.regions}
@@ -209,13 +230,18 @@ class _Step:
             else:
                 continue
             if new != text.value:
-                self._moved.append(Moved(text.pointer, text.value, new, asked.get(part, True)))
-                if asked.get(part, True):
+                is_asked = asked.get(part, True)
+                named = tuple(old for old in self._old_places if _names(text.value, old)) or (text.value,)
+                self._moved.append(Moved(text.pointer, text.value, new, is_asked, () if is_asked else named))
+                if is_asked:
                     yield text, new
             if part in asked:
-                self._moved += [Moved(text.pointer, old, "", False) for old in self._old_places if _names(new, old)]
+                self._moved += [
+                    Moved(text.pointer, old, "", False, (old,)) for old in self._old_places if _names(new, old)
+                ]
                 if self._stays_behind(new):
-                    self._moved.append(Moved(text.pointer, new, "", False))
+                    arn = f"arn:{self._partition}:"
+                    self._moved.append(Moved(text.pointer, new, "", False, (arn if new.startswith(arn) else new,)))
 
     def _stays_behind(self, value: str) -> bool:
         """Whether a value is of the old partition's own: ARNs reach into no other one, and services may be called
@@ -244,11 +270,11 @@ class _Step:
 
     def _renamed(self, name: str, spelling: str) -> str:
         """An identity's new name, or its old one as it was spelled."""
-        known = self._move.identities
-        if name in known:
-            return known[name]
+        if new := self._mapped(self._move.identities, name):
+            return new
         local, at, domain = spelling.rpartition("@")
-        return f"{local}@{known[domain.lower()]}" if at and domain.lower() in known else spelling
+        new = self._mapped(self._move.identities, domain.lower()) if at else ""
+        return f"{local}@{new}" if new else spelling
 
     def _arn(self, name: str) -> str:
         return identity.arn_of(self._to_partition, self._to_region, self._to_account, name)
@@ -272,10 +298,18 @@ class _Step:
         return self._renamed(identity.canonical_name(value), value) if self._move.identities else value
 
     def _account_of(self, account: str) -> str:
-        return self._move.accounts.get(account) or (self._to_account if account == self._account else account)
+        known = self._mapped(self._move.accounts, account)
+        return known or (self._to_account if account == self._account else account)
 
     def _region_of(self, region: str) -> str:
-        return self._move.regions.get(region) or (self._to_region if region == self._region else region)
+        known = self._mapped(self._move.regions, region)
+        return known or (self._to_region if region == self._region else region)
+
+    def _mapped(self, known: Mapping[str, str], old: str) -> str:
+        """Where a map says that this goes; empty if it says nothing."""
+        if old in known:
+            self._move.matched.add(old)
+        return known.get(old, "")
 
     def _note(self, where: str, old: str, new: str) -> None:
         if old and old != new:

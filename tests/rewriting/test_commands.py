@@ -89,6 +89,46 @@ def test_an_output_that_would_overwrite_its_input_or_hide_what_it_is(place: Plac
     assert (place.folder / "in.jsonl").read_bytes() == before
 
 
+def test_retarget_sums_what_changed_and_what_was_left(place: Place) -> None:
+    condition = {
+        "StringEquals": {"aws:SourceAccount": [ACCOUNT, ACCOUNT]},
+        "StringLike": {"aws:SourceArn": f"x{ACCOUNT}"},
+    }
+    rows = [
+        {"identity": name, "policy_name": "p", "policy": policy(name, Condition=condition)}
+        for name in ("a.example", "b.example")
+    ]
+    place.save("old.jsonl", [*rows, {"identity": "c.example", "policy_name": "p", "policy": policy("other.example")}])
+    ended = place.run("retarget", "old.jsonl", *HERE, "--to-account", "444455556666", "-o", "new.jsonl", code=1)
+    assert [line for line in ended.err.splitlines() if "old.jsonl" not in line] == [
+        "2 records written, 1 rejected and left out",
+        "2 documents get a new Resource",
+        f"2 records move from account {ACCOUNT} to 444455556666",
+        f"2 documents still name {ACCOUNT} in aws:SourceAccount (--conditions moves it)",
+    ]
+
+
+@pytest.mark.parametrize("old", ["999988887777=444455556666", "eu-west-2=eu-west-1", "none.example=new.example"])
+def test_a_map_of_what_is_not_there_is_refused_and_nothing_is_written(place: Place, old: str) -> None:
+    place.save("old.jsonl", [{"identity": "me@a.example", "policy_name": "p", "policy": policy("me@a.example")}])
+    ended = place.run(
+        "retarget", "old.jsonl", *HERE, "--map", "a.example=b.example", "--map", old, "-o", "n.jsonl", code=2
+    )
+    assert f'--map says where "{old.partition("=")[0]}" goes, and no record of the input has that' in ended.err
+    assert not (place.folder / "n.jsonl").exists()
+    place.run("retarget", "old.jsonl", *HERE, "--map", "a.example=b.example", "-o", "n.jsonl")
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--to-region", "eu-wst-1"), ("--map", "us-east-1=eu-wst-1"), ("--region", "eu-wst-1")]
+)
+def test_a_mistyped_region_is_refused_once(place: Place, wrong: tuple[str, str]) -> None:
+    names = [f"{letter}.example" for letter in "abc"]
+    place.save("old.jsonl", [{"identity": it, "policy_name": "p", "policy": policy(it)} for it in names])
+    ended = place.run("retarget", "old.jsonl", "--to-account", "444455556666", *wrong, code=2)
+    assert ended.err.count("eu-wst-1") == 1 and "did you mean eu-west-1?" in ended.err and not ended.out
+
+
 def test_retarget_says_what_changed_and_what_was_left(place: Place) -> None:
     moved = policy("a.example", Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}})
     place.save(
@@ -99,7 +139,7 @@ def test_retarget_says_what_changed_and_what_was_left(place: Place) -> None:
         ],
     )
     to = ("--to-account", "444455556666", "--to-region", "eu-west-1")
-    ended = place.run("retarget", "old.jsonl", *HERE, *to, "-o", "new.jsonl", code=1)
+    ended = place.run("retarget", "old.jsonl", *HERE, *to, "-v", "-o", "new.jsonl", code=1)
     assert f"old.jsonl:1: a.example p: account: {ACCOUNT} -> 444455556666" in ended.err
     assert (
         "/Statement/0/Condition/StringEquals/aws:SourceAccount still says" in ended.err and "--conditions" in ended.err

@@ -199,7 +199,7 @@ def test_an_account_id_that_is_a_number_moves_as_one_that_is_text() -> None:
     number, condition = int(OLD), {"StringEquals": {"aws:SourceAccount": [int(OLD), 5]}}
     document = policy(Principal={"AWS": number}, Condition=condition)
     kept, changes = MOVE.record(record(document))
-    assert Moved("/Statement/0/Principal/AWS", OLD, NEW, asked=False) in changes
+    assert Moved("/Statement/0/Principal/AWS", OLD, NEW, asked=False, places=(OLD,)) in changes
     assert statement_of(kept)["Principal"] == {"AWS": number}
     moved, _ = Move.of(NEW, "", (), principals=True, conditions=True).record(record(document))
     assert statement_of(moved)["Principal"] == {"AWS": NEW}

@@ -24,7 +24,7 @@ from tests.terminal import Terminal
 TUTORIALS = sorted(MANUAL.glob("tutorial-*.md"))
 _BLOCK = re.compile(r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.M)
 _STEP = re.compile(r"^(\$ (.*(?:\n> .*)*)\n((?:(?!\$ ).*\n)*))", re.M)
-_PROMPT, _QUESTION = "\x1e", "[y/N]: "
+_PROMPT, _QUESTION = "\x1e", "[y/N]:"
 _SHELL = {
     "PS1": f"$ {_PROMPT}",
     "PS2": f"> {_PROMPT}",
@@ -33,8 +33,10 @@ _SHELL = {
     "BATCHPOL_APPLY_STALENESS": "120",  # as people have it
 }
 _VARYING = {
+    r"(?m)^[\d,]+ of [\d,]+ records: .*\n": "",  # progress, of which a slow machine shows more
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:\+00:00|Z| UTC)?": "MOMENT",
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}": "ID",
+    r"\([0-9a-f]{8}\)": "(RUN)",
     r"\b(?:\d+ (?:h|min) )?\d+(?:\.\d+)? m?s\b": "SECONDS",
     r"\b\d+(?:\.\d+)? a second\b": "PACE a second",
     r"\[\d+\] \d+|\b(?:[0-9a-f]{32}|[0-9a-f]{8})\b|\bkill \d+|process \d+ on \S+": "PROCESS OR RUN",
@@ -94,7 +96,7 @@ def _typed(shell: Terminal, text: str, folder: Path) -> str:
     """What the terminal shows of a block's commands; ``text`` is the block, with what it says that they said."""
     shown = ""
     for step, lines, before in _STEP.findall(text):
-        answers = iter(re.findall(re.escape(_QUESTION) + "(.*)", before))
+        answers = iter(re.findall(re.escape(_QUESTION) + " (.*)", before))
         now = "$ "
         for line in lines.split("\n> "):
             shell.type(line + "\n")
@@ -111,7 +113,8 @@ def _answered(shell: Terminal, answers: Iterator[str]) -> str:
         shell.read_until(_PROMPT, _QUESTION)
         shown, shell.shown = shown + shell.shown, ""
         if shown.endswith(_PROMPT):
-            return shown.replace(_PROMPT, "")
+            # The blank behind a question goes to standard output, so that it may come before the question itself.
+            return re.sub(rf"(?m)^ (.*{re.escape(_QUESTION)})", r"\1 ", shown.replace(_PROMPT, ""))
         shell.type(next(answers, "y") + "\n")
 
 

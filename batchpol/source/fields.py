@@ -185,7 +185,9 @@ class Layout:
         mends += [_renamed(name, known) for known, name in near.items() if name is not None]
         return InputError(
             f"{where}: the header has no column {wanted}; its columns are {found}",
-            hint="; ".join(filter(None, mends)) or _mend([*near]),
+            hint="; ".join(filter(None, [*mends, _made([known for known, name in near.items() if name is None])]))
+            if any(mends)
+            else _mend([*near]),
         )
 
 
@@ -245,14 +247,20 @@ def missing_fields(found: Iterable[str], others: Iterable[str], needed: Iterable
     ]
 
 
+def _made(missing: Sequence[str]) -> str:
+    """What makes these fields where no column has them; empty for those that must have one."""
+    options = {"policy": "`policy_template=FILE`", "policy_name": "`policy_name=NAME`"}
+    made = [f"the {known} from {options[known]}" for known in missing if known in options]
+    return f"take {' and '.join(made)}" if made else ""
+
+
 def _mend(missing: Sequence[str]) -> str:
     if not missing:
         return "`columns` names columns as the header has them"
-    options = {"policy": "`policy_template=FILE`", "policy_name": "`policy_name=NAME`"}
-    made = [f"the {known} from {options[known]}" for known in missing if known in options]
+    made = _made(missing)
     other = f"; `columns={missing[0]}=COLUMN` is for one that is called otherwise"
     if made and "identity" not in missing:
-        other = f", or take {' and '.join(made)}"
+        other = f", or {made}"
     return f"the first line must name the columns: identity,policy_name,policy{other}"
 
 

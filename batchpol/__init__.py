@@ -12,28 +12,38 @@ from typing import TYPE_CHECKING, Any
 from batchpol.version import __version__
 
 if TYPE_CHECKING:
-    from batchpol.api.calls import apply, plan, stream, validate
+    from batchpol.api.calls import apply, export, plan, stream, validate
     from batchpol.api.client import Client
     from batchpol.api.input import Input, Item
-    from batchpol.api.settings import Applying, ApplySettings, ClientSettings, Planning, PlanSettings, ValidateSettings
+    from batchpol.api.settings import (
+        Applying,
+        ApplySettings,
+        ClientSettings,
+        Exporting,
+        ExportSettings,
+        Planning,
+        PlanSettings,
+        ValidateSettings,
+    )
     from batchpol.batch.desk import Pending
     from batchpol.batch.observer import Result
     from batchpol.errors import BatchpolError, InputError, JournalError, QueueFull, SesError, UsageError
-    from batchpol.export.observer import Exported
+    from batchpol.exporting.observer import Exported
     from batchpol.model import Action, Change, Finding, Outcome, Record, Severity, Status, Target
     from batchpol.report import Cause, Example, Summary
     from batchpol.sending.observer import ContactObserver
     from batchpol.validation import Amendment, Checked, Verdict
 
 _HOME = {
-    "api.calls": ("apply", "plan", "stream", "validate"),
+    "api.calls": ("apply", "export", "plan", "stream", "validate"),
     "api.client": ("Client",),
-    "export.observer": ("Exported",),
+    "exporting.observer": ("Exported",),
     "api.input": ("Input", "Item"),
     "api.settings": (
         "ApplySettings",
         "Applying",
         "ClientSettings",
+        "ExportSettings",
         "Exporting",
         "PlanSettings",
         "Planning",
@@ -61,6 +71,7 @@ __all__ = [
     "ClientSettings",
     "ContactObserver",
     "Example",
+    "ExportSettings",
     "Exported",
     "Exporting",
     "Finding",
@@ -85,6 +96,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "apply",
+    "export",
     "plan",
     "stream",
     "validate",

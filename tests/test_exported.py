@@ -14,10 +14,10 @@ import batchpol.testing
 
 PUBLIC = {
     "Action", "Amendment", "ApplySettings", "Applying", "BatchpolError", "Cause", "Change", "Checked", "Client",
-    "ClientSettings", "ContactObserver", "Example", "Exported", "Exporting", "Finding", "Input", "InputError",
-    "Item", "JournalError", "Outcome", "Pending", "PlanSettings", "Planning", "QueueFull", "Record", "Result",
-    "SesError", "Severity", "Status", "Summary", "Target", "UsageError", "ValidateSettings", "Verdict",
-    "__version__", "apply", "plan", "stream", "validate",
+    "ClientSettings", "ContactObserver", "Example", "ExportSettings", "Exported", "Exporting", "Finding", "Input",
+    "InputError", "Item", "JournalError", "Outcome", "Pending", "PlanSettings", "Planning", "QueueFull", "Record",
+    "Result", "SesError", "Severity", "Status", "Summary", "Target", "UsageError", "ValidateSettings", "Verdict",
+    "__version__", "apply", "export", "plan", "stream", "validate",
 }  # fmt: skip
 
 

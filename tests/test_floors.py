@@ -15,7 +15,7 @@ FLOORS = {
     "source": 2, "identity": 2, "policy": 2, "ses": 2,
     "validation": 3, "journal": 3, "report": 3,
     "outputs": 4, "rewriting": 4, "sending": 4,
-    "batch": 5, "export": 5, "fleet": 5, "probe": 5,
+    "batch": 5, "exporting": 5, "fleet": 5, "probe": 5,
     "cli": 6, "api": 6, "sandbox": 6,
     "__init__": 7, "__main__": 7, "testing": 7,
 }  # fmt: skip

@@ -14,10 +14,12 @@ from batchpol.api.input import Input, opened
 from batchpol.api.settings import (
     CONNECTING,
     ELSEWHERE,
+    EXPORTED,
     OFFLINE,
     PLANNED,
     RUN,
     ApplySettings,
+    ExportSettings,
     Own,
     PlanSettings,
     ValidateSettings,
@@ -29,6 +31,7 @@ from batchpol.batch.driven import merged, work_of
 from batchpol.batch.intake import checking_at
 from batchpol.batch.observer import Result
 from batchpol.errors import UsageError
+from batchpol.exporting import Exported
 from batchpol.fleet.dask import Fleet
 from batchpol.journal import Folder
 from batchpol.model import Outcome, Target
@@ -99,6 +102,23 @@ async def plan(records: Input, **settings: Unpack[PlanSettings]) -> list[Outcome
     of_client, others = split("plan", settings, PLANNED)
     async with Client(**of_client) as client:
         return await client.plan(records, **others)
+
+
+async def export(output: str | os.PathLike[str], **settings: Unpack[ExportSettings]) -> Exported:
+    """Write every policy that is there as JSON Lines, which :func:`apply` takes back.
+
+    Args:
+        output: a file, put in its place when it is complete; what was read of one that was cut off is gone on with.
+        settings: see :class:`ExportSettings`.
+
+    Raises:
+        UsageError: settings or output unusable; nothing was read.
+        JournalError: what is read cannot be kept, or what was kept cannot be used.
+        SesError: AWS is out of reach, so that nothing could begin.
+    """
+    of_client, others = split("export", settings, EXPORTED)
+    async with Client(**of_client) as client:
+        return await client.export(output, **others)
 
 
 async def validate(records: Input, **settings: Unpack[ValidateSettings]) -> list[Checked]:

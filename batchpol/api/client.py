@@ -34,7 +34,7 @@ from batchpol.batch.desk import Desk, Pending
 from batchpol.batch.observer import Preview, Result
 from batchpol.batch.options import Options
 from batchpol.errors import UsageError
-from batchpol.export import Export, Exported
+from batchpol.exporting import Export, Exported
 from batchpol.journal import Journal
 from batchpol.model import Outcome, Record, Status, shown
 from batchpol.sending.observer import ContactObserver

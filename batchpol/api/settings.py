@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 
 import msgspec
 
-from batchpol import export
+from batchpol import exporting
 from batchpol.api.adopted import Adopted
 from batchpol.batch.options import Options
 from batchpol.errors import UsageError
@@ -61,7 +61,7 @@ SERVED = {name: kind for name, kind in RUN.items() if name not in _OF_A_BATCH | 
 """What :class:`Client` has."""
 
 EXPORTED = settings_of(Scope) | settings_of(Connection, Patience, Keeping, only=_OF_AN_EXPORT)
-"""What :meth:`Client.export` has."""
+"""What :meth:`Client.export` has, and :func:`export` beside its client's."""
 
 OFFLINE = settings_of(Assumed, Reading, Checks, but={"limit", "strict"}) | settings_of(Connection, only={"facts"})
 """What :func:`validate` has."""
@@ -222,6 +222,10 @@ class ApplySettings(Connecting, Applying, total=False):
     """What :func:`apply` and :func:`stream` can be told: the options of ``batchpol apply``."""
 
 
+class ExportSettings(Connecting, Exporting, total=False):
+    """What :func:`export` can be told."""
+
+
 class ClientSettings(Connecting, Serving, total=False):
     """What :class:`Client` can be told; it holds for what is called in it, too, unless that is told otherwise."""
 
@@ -269,7 +273,7 @@ def options_of(call: str, settings: Mapping[str, Any], known: Collection[str], b
     return replace(options, template=Template.of(options.reading))
 
 
-def export_options_of(settings: Mapping[str, Any], output: Any, base: Options) -> export.Options:
+def export_options_of(settings: Mapping[str, Any], output: Any, base: Options) -> exporting.Options:
     """The options of an export to a file. Raises UsageError as :func:`options_of` does."""
     _check_known("export", settings, EXPORTED)
     given = {name: _value(name, value) for name, value in settings.items() if value is not None}
@@ -279,7 +283,7 @@ def export_options_of(settings: Mapping[str, Any], output: Any, base: Options) -
         return replace(heading, **{name: value for name, value in given.items() if name in of_it})
 
     path = _path("output", output, "a path")
-    return export.Options(
+    return exporting.Options(
         told(base.connection), told(Scope()), told(base.patience), path, fresh=given.get("fresh", False)
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from batchpol import export
+from batchpol import exporting
 from batchpol.batch.observer import Observer
 from batchpol.model import Target
 from batchpol.sending.observer import ContactObserver
@@ -41,5 +41,5 @@ class Told(_Told, Observer):
     """Tells them of a batch."""
 
 
-class ToldOfExport(_Told, export.Observer):
+class ToldOfExport(_Told, exporting.Observer):
     """Tells them of an export."""

@@ -50,7 +50,7 @@ def _run(settings: dict[str, Any], *, quiet: bool) -> int:
         from batchpol.cli.running import attended, on_loop
         from batchpol.cli.screen.exporting import Screen
         from batchpol.cli.screen.streams import is_output_closed
-        from batchpol.export import Export, Exported, Options
+        from batchpol.exporting import Export, Exported, Options
 
     options = Options(**settings)
     screen = Screen(options, quiet=quiet)

@@ -87,6 +87,10 @@ async def test_an_export_goes_through_the_same_gates(ses_sandbox: Sandbox) -> No
     assert (result.exit_code, result.identities, result.policies) == (0, 3, 3)
     assert [it.status for it in again] == ["unchanged"] * 3
     assert operations(ses_sandbox)["GetCallerIdentity"] == 1
+    alone = await batchpol.export("alone.jsonl", identities=["tenant001.example"], period=0.01)
+    assert (alone.exit_code, alone.policies) == (0, 1)
+    with pytest.raises(batchpol.UsageError, match="export has no setting journal"):
+        await batchpol.export("more.jsonl", journal="x")  # type: ignore[call-arg]
 
 
 # -- the journal -----------------------------------------------------------------------------------------------

@@ -38,6 +38,10 @@ async def onboard() -> None:
     planned = await batchpol.plan("tenants.csv", region="eu-west-1", role_arn="arn:aws:iam::{account}:role/Mail")
     assert_type(planned, list[batchpol.Outcome])
 
+    exported = await batchpol.export("all.jsonl", match="*.example", region="eu-west-1")
+    assert_type(exported, batchpol.Exported)
+    await batchpol.export("all.jsonl", journal="a.jsonl")  # type: ignore[call-arg]
+
     checked = await batchpol.validate(tenants(), region="eu-west-1", account="111122223333", ignore=["risk"])
     assert_type(checked, list[Checked])
     assert_type(checked[0].findings, tuple[batchpol.Finding, ...])

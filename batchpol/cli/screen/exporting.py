@@ -13,7 +13,7 @@ from batchpol.cli.screen import commands
 from batchpol.cli.screen.progress import STALLED, is_wanted
 from batchpol.cli.screen.terminal import duration, is_coloured, said, tell
 from batchpol.errors import SesError
-from batchpol.export import Exported, Observer, Options, Partial, TargetReader
+from batchpol.exporting import Exported, Observer, Options, Partial, TargetReader
 from batchpol.journal import FINISHED
 from batchpol.model import Target, visible
 from batchpol.sending.caller import Here

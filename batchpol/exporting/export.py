@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import anyio.to_thread
 
-from batchpol.export.ending import end
-from batchpol.export.observer import Exported, Observer
-from batchpol.export.options import ANY, Options, named_in
-from batchpol.export.partial import Header, Partial
-from batchpol.export.reading import Deliver, Reading
+from batchpol.exporting.ending import end
+from batchpol.exporting.observer import Exported, Observer
+from batchpol.exporting.options import ANY, Options, named_in
+from batchpol.exporting.partial import Header, Partial
+from batchpol.exporting.reading import Deliver, Reading
 from batchpol.model import Target
 from batchpol.outputs import check_outputs
 from batchpol.sending.stopping import Stoppable

@@ -11,10 +11,10 @@
 ============ =====================================================================================
 """
 
-from batchpol.export.export import Export
-from batchpol.export.observer import Exported, Observer
-from batchpol.export.options import Options
-from batchpol.export.partial import Header, Partial
-from batchpol.export.target import TargetReader, Watch
+from batchpol.exporting.export import Export
+from batchpol.exporting.observer import Exported, Observer
+from batchpol.exporting.options import Options
+from batchpol.exporting.partial import Header, Partial
+from batchpol.exporting.target import TargetReader, Watch
 
 __all__ = ["Export", "Exported", "Header", "Observer", "Options", "Partial", "TargetReader", "Watch"]

@@ -9,10 +9,10 @@ import anyio
 import anyio.to_thread
 
 from batchpol.errors import JournalError, SesError
-from batchpol.export.observer import Observer
-from batchpol.export.options import ANY, Options
-from batchpol.export.partial import Partial
-from batchpol.export.target import TargetReader
+from batchpol.exporting.observer import Observer
+from batchpol.exporting.options import ANY, Options
+from batchpol.exporting.partial import Partial
+from batchpol.exporting.target import TargetReader
 from batchpol.model import Target
 from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.sending.targets import Targets

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchpol.export.target import row
+from batchpol.exporting.target import row
 from batchpol.model import Target
 from batchpol.source.jsonlines import JsonLines
 from batchpol.source.policyfile import PolicyFiles, named_file

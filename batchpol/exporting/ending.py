@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchpol.errors import BatchpolError
-from batchpol.export.observer import Exported
-from batchpol.export.partial import Partial
-from batchpol.export.reading import Reading
+from batchpol.exporting.observer import Exported
+from batchpol.exporting.partial import Partial
+from batchpol.exporting.reading import Reading
 from batchpol.files import Replacement
 from batchpol.journal import FINISHED
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import arrived, await_that, finish, start
-from tests.export.test_export import fill, read, rows
+from tests.exporting.test_export import fill, read, rows
 from tests.place import READ, Place
 
 COUNT = 40

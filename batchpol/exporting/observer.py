@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchpol.export.partial import Partial
-from batchpol.export.target import Watch
+from batchpol.exporting.partial import Partial
+from batchpol.exporting.target import Watch
 from batchpol.journal import FINISHED
 from batchpol.model import Target
 from batchpol.sending.caller import Here

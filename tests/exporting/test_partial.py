@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
-from batchpol.export import Header, Partial
+from batchpol.exporting import Header, Partial
 from batchpol.model import Target
 
 HERE, THERE = Target("111122223333", "eu-west-1"), Target("111122223333", "us-east-1")

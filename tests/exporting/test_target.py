@@ -10,7 +10,7 @@ import pytest
 
 from batchpol.cli.screen.exporting import _costs
 from batchpol.errors import AccessRefused, PolicyRefused, SesError
-from batchpol.export import TargetReader, Watch
+from batchpol.exporting import TargetReader, Watch
 from batchpol.model import Target
 from batchpol.model.settings import Patience
 from batchpol.sending.contact import Contact

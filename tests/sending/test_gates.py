@@ -19,7 +19,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-@pytest.mark.parametrize("name", ["hosts", "half", "flood", "jitter", "lost", "twice", "shared"])
+@pytest.mark.parametrize("name", ["alone-600", "hosts", "half", "flood", "jitter", "lost", "twice", "shared"])
 async def test_what_is_asked_of_many_seeds_holds_for_a_few(name: str) -> None:
     """``python -m tests.bench.quota`` runs 200."""
     case = CASES[name]

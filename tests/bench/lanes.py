@@ -1,4 +1,4 @@
-"""Many targets in one process: ``python -m tests.bench.lanes [--targets 1,30,100,300,600] [--records 20]``.
+"""Many targets in one process: ``python -m tests.bench.lanes [--targets 1,30,100,300,600,1000]``.
 
 The installed command applies one file, sorted by target, to that many accounts (a role in each), against a server in
 a process of its own. Client and server are pinned to one processor core each. What the server saw is read from its
@@ -236,7 +236,7 @@ def show_profile(targets: int, records: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--targets", default="1,30,100,300,600", help="comma-separated: %(default)s")
+    parser.add_argument("--targets", default="1,30,100,300,600,1000", help="comma-separated: %(default)s")
     parser.add_argument("--records", type=int, default=20, help="of each target")
     parser.add_argument("--profile", action="store_true", help="profile the client instead")
     parser.add_argument("--without-uvloop", action="store_true", help="run the client on asyncio's own event loop")

@@ -26,13 +26,15 @@ class Earlier(NamedTuple):
     """What became of a change when it was last asked for.
 
     ``offset`` is where its outcome stands, for :meth:`Journal.read_outcome`; 0 if it was sent and has none. ``stands``
-    says that a record which is the same as in the last planned section takes it over by itself.
+    says that a record which is the same as in the last planned section takes it over by itself, ``old`` that it was
+    found before a run came to its end, after which none but runs that look at nothing were begun.
     """
 
     status: Status
     retryable: bool
     offset: int
     stands: bool
+    old: bool
 
 
 class Written(NamedTuple):
@@ -87,6 +89,8 @@ class History:
         self._slots, self._asks, self._records = self._numbered.now
         # Of the last section that was planned: its header, its records and where it ends.
         self._before: tuple[Run | None, array[int], int] = None, array("Q"), 0
+        # Where the first run stands that looked at nothing after one that came to its end: what it took over is older.
+        self._unlooked = 0
         # By slot, the last write that SES took or may have taken; of the last minutes only.
         self._written: OrderedDict[int, Written] = OrderedDict()
 
@@ -117,7 +121,8 @@ class History:
             return None
         at = self._fate_at[slot]
         stands = 0 < at < self._before[2]
-        return Earlier(STATUSES[state & ~_RETRYABLE], bool(state & _RETRYABLE), at & ~_COVERED, stands)
+        old = 0 < at & ~_COVERED < self._unlooked
+        return Earlier(STATUSES[state & ~_RETRYABLE], bool(state & _RETRYABLE), at & ~_COVERED, stands, old)
 
     def repeatable(self, run: Run) -> array[int]:
         """Where the records stand that a run need not write again if they are the same, by number."""
@@ -181,7 +186,9 @@ class History:
             if type(entry) is OutcomePeek:  # quicker than isinstance()
                 code = _SENT.get(entry.status)
                 slot = slots[entry.n]
-                if code is not None and (code != _FAILED or entry.attempts):  # what was never sent is always due
+                if entry.carried and self._unlooked and fate_at[slot]:
+                    pass  # it says again what was found before, not anew
+                elif code is not None and (code != _FAILED or entry.attempts):  # what was never sent is always due
                     if not entry.carried and slot in self._written:
                         self._answered(slot, code)
                     ask_of[slot] = asks[entry.n]
@@ -202,12 +209,8 @@ class History:
                 self._take_record(entry, at)
             elif isinstance(entry, Run):
                 chain.check_format(entry.format)
-                self._close_section(at)
-                self._numbered.take(entry)
-                self._slots, self._asks, self._records = slots, asks, _ = self._numbered.now
-                if entry.anew:
-                    self.forget()
-                self.run, self.planned, self.end = entry, None, None
+                self._begin(entry, at)
+                slots, asks = self._slots, self._asks
             elif isinstance(entry, Same):
                 self._numbered.take(entry)
             elif isinstance(entry, Planned):
@@ -215,6 +218,17 @@ class History:
                 self._numbered.take(entry)
             elif isinstance(entry, End):
                 self.end = entry
+
+    def _begin(self, run: Run, at: int) -> None:
+        self._close_section(at)
+        self._numbered.take(run)
+        self._slots, self._asks, self._records = self._numbered.now
+        if run.anew:
+            self.forget()
+            self._unlooked = 0
+        elif self.is_over and not run.options.get("compare", True):
+            self._unlooked = at
+        self.run, self.planned, self.end = run, None, None
 
     def _answered(self, slot: int, code: int) -> None:
         """What was written last has its outcome: it is certain, or it never took effect, or nobody knows."""

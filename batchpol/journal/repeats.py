@@ -62,12 +62,13 @@ class Repeats:
         self._journal = journal
         self._there = journal.history.repeatable(run)
         self._same = self._said = 0
+        self._looks = run.options.get("compare", True)
 
     def write(self, entry: RecordEntry, change: Change | None) -> tuple[int, Earlier | None]:
         """Write a record down, and what became of its change in an earlier run.
 
         Returns:
-            Where the record stands, and its fate in an earlier run.
+            Where the record stands, and its fate in an earlier run; none where that is to be looked at anew.
         """
         n, fate = entry.n, self._journal.history.fate_of(change) if change is not None else None
         same = n == self._same < len(self._there) and self._journal.has(self._there[n], entry)
@@ -80,7 +81,7 @@ class Repeats:
         if fate is not None and not (same and fate.stands):
             self.say()
             self._journal.append(self._carried(n, fate))  # until a newer one replaces it
-        return offset, fate
+        return offset, None if fate is not None and fate.old and self._looks else fate
 
     def say(self) -> None:
         """Write down how many were the same so far: before a line that is about one of them."""

@@ -23,6 +23,7 @@ from batchpol.testing import Sandbox, SandboxOptions
 from tests.faults.credentials import keys_file
 from tests.journal import books
 from tests.runs import (
+    BLIND,
     COMPARE,
     PERIOD,
     REGION,
@@ -402,3 +403,19 @@ async def test_a_run_stopped_in_its_first_pass_sends_nothing_and_hides_no_report
     assert len(planned) == 1
     assert (await apply(sandbox, source)).exit_code == 0
     assert names(writes(sandbox, 5)) == [f"tenant-{number}.example" for number in (5, 6, 7)]
+
+
+async def test_what_a_run_that_looks_at_nothing_took_over_is_looked_at_by_one_that_does(
+    sandbox: Sandbox, source: Path
+) -> None:
+    """A run came to its end; a blind one was cut off; somebody deleted a policy: the next one that compares sees it."""
+    await apply(sandbox, source, conduct=COMPARE)
+    source = write_input(source, [row(number) for number in range(6)])
+    await apply(sandbox, source, conduct=BLIND)
+    path = source.with_name("run.journal.jsonl")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))  # killed before its last line
+    for owner in list(sandbox.store.policies)[:1]:
+        del sandbox.store.policies[owner]
+    await apply(sandbox, source, conduct=COMPARE)
+    assert statuses(source.parent) == ["applied", *["unchanged"] * 4, "applied"]
+    assert len(writes(sandbox)) == 7

@@ -126,7 +126,7 @@ def test_an_outcome_can_be_read_again_to_be_carried(tmp_path: Path) -> None:
         assert refused is not None
         assert refused.retryable
         assert book.read_outcome(refused.offset) == first
-        assert unknown == (Status.UNKNOWN, True, 0, False)
+        assert unknown == (Status.UNKNOWN, True, 0, False, False)
         assert book.history.counts() == {Status.FAILED: 1, Status.UNKNOWN: 1}
         assert len(book.history) == 2
 

@@ -58,7 +58,7 @@ class Ran:
     """What a run left: how it ended (None: killed), its rows read off the journal, and its steps.
 
     ``over`` says that its journal has that it came to its end, whatever happened to the process then; ``planned`` that
-    it has all that was to be sent, so that the rows are of this run.
+    it has all that was to be sent, so that the rows are of this run; ``looks`` that it compares.
     """
 
     began: float
@@ -68,6 +68,7 @@ class Ran:
     passes: int
     over: bool
     planned: bool
+    looks: bool
 
 
 @dataclass
@@ -97,6 +98,7 @@ class Place:
     ) -> Ran:
         """One run to its end, or to the pass of its loop that it does not survive; ``beside`` one of another journal's
         on the same machine, which does not survive that either."""
+        gc.freeze()  # what is looked through for the dead is what this run made, not ten thousand histories
         self.world.offset = 0.0
         loop = MortalLoop(self.world, self.time, lives, nap)
         places = [self, *([beside[0]] if beside else [])]
@@ -107,7 +109,6 @@ class Place:
         results: Sequence[Result | None] = [None] * len(places)
         applying = [place._apply(them, loop) for place, them in zip(places, inputs, strict=True)]
         both = _all_at_once(applying)
-        gc.freeze()  # what is looked through for the dead is what this run made, not ten thousand histories
         with mock.patch.object(anyio.to_thread, "run_sync", _here):
             try:
                 results = loop.run_until_complete(both)
@@ -121,8 +122,10 @@ class Place:
                 loop.close()
                 gc.unfreeze()
         for place, result, size in zip(places, results, sizes, strict=True):
-            rows = list(outcomes(place.journal)) if place.journal.exists() else []
-            place.ran.append(Ran(place.time, ended, result, rows, passes, *_heard(place.journal, size)))
+            heard = _heard(place.journal, size)
+            rows = list(outcomes(place.journal)) if heard is not None else []
+            looks = place.options.get("compare", True)
+            place.ran.append(Ran(place.time, ended, result, rows, passes, *(heard or (False, False)), looks))
             place.time = ended
         return self.ran[-1]
 
@@ -139,10 +142,13 @@ class Place:
             return await batch.run(targets)
 
 
-def _heard(journal: Path, size: int) -> tuple[bool, bool]:
+def _heard(journal: Path, size: int) -> tuple[bool, bool] | None:
     """Whether the section that a run began in a journal, of ``size`` bytes before it, came to its end, and whether it
-    was planned; a run may be killed before it begins one."""
-    section = journal.read_bytes()[size:].rpartition(b'{"t":"run"')[2] if journal.exists() else b""
+    was planned; None of one that was killed before it began any."""
+    written = journal.read_bytes()[size:] if journal.exists() else b""
+    _, begun, section = written.rpartition(b'{"t":"run"')
+    if not begun:
+        return None
     last = section.splitlines()[-1:]
     over = any(b'"t":"end"' in line and b'"reason":"finished"' in line for line in last)
     return over, b'{"t":"planned"' in section

@@ -40,8 +40,11 @@ class Truth:
         """When the last run before this one came to its end: what was written since belongs to one go."""
         shown = [it for it in place.ran if it.began <= ran.began and it.planned][-1:] or [ran]
         over = max((it.ended for it in place.ran if it.over and it.ended <= shown[0].began), default=0.0)
-        self.begun = min(it.began for it in place.ran if it.began >= over)
+        go = [it for it in place.ran if it.began >= over]
+        self.begun = min(it.began for it in go)
         """When the first run of the go whose rows are shown began: what that found is gone on with."""
+        self.looked = all(it.looks for it in go)
+        """Whether every run of it looks at what is there."""
 
     def check(self) -> None:
         for _, row in self.settled():
@@ -176,8 +179,9 @@ class Truth:
         return self.records[row.number] if row.number < len(self.records) else pruned
 
     def _is_believed(self, row: Outcome) -> bool:
-        """Whether it is taken over from the journal by a run that looks at nothing."""
-        return row.carried and not self.place.options.get("compare", True)
+        """Whether it is taken over from the journal: by a run that looks at nothing, or by one that did not come to
+        looking at what such a one took over."""
+        return row.carried and not (self.ran.looks if self.ran.over else self.looked)
 
     def _is_mine(self, write: Write) -> bool:
         """Whether it is of this journal's: what another one wrote is somebody else's to this one."""

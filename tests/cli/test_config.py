@@ -172,6 +172,7 @@ def test_what_is_too_long_for_a_terminal_is_broken_between_words_and_commands_ar
         "to take back what this run did:",
         "  batchpol undo a-long-name.journal.jsonl --last -o undo.jsonl",
     ]
+    assert fitted("1 unchanged, 2 failed; compared in 51.2 s", terminal).endswith("in\n  51.2 s")
     terminal.isatty = lambda: False
     assert fitted(step, terminal) == step
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from batchpol.testing import Sandbox, SandboxOptions, running_sandbox
 from tests.e2e.command import FAST, arrived, await_that, policy, record, rows, run, save_table, tenants
 from tests.terminal import Terminal
 
 QUESTION = "? [y/N]"
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_lines_are_as_long_as_the_terminal_is_wide(tmp_path: Path, columns: int) -> None:
+    terminal = Terminal("status", "a-journal-that-nobody-wrote.jsonl", cwd=tmp_path, env={}, columns=columns)
+    assert terminal.end() == 2
+    first, *_ = terminal.shown.splitlines()
+    assert first.startswith("error: the journal a-journal-that-nobody-wrote.jsonl cannot")
+    assert ("No such file" in first) == (columns == 120)
+    assert len(first) <= columns
 
 
 def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws: dict[str, str]) -> None:

@@ -6,10 +6,12 @@ Text that comes from the input or from SES is never interpreted by the terminal:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import wrap
@@ -76,8 +78,20 @@ def fitted(text: str, stream: TextIO) -> str:
     """
     if not stream.isatty():
         return text
-    width = shutil.get_terminal_size().columns
+    width = shutil.get_terminal_size((_columns(), 24)).columns
     return "\n".join(part for line in text.split("\n") for part in _fitted(line, width))
+
+
+_AMOUNT = re.compile(r"(?<=\d) (?=(?:s|min|h|ms)\b)")
+"""The blank between a number and its unit, which belong to one line."""
+
+
+def _columns() -> int:
+    """Of the terminal that one of the standard streams leads to; :mod:`shutil` asks one that we have taken apart."""
+    for descriptor in (2, 1, 0):
+        with suppress(OSError):
+            return os.get_terminal_size(descriptor).columns
+    return 80
 
 
 def _fitted(line: str, width: int) -> list[str]:
@@ -88,7 +102,9 @@ def _fitted(line: str, width: int) -> list[str]:
         return [*_fitted(f"{head}:", width), f"  batchpol {command}"]
     indent = line[: len(line) - len(line.lstrip())]
     deeper = f"{indent}  "
-    return wrap(line, width, subsequent_indent=deeper, break_long_words=False, break_on_hyphens=False)
+    whole = _AMOUNT.sub("\xa0", line)
+    parts = wrap(whole, width, subsequent_indent=deeper, break_long_words=False, break_on_hyphens=False)
+    return [part.replace("\xa0", " ") for part in parts]
 
 
 def said(text: str) -> str:

@@ -245,7 +245,8 @@ class Client:
     async def stream(self, records: Input, **settings: Unpack[Applying]) -> AsyncGenerator[Outcome, None]:
         """Apply a batch and yield outcomes as :func:`batchpol.stream` does, through the client's gates."""
         if settings.get("shard") is not None:
-            raise UsageError("`shard` is a setting of apply", hint="read the outcomes off the journals of the folder")
+            text = "`shard` is for apply: a stream has no outcomes of the worker that it goes on after"
+            raise UsageError(text, hint="call apply, and read them off the folder with batchpol report")
         options, relay, seen = self._options_of("stream", settings, RUN), _Relay(self._observer), bytearray()
         async with opened(records, options) as (items, details):
             running = asyncio.create_task(Batch(items, options, observer=relay, **details).run(self._targets))

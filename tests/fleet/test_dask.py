@@ -226,3 +226,5 @@ async def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, m
     async with batchpol.Client(region="us-east-1") as client:
         with pytest.raises(UsageError, match="apply has no setting on, shards"):
             await client.apply(tmp_path / "in.csv", on="tcp://127.0.0.1:1", shards=3, journal=tmp_path / "run1")
+        with pytest.raises(UsageError, match="`shard` is for apply: a stream has no outcomes"):
+            _ = [it async for it in client.stream([], shard=(1, 3), journal=tmp_path / "run1")]

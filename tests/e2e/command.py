@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from batchpol.testing import Sandbox
+from tests.forked import Forked, can_fork
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 COMMAND = Path(sys.executable).with_name("batchpol")
@@ -55,7 +56,9 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.upper().startswith(("AWS_", "BATCHPOL_")) and not name.upper().endswith("_PROXY")
+        if not name.upper().startswith(("AWS_", "BATCHPOL_"))
+        and not name.upper().endswith("_PROXY")
+        and name != "PYTHONDONTWRITEBYTECODE"  # or each command compiles the package anew
     }
     path = f"{COMMAND.parent}{os.pathsep}{kept.get('PATH', '')}"
     fresh = {"BATCHPOL_APPLY_STALENESS": "0"}  # reads of the embedded SES are never stale, unless a test says so
@@ -72,10 +75,12 @@ def start(
     before: Callable[[], object] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the command; ``env`` is added to a clean environment, ``before`` is called in the new process first."""
-    process = subprocess.Popen(
+    variables = environment(cwd, **(env or {}))
+    kind = Forked if before is None and can_fork(variables) else subprocess.Popen
+    process = kind(
         [str(COMMAND), *map(str, arguments)],
         cwd=cwd,
-        env=environment(cwd, **(env or {})),
+        env=variables,
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

@@ -103,15 +103,15 @@ os.fdatasync, fcntl.flock = fdatasync, flock
 """A volume on the network that syncs so many times only, or that has no locks."""
 
 
-def test_a_volume_that_fails_under_the_journal_ends_the_run_with_its_report(job: Path) -> None:
+def test_a_volume_that_fails_under_the_journal_ends_the_run_with_its_report(job: Path, aws: dict[str, str]) -> None:
     (job / "sitecustomize.py").write_text(VOLUME.format(lasts=8, locks=True))
-    ended = run("apply", "in.jsonl", *FAST, "--sandbox", cwd=job, env={"PYTHONPATH": str(job)})
+    ended = run("apply", "in.jsonl", *FAST, cwd=job, env={**aws, "PYTHONPATH": str(job)})
     assert ended.code == 3, ended.err
     assert "in.journal.jsonl cannot be written: Input/output error" in ended.err
     found = Counter(row["status"] for row in rows(job / "in.report.csv"))
     assert found.total() == 20 and 0 < found["not_attempted"] < 20, found
     (job / "sitecustomize.py").unlink()
-    assert run("apply", "in.jsonl", *FAST, "--sandbox", cwd=job).code == 0
+    assert run("apply", "in.jsonl", *FAST, cwd=job, env=aws).code == 0
 
 
 def test_a_volume_without_locks_begins_no_journal(job: Path) -> None:

@@ -78,3 +78,19 @@ async def test_a_faulty_account_or_region_of_all_records(settings: dict[str, str
     with pytest.raises(batchpol.UsageError) as refused:
         await batchpol.validate(RECORDS, **settings)
     assert refused.value.hint == mend
+
+
+async def test_columns_and_variables_as_a_program_gives_them(tmp_path: Path) -> None:
+    """As a mapping or as text, of records and of files; a key that is not there is said."""
+    rows = [{"Domain": "a.example", "PolicyName": "p", "env": "x"}]
+    (tmp_path / "list.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    template = {"Id": "{{stage}}", "Statement": item("a.example")["Policy"]["Statement"]}
+    made: Any = {"policy_template": template, "variables": {"stage": 1}, "account": ACCOUNT, "region": "us-east-1"}
+    for records in (rows, tmp_path / "list.jsonl"):
+        for columns in ({"identity": "domain"}, ["identity=Domain"]):
+            [checked] = await batchpol.validate(records, columns=columns, **made)
+            assert checked.change is not None and json.loads(checked.change.document)["Id"] == "1", checked.findings
+    [checked] = await batchpol.validate(rows, columns={"identity": "Domain", "region": "Land"})
+    assert 'there is no key "Land"' in [it.message for it in checked.findings]
+    with pytest.raises(batchpol.UsageError, match="`columns` takes FIELD=COLUMN"):
+        await batchpol.validate(rows, columns={"nonsense": "Domain"})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,14 +15,18 @@ from hypothesis import strategies as st
 
 from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Result
+from batchpol.batch.options import Options
+from batchpol.batch.worker import options_of, pins_of
 from batchpol.errors import JournalMismatch, JournalUnwritable, UsageError
 from batchpol.journal import Folder, Shards, tail
 from batchpol.model import Finding, Record, Severity, Target
-from batchpol.model.settings import Checks, Conduct, Connection
+from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Reading
 from batchpol.model.shard import Shard
 from batchpol.report import write_report
 from batchpol.sandbox import Sandbox, SandboxOptions
 from batchpol.sandbox.store import Owner
+from batchpol.sending.caller import Here
+from batchpol.ses import Caller
 from batchpol.source import open_source
 from batchpol.validation import Checker, Sharding, Verdict
 from tests.runs import ACCOUNT, AWS, PERIOD, Watcher, apply, document, names, options, row, write_input, writes
@@ -270,3 +276,15 @@ async def test_a_worker_heeds_a_stop_while_it_lists_what_to_prune(tmp_path: Path
         Folder(tmp_path / "run").stop(True)
         assert (await running).exit_code == 3
         assert len(server.arrivals) < 30 and not writes(server)
+
+
+def test_what_makes_records_is_pinned_and_read_back(tmp_path: Path) -> None:
+    """Another value of a variable is another batch; a value may have any character."""
+    reading = Reading(columns=("identity=A, B", "name=C"), policy_name="{{x}}", variables=("x=1, 2", 'y="'))
+    options = Options(reading=reading, keeping=Keeping(shard=Shard(1, 2), journal=tmp_path / "run"))
+    here = Here(Caller(ACCOUNT, ""), "us-east-1", "")
+    pins = pins_of(options, here, "in.csv")
+    back = options_of(SimpleNamespace(pins=pins), None, None).reading  # type: ignore[arg-type]
+    assert (set(back.columns), set(back.variables)) == (set(reading.columns), set(reading.variables))
+    other = replace(options, reading=replace(reading, variables=("x=1, 3", 'y="')))
+    assert pins_of(other, here, "in.csv") != pins

@@ -213,3 +213,33 @@ async def test_a_service_checks_what_its_template_makes(place: Place) -> None:
         policy_name="sending-{{tenant_id}}",
     )
     assert [finding.code for finding in checked.findings] == ["action-useless"]
+
+
+SHEET = "\ufeffDomäne;Größe;Plan\r\na.example;1,5;gold.json\r\nb.example;2;\r\n"
+
+
+def test_a_spreadsheets_list_gives_a_report_that_the_spreadsheet_opens(place: Place) -> None:
+    """And another value of a variable is another policy, which is sent."""
+    (place.folder / "list.csv").write_text(SHEET, encoding="utf-8", newline="")
+    for name, action in (("gold", "ses:SendEmail"), ("other", "ses:SendRawEmail")):
+        document = policy("a.example", Sid="{{env}}", Action=action, Resource="{{identity_arn}}")
+        (place.folder / f"{name}.json").write_text(json.dumps(document))
+    made = (
+        "list.csv", "--column", "identity=domäne", "--column", "template=plan", "--policy-template", "other.json",
+        "--policy-name", "p", "--region", REGION,
+    )  # fmt: skip
+    place.run("apply", *made, "--var", "env=prod")
+    place.run("apply", *made, "--var", "env=prod", "--blind")
+    assert len(place.writes) == 2
+    place.run("apply", *made, "--var", "env=test", "--blind")
+    assert len(place.writes) == 4
+    there = {name: document["Statement"][0] for (name, _), document in place.there.items()}
+    assert {(it["Sid"], it["Action"]) for it in there.values()} == {
+        ("test", "ses:SendEmail"),
+        ("test", "ses:SendRawEmail"),
+    }
+    place.run("report", "list.journal.jsonl", "--report", "again.csv")
+    for report in ("list.report.csv", "again.csv"):
+        head, *rows = (place.folder / report).read_text(encoding="utf-8").splitlines()
+        assert head.startswith("\ufeffline;identity;") and head.endswith(";Größe") and len(rows) == 2
+        assert rows[0].endswith(";1,5")

@@ -16,7 +16,8 @@ QUESTION = "? [y/N]"
 
 @pytest.mark.parametrize("columns", [60, 120])
 def test_lines_are_as_long_as_the_terminal_is_wide(tmp_path: Path, columns: int) -> None:
-    terminal = Terminal("status", "a-journal-that-nobody-wrote.jsonl", cwd=tmp_path, env={}, columns=columns)
+    asked = ("status", "a-journal-that-nobody-wrote.jsonl")
+    terminal = Terminal(*asked, cwd=tmp_path, env={"COLUMNS": ""}, columns=columns)  # pytest-xdist sets it
     assert terminal.end() == 2
     first, *_ = terminal.shown.splitlines()
     assert first.startswith("error: the journal a-journal-that-nobody-wrote.jsonl cannot")

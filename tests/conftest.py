@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "virtual_clock: run on an event loop that jumps to its next timer instead of waiting"
     )
     config.addinivalue_line(
-        "markers", "slurm: needs a Slurm, takes half a minute, and runs where it is asked for: -m slurm"
+        "markers", "long: waits in real time for what takes long, such as engines; runs where it is asked for: -m long"
     )
     config.addinivalue_line("markers", "every_loop: run on asyncio's event loop, and on uvloop's where it is installed")
 

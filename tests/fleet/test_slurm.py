@@ -34,7 +34,7 @@ MISSING = [
     name for name in ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue") if shutil.which(name) is None
 ]
 pytestmark = [
-    pytest.mark.slurm,
+    pytest.mark.long,
     pytest.mark.skipif(
         bool(MISSING), reason=f"no Slurm here: {', '.join(MISSING)} (Debian: slurmctld slurmd slurm-client)"
     ),

@@ -64,7 +64,7 @@ def test_where_locks_do_nothing_one_worker_ends_and_says_why(tmp_path: Path, ses
         ended = [finish(it) for it in (worker(tmp_path, ses_sandbox, 2, **unlocked), first)]
         altered = [it for it in ended if it.code]
         for it in altered:
-            stopped(it, "was altered (", "whether this volume knows locks")
+            stopped(it, "was altered (", "another run where its volume knows no locks")
         assert altered
         assert finish(worker(tmp_path, ses_sandbox, 3, **unlocked)).code == 0
     checked(ses_sandbox)
@@ -72,10 +72,11 @@ def test_where_locks_do_nothing_one_worker_ends_and_says_why(tmp_path: Path, ses
 
 def test_a_worker_that_cannot_write_ends_and_the_next_one_goes_on(tmp_path: Path, ses_sandbox: Sandbox) -> None:
     def full() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, resource.RLIM_INFINITY))
 
     with nothing_left_running():
         cut_off = worker(tmp_path, ses_sandbox, 1, full)
+        await_that(arrived(ses_sandbox, "PutIdentityPolicy"), cut_off)
         waiting = worker(tmp_path, ses_sandbox, 2)
         stopped(finish(cut_off), "run1/shard-1-of-1.jsonl cannot be written")
         assert finish(waiting).code == 0

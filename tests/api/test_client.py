@@ -149,7 +149,7 @@ async def test_nothing_that_was_asked_for_is_forgotten_whenever_it_dies(ses_sand
         died = await asyncio.create_subprocess_exec(*crash, env={**os.environ, "PYTHONPATH": root})
         assert await died.wait() == -signal.SIGKILL
     stored = {owner.identity for owner, found in ses_sandbox.store.policies.items() if found}
-    assert 2 < len(stored) < 12
+    assert 0 < len(stored) < 12
     async with batchpol.Client(**QUICK, journal="book.jsonl") as client:
         left = client.unfinished()
         assert stored | {it.identity for it in left} == {it["Identity"] for it in items(12)}

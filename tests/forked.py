@@ -20,11 +20,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, NoReturn
 
 OF_PYTHON = ("PYTHON", "LC_", "LANG", "LD_", "TZ")
@@ -44,16 +44,24 @@ def can_fork(variables: Mapping[str, str]) -> bool:
     return {**here, "PYTHONDONTWRITEBYTECODE": ""} == {**there, "PYTHONDONTWRITEBYTECODE": ""}
 
 
-@cache
-def _server() -> tuple[Path, TemporaryDirectory[str], subprocess.Popen[bytes]]:
+_PLACES: list[str] = []
+_STARTING = Lock()
+
+
+def _server() -> str:
     """Where this process's server listens; it ends with it."""
-    folder = TemporaryDirectory(prefix="batchpol-forked-")
-    place = Path(folder.name) / "socket"
-    command = [sys.executable, "-m", "tests.forked", str(place)]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
-    assert server.stdout is not None and server.stdout.readline() == b"listening\n"
-    atexit.register(server.communicate)
-    return place, folder, server
+    with _STARTING:
+        if not _PLACES:
+            folder = TemporaryDirectory(prefix="batchpol-forked-")
+            place = f"{folder.name}/socket"
+            command = [sys.executable, "-m", "tests.forked", place]
+            root = Path(__file__).parents[1]
+            server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root)
+            assert server.stdout is not None and server.stdout.readline() == b"listening\n"
+            atexit.register(folder.cleanup)
+            atexit.register(server.communicate)
+            _PLACES.append(place)
+    return _PLACES[0]
 
 
 class Forked(subprocess.Popen[bytes]):
@@ -65,7 +73,7 @@ class Forked(subprocess.Popen[bytes]):
                    (("p2cread", 0), ("c2pwrite", 1), ("errwrite", 2))]  # fmt: skip
         request = json.dumps([[os.fspath(it) for it in known["args"]], os.fspath(known["cwd"]), dict(known["env"])])
         self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._wire.connect(str(_server()[0]))
+        self._wire.connect(_server())
         socket.send_fds(self._wire, [request.encode()], streams)
         self.pid = int(self._wire.recv(100))
         self._child_created = True

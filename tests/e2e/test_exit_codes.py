@@ -31,7 +31,7 @@ WRONG: dict[str, tuple[Sequence[str], str]] = {
     "expected account": (["apply", "good.csv", "--sandbox", "--expect-account", "1234"], "12 digits"),
     "two worlds": (["apply", "good.csv", "--sandbox", "--endpoint-url", "http://x"], "leave out --endpoint-url"),
     "unknown form": (["apply", "good.csv", "--sandbox", "--output", "xml"], "text or json"),
-    "validate without input": (["validate"], "name a file"),
+    "validate without input": (["validate"], "name files or folders"),
 }
 """Wrong from the start, found before AWS's libraries are even loaded: arguments, and what is said."""
 

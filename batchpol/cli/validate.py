@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ClassVar, NoReturn
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -68,6 +68,7 @@ def validate(
 
     if explained.explain is not None:
         _explain(explained.explain, RULES)
+        raise typer.Exit
     if not inputs:
         raise UsageError("there is no INPUT", hint="name files or folders, or - for standard input")
     paths, others = inputs_in(inputs, named=bool(reading.columns))
@@ -93,16 +94,15 @@ def validate(
     raise typer.Exit(2 if tally.unusable else 1 if tally.rejected else 0)
 
 
-def _explain(code: str, rules: Mapping[str, Rule]) -> NoReturn:
-    if (rule := rules.get(code)) is None:
-        if remedy := REMEDIES.get(code):  # of an answer of SES's, or of ours
-            write(f"{code}: {said(remedy)}")
-            raise typer.Exit
+def _explain(code: str, rules: Mapping[str, Rule]) -> None:
+    if rule := rules.get(code):
+        write(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {spelled(rule.source)}")
+        write(f"\nMend: {said(REMEDIES[rule.code])}")
+        write(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
+    elif remedy := REMEDIES.get(code):  # of an answer of SES's, or of ours
+        write(f"{code}: {said(remedy)}")
+    else:
         raise UsageError(f"there is no finding code {code!r}", hint=did_you_mean(code, REMEDIES))
-    write(f"{rule.code} ({rule.severity}): {rule.title}\n\n{rule.why}\nSource: {spelled(rule.source)}")
-    write(f"\nMend: {said(REMEDIES[rule.code])}")
-    write(f"\nBad:\n{_indented(rule.bad)}\n\nGood:\n{_indented(rule.good)}")
-    raise typer.Exit
 
 
 def _indented(text: str) -> str:

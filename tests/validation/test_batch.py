@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from batchpol.batch.check import RULES as ALL_RULES
@@ -356,10 +355,9 @@ def test_the_reader_s_codes_can_be_chosen_too() -> None:
 
 
 def test_every_code_there_is_can_be_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    for rule in ALL_RULES.values():
-        with pytest.raises(typer.Exit):
-            explain(rule.code, ALL_RULES)
-        assert capsys.readouterr().out.split()[0] == rule.code
+    for code in ALL_RULES:
+        explain(code, ALL_RULES)
+        assert capsys.readouterr().out.split()[0] == code
     explained = CliRunner().invoke(app, ["validate", "--explain", "identity-unverified"])
     assert (explained.exit_code, explained.stdout.split()[0]) == (0, "identity-unverified")
 

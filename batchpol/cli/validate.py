@@ -74,7 +74,10 @@ def validate(
     paths, others = inputs_in(inputs, named=bool(reading.columns))
     for other in others:
         tell(f"note: {visible(other)} is not checked: it is no list of records and no policy")
-    check_outputs(rows.reports, {it: it for it in paths} | {"the template": reading.policy_template})
+    check_outputs(
+        rows.reports,
+        {it if len(paths) > 1 else "the input": it for it in paths} | {"the template": reading.policy_template},
+    )
     reserve_output(rows.reports)
     target = Target(assumed.account or "", assumed.region or "")
     make = partial(Checker, checks, target=target, changes=False, also=SOURCE_RULES)

@@ -91,6 +91,9 @@ def lanes(records: int) -> Iterator[Row]:
                 it.join()
             wall = time.monotonic() - began
             arrivals = server.arrivals("PutIdentityPolicy")
+        failed = [it.said.read_text().splitlines() for it in workers if it.process.returncode]
+    for said in failed:
+        yield Row("a worker ended early", next((it for it in said if "early" in it), said[-1]), "none does", met=False)
     by_target: dict[str, list[object]] = {}
     for it in arrivals:
         by_target.setdefault(it.account, []).append(it)
@@ -109,9 +112,11 @@ class Worker(threading.Thread):
         super().__init__()
         line = [COMMAND, "apply", "in.csv", "--shard", shard, "--journal", "run1", "--yes", "--no-share", *more]
         line += ["--role-arn", role] if role else []
-        self.process = subprocess.Popen(
-            line, cwd=folder, env=server.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self.said = folder / f"said-{time.monotonic_ns()}.txt"
+        with self.said.open("w") as said:
+            self.process = subprocess.Popen(
+                line, cwd=folder, env=server.environment(), stdout=subprocess.DEVNULL, stderr=said
+            )
         self.peak_mb = self.cpu = 0.0
         self.start()
 

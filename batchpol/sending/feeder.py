@@ -235,6 +235,7 @@ class Feeder:
             Unreachable: what is there cannot be read; the write was certainly not sent.
             SesError: SES does not let us read.
         """
+        meant = job.effect
         try:
             await self._compare([job])
         except (NoAnswer, Throttled) as error:
@@ -252,6 +253,7 @@ class Feeder:
         if not job.unsure:
             await self.outcomes.settle(job, *kept)
         elif job.effect is Effect.UNCHANGED:
+            job.effect = meant
             if self._may_be_older(job):
                 return True
             await self.outcomes.applied(job, "")

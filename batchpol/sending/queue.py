@@ -58,10 +58,11 @@ class Job:
 
     def compare(self, present: str | None, at: float) -> None:
         """Take in what is there, read at ``at`` in seconds since 1970: something else, perhaps, than when it was read
-        before."""
-        self.has_image = self.has_image and self.present == present
-        self.read_at, self.present = at, present
-        self.effect = effect(self.change.action, self.change.document, present)
+        before. What an attempt may have done itself takes no image's place."""
+        now = effect(self.change.action, self.change.document, present)
+        ours = self.unsure and now is Effect.UNCHANGED
+        self.has_image = self.has_image and (self.present == present or ours)
+        self.read_at, self.present, self.effect = at, present, now
 
 
 class Queue:

@@ -452,6 +452,8 @@ async def test_one_that_nobody_answered_and_that_waited_is_sent_once_more(bench)
         tasks.start_soon(falls_behind)
         outcomes = await made.run([change(0)])
     assert (outcomes["name-0"].status, bool(outcomes["name-0"].request_id)) == (Status.APPLIED, True)
+    assert outcomes["name-0"].effect == "create"
+    assert [entry.policy for entry in made.entries if isinstance(entry, Before)] == [None], "none of what may be ours"
     assert server.policies["tenant-0.example", "name-0"] == change(0).document
 
 

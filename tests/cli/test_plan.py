@@ -251,11 +251,10 @@ def test_identities_that_nobody_has_are_planned_all_the_same(place: Place) -> No
     assert "not verified: nobody.invalid" in ended.err
 
 
-def test_nothing_to_plan_is_no_mistake(place: Place) -> None:
+def test_a_header_alone_is_said_to_be_one_and_asks_nothing(place: Place) -> None:
     (place.folder / "none.csv").write_text("identity,policy_name,policy\n")
-    ended = place.run("plan", "none.csv", "--detailed-exitcode", "--report", "plan.jsonl")
-    assert ended.out.startswith("0 delete, 0 create, 0 update, 0 unchanged; ")
-    assert place.report("plan.jsonl") == []
+    ended = place.run("plan", "none.csv", "--detailed-exitcode", "--report", "plan.jsonl", code=2)
+    assert "none.csv has a header and no record: there is nothing to do" in ended.err
     assert place.calls == {}
 
 

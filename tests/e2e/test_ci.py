@@ -56,8 +56,8 @@ def test_the_hook_takes_lists_and_policies(tmp_path: Path) -> None:
     assert (hook["id"], hook["language"]) == ("batchpol-validate", "python")
     shutil.copytree(SAMPLES, tmp_path / "samples", ignore=shutil.ignore_patterns("fleet"))
     files = sorted(str(it.relative_to(tmp_path)) for it in tmp_path.rglob("*") if re.search(hook["files"], it.name))
-    assert len(files) == 7
+    assert {"samples/tenants.csv", "samples/tenants.jsonl", "samples/policies/newsletter.json"} < set(files)
     program, *words = shlex.split(hook["entry"])
-    given = [it for it in files if "mistakes" not in it and "domains" not in it]
+    given = [it for it in files if not re.search("mistakes|domains|customers", it)]  # which need more said
     assert program == COMMAND.name and run(*words, *given, cwd=tmp_path).code == 0
     assert run(*words, *files, cwd=tmp_path).code == 2  # a list without policies needs its template

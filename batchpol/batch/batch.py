@@ -15,13 +15,13 @@ from functools import partial
 import anyio.to_thread
 
 from batchpol.batch.ending import end
-from batchpol.batch.intake import AT_ONCE, Backlog, Intake, Records, checking, sharding
+from batchpol.batch.intake import AT_ONCE, Backlog, Intake, Records, checking, read_through, sharding
 from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.batch.options import Options
 from batchpol.batch.preflight import check_accounts, look_up, prune
 from batchpol.batch.resuming import begin, check_content, check_plan, open_journal, remember
-from batchpol.batch.worker import LOOKED_AT, STOPPED, already_over, pins_of, stays_over
+from batchpol.batch.worker import LOOKED_AT, STOPPED, already_over, check_over, pins_of, stays_over
 from batchpol.errors import JournalError, JournalLocked
 from batchpol.journal import Folder, Journal, Run, is_held
 from batchpol.model import Target
@@ -81,6 +81,8 @@ class Batch(Stoppable):
             folder.make()
             over = await anyio.to_thread.run_sync(already_over, self.options)
             if over is not None:
+                await read_through(self._records)
+                check_over(self.options, self._digest())
                 self._observer.noted_of_run(f"shard {self.options.keeping.shard} was finished already")
                 return over
             if folder.is_stopped:

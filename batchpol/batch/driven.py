@@ -86,9 +86,9 @@ def merged(
     """
     folder = Path(options.keeping.journal or "")
     reason, code = early or _why(ended)
+    if code == 2:
+        raise UsageError(f"no shard could begin: {reason}")
     if Folder(folder).pins() is None:
-        if code == 2:
-            raise UsageError(f"no shard could begin: {reason}")
         return Result(Summary(), code, reason, (), folder)
     shards, written = Shards(folder), list[Path]()
     with open_input(input, options.reading, options.template) as source:

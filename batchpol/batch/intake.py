@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -51,6 +51,15 @@ READING = 0.5
 """Seconds that a first pass cut short is given to finish the record in hand; an input that is silent has none."""
 
 Records = Iterable[Record] | AsyncIterable[Record]
+
+
+async def read_through(records: Records) -> None:
+    """Read an input to its end for its digest alone."""
+    if isinstance(records, AsyncIterable):
+        async for _ in records:
+            pass
+    else:
+        await anyio.to_thread.run_sync(deque, records, 0)
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from batchpol.validation import Sharding
 LOOKED_AT = 0.5
 """Seconds from one look at whether a shard is free to the next."""
 
-STOPPED = "asked to stop: all workers of this folder are"
+STOPPED = "all workers of this folder were asked to stop"
 
 NEVER_BEGUN = "its shard has not begun"
 """Why records of a folder were not sent that no worker has come to."""
@@ -60,6 +60,21 @@ def already_over(options: Options) -> Result | None:
     if section is None or section.end is None or section.end.reason != FINISHED:
         return None
     return Result(Summary.of(outcomes(path, section)), section.end.exit_code, FINISHED, (), path)
+
+
+def check_over(options: Options, digest: str) -> None:
+    """Hold whoever starts a finished shard again to what it was finished with, as far as no request tells.
+
+    Args:
+        digest: the SHA-256 of the input, read to its end.
+
+    Raises:
+        JournalMismatch: another input, or other options that decide what is sent.
+    """
+    folder = options.folder
+    there = folder.pins() if folder is not None else None
+    if folder is not None and there is not None:
+        folder.check(structs.replace(there, input_sha256=digest, options=_decisive(options)))
 
 
 def pins_of(options: Options, here: Here, name: str, digest: str = "") -> Pins:

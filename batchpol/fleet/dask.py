@@ -30,6 +30,9 @@ within ten, and write down how it ended."""
 LOOKED_AT = 1.0
 """Seconds from one look at which workers there are to the next."""
 
+ANSWERED_WITHIN = 30.0
+"""Seconds within which the scheduler must be there, and workers must say which batchpol they have."""
+
 
 class Fleet(Stoppable):
     """The tasks of one batch; :meth:`run` once, :meth:`stop` from anywhere on its loop.
@@ -67,15 +70,29 @@ class Fleet(Stoppable):
         """
         with self._idle, self._free:
             self._folder.make()
-            async with await self._connected() as client, task_group(UsageError) as tasks:
-                await tasks.start(self._look_after_workers, client)
-                with self._stoppable(DRAIN, lambda: self._folder.stop(True)):
-                    async with anyio.create_task_group() as shards:
-                        for shard in self._shards:
-                            shards.start_soon(self._bring_to_end, client, shard)
+            client = None
+            with self._stoppable(0):
+                client = await self._connected()
+            if client is None:
+                return
+            async with client, task_group(UsageError) as tasks:
+                with self._stoppable(0):
+                    await tasks.start(self._look_after_workers, client)
+                if self.stopped is None:
+                    await self._bring_all_to_end(client)
                 tasks.cancel_scope.cancel()
+
+    async def _bring_all_to_end(self, client: Any) -> None:
+        with self._stoppable(DRAIN, self._begin_nothing_more):
+            async with anyio.create_task_group() as shards:
+                for shard in self._shards:
+                    shards.start_soon(self._bring_to_end, client, shard)
         if self.stopped is not None and not self._busy:
             self._folder.stop(False)
+
+    def _begin_nothing_more(self) -> None:
+        self._idle.close()
+        self._folder.stop(True)
 
     async def _connected(self) -> Any:
         try:
@@ -83,11 +100,12 @@ class Fleet(Stoppable):
         except ImportError as error:
             text = "`on` needs Dask's distributed, which is not installed here"
             raise UsageError(text, hint="pip install 'batchpol[dask]'") from error
-        connecting: Awaitable[Any] = self._dask.Client(self._scheduler, asynchronous=True, set_as_default=False)
         try:
-            return await connecting
+            connecting: Awaitable[Any] = self._dask.Client(self._scheduler, asynchronous=True, set_as_default=False)
+            with anyio.fail_after(ANSWERED_WITHIN + LOOKED_AT):  # what it takes for the connection is Dask's to say
+                return await connecting
         except (OSError, ValueError) as error:
-            text = f"the scheduler {self._scheduler} is out of reach: {error}"
+            text = f"the scheduler {self._scheduler} is out of reach: {str(error) or 'it does not answer'}"
             raise UsageError(text, hint="name the address that it says it listens at, say tcp://host:8786") from error
 
     async def _look_after_workers(self, client: Any, *, task_status: TaskStatus[None]) -> None:
@@ -120,7 +138,15 @@ class Fleet(Stoppable):
         """Let workers have shards that have the same batchpol; raises UsageError if others are there from the start."""
         if not new:
             return
-        found = await client.get_versions(packages=["batchpol"])
+        found = None
+        with anyio.move_on_after(ANSWERED_WITHIN):
+            found = await client.get_versions(packages=["batchpol"])
+        if found is None:  # one that is stuck keeps the others from being heard
+            self._told(f"not all workers say which batchpol they have: one did not answer in {ANSWERED_WITHIN:.0f} s")
+            self._workers |= new
+            for name in sorted(new):
+                self._offer(name)
+            return
         ours = found["client"]["packages"]["batchpol"]
         versions = {name: found["workers"].get(name, {}).get("packages", {}).get("batchpol") for name in sorted(new)}
         if others := [f"{name} has {version or 'none'}" for name, version in versions.items() if version != ours]:
@@ -146,6 +172,8 @@ class Fleet(Stoppable):
                     self.ended[shard] = _lost(f"the scheduler {self._scheduler} went away while it ran")
                 except self._dask.KilledWorker:
                     pass  # as when it is gone, where the scheduler allows for no failure
+                except Exception as error:  # whatever there is in the environment of a worker
+                    self.ended[shard] = _lost(f"{worker} cannot run it: {type(error).__name__}: {error}")
             del self._busy[worker]
             if shard in self.ended:
                 self._offer(worker)
@@ -156,7 +184,8 @@ class Fleet(Stoppable):
                 return
             before = size
             self._told(f"the worker {worker} was lost with shard {shard}, which another one gets")
-        self.ended[shard] = _lost(f"the scheduler {self._scheduler} went away before its turn")
+        why = "it was stopped" if self.stopped is not None else f"the scheduler {self._scheduler} went away"
+        self.ended[shard] = _lost(f"{why} before its turn")
 
     def _offer(self, worker: str) -> None:
         """Let the next shard that waits have this worker."""

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 import batchpol
-from batchpol.batch.driven import work_of
+from batchpol.batch.driven import merged, work_of
 from batchpol.batch.options import Options
 from batchpol.errors import UsageError
-from batchpol.journal import Folder
+from batchpol.journal import End, Folder, Pins
 from batchpol.model.settings import Connection, Keeping, Reading
+from batchpol.model.shard import Shard
 from batchpol.testing import Sandbox
 from tests.e2e.command import await_that, environment, finish, lines, run, save_lines, start
 from tests.fleet.test_shards import PASSING, REGIONS, batch_rows
@@ -194,6 +195,17 @@ def test_no_key_is_in_what_is_submitted(tmp_path: Path, monkeypatch: pytest.Monk
     sent = pickle.dumps(work_of(tmp_path / "in.csv", options))
     assert b"prod" in sent and b"role/Tenant" in sent
     assert not [value for value in KEYS.values() if value.encode() in sent]
+
+
+def test_where_no_shard_could_begin_the_report_of_the_folder_is_left_alone(tmp_path: Path) -> None:
+    folder, why = Folder(tmp_path / "run1"), "the run folder belongs to another run: shards 3 there, 2 here"
+    folder.make()
+    folder.pin(Pins(shards=3, account="123456789012", region="us-east-1", endpoint=""))
+    options = Options(keeping=Keeping(on="tcp://s:1", shards=2, journal=folder.path, reports=(tmp_path / "r.csv",)))
+    ended = {Shard(number, 2): End(at="", reason=why, exit_code=2) for number in (1, 2)}
+    with pytest.raises(UsageError, match="no shard could begin: shard 1/2: the run folder belongs to another run"):
+        merged(tmp_path / "in.csv", options, ended, None)
+    assert not (tmp_path / "r.csv").exists()
 
 
 @pytest.mark.parametrize(

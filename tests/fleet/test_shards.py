@@ -141,6 +141,11 @@ async def test_a_finished_shard_stays_finished_without_a_request(tmp_path: Path)
         assert [it.exit_code for it in again] == [it.exit_code for it in first]
         assert [it.summary.counts for it in again] == [it.summary.counts for it in first]
         assert watcher.told == ["shard 1/2 was finished already", "shard 2/2 was finished already"]
+        with pytest.raises(JournalMismatch, match=r"input with SHA-256 [0-9a-f]{12} there, [0-9a-f]{12} here"):
+            await worker(server, write_input(tmp_path / "other.jsonl", batch_rows()[:-1]), 1, 2)
+        with pytest.raises(JournalMismatch, match=r"`no_clobber` \(none\) there, True here"):
+            await worker(server, source, 2, 2, no_clobber=True)
+        assert len(server.arrivals) == seen
         await worker(server, source, 1, 2, anew=True)
         assert len(server.arrivals) > seen
 

@@ -55,7 +55,7 @@ class CheckObserver:
 
 
 def inputs_in(given: Iterable[str], *, named: bool = False) -> tuple[list[str], list[str]]:
-    """Every file that was named or is in a folder that was, and those of a folder that are nobody's input.
+    """Every file that was named or is in a folder that was, once, and those of a folder that are nobody's input.
 
     Args:
         named: whether columns of other names are given, so that a table need not have ours.
@@ -75,7 +75,7 @@ def inputs_in(given: Iterable[str], *, named: bool = False) -> tuple[list[str], 
             raise InputError(f"the folder {name} has no list of records and no policy", hint="name the files")
         inputs += [str(it) for it, kind in kinds.items() if kind in read]
         others += [str(it) for it, kind in kinds.items() if kind in {"", TABLE} - read]
-    return inputs, others
+    return [*dict.fromkeys(inputs)], [*dict.fromkeys(others)]
 
 
 def check_inputs(

@@ -108,7 +108,8 @@ def apply(
 
 def _as_planned(plan: SavedPlan, reading: Reading, connection: Connection, conduct: Conduct) -> dict[str, Any]:
     """What a saved plan decides: its own Region where none is named, and everything that makes records."""
-    given = {"policy_template": reading.policy_template, "policy_name": reading.policy_name, "prune": conduct.prune}
+    made_by = ("columns", "policy_template", "policy_name", "variables")
+    given = {name: getattr(reading, name) for name in made_by} | {"prune": conduct.prune}
     if decided := [name for name, value in given.items() if value]:
         names = ", ".join(f"`{name}`" for name in decided)
         raise UsageError(f"the plan {plan.name} says what is to be done, and {names} has no say", hint="leave it out")

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 from batchpol.cli.options import Form, JournalFile, Part, flattened
 from batchpol.cli.screen.terminal import said, tell, write
+from batchpol.cli.spelling import spelled
 from batchpol.errors import UsageError
 from batchpol.model.settings import setting
 
@@ -52,7 +53,7 @@ def status(
         time.sleep(EVERY)
         found = status_of(journal)
     if form.is_json:
-        write(json.dumps(as_json(found) | ({"failed": [*failed(found)]} if looked.failed else {})))
+        write(spelled(json.dumps(as_json(found) | ({"failed": [*failed(found)]} if looked.failed else {}))))
         return
     for it in failed(found) if looked.failed else ():
         write(failed_line(it))

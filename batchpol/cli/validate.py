@@ -93,7 +93,7 @@ def validate(
             report=rows.report,
             observer=findings,
         )
-    sum_up(tally, paths, form.output, rows.report)
+    sum_up(tally, paths, form.output, rows.report, (reading, assumed, connection, checks))
     raise typer.Exit(2 if tally.unusable else 1 if tally.rejected else 0)
 
 

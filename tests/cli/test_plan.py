@@ -133,6 +133,7 @@ def test_a_saved_plan_is_of_one_place_whole_and_as_it_was_written(place: Place) 
     ended = place.run("apply", "each.plan", "--region", "eu-west-1", code=2)
     assert "the plan each.plan belongs to another place: region us-east-1" in ended.err
     assert "has no say" in place.run("apply", "each.plan", "--prune", code=2).err
+    assert "--column has no say" in place.run("apply", "each.plan", "--column", "identity=Domain", code=2).err
     assert "each.plan is a journal" in place.run("plan", "each.jsonl", "--out", "each.plan", code=2).err
     assert "no journal of a run" in place.run("apply", "each.jsonl", "--journal", "each.plan", code=2).err
     written = Path("each.plan").read_bytes()

@@ -265,6 +265,7 @@ async def test_status_of_failures_groups_them_and_says_how_to_mend_them(
     assert " / sending: InvalidPolicy: " in lines[0] and " -> Look at the principal first" in lines[0]
     listed = json.loads(batchpol("status", BOOK, "--failed", "--output", "json")[1])["failed"]
     assert [it["error_code"] for it in listed] == ["InvalidPolicy"] * 2
+    assert all("`" not in it["remedy"] and "--retry-failed" in it["remedy"] for it in (*listed, *found["causes"]))
 
 
 async def test_a_run_is_followed_to_its_end(

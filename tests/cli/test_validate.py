@@ -118,9 +118,23 @@ def test_an_input_that_cannot_be_read_hides_no_other(form: str, samples: Path, c
         elif form == "github":
             assert out.startswith("::error file=none.csv,line=1,title=input-unusable::")
     if form == "json":
-        assert json.loads(ended.out)["rejected"] == 19
+        assert (json.loads(ended.out)["rejected"], json.loads(ended.out)["unusable"]) == (19, 1)
     if form == "text":
         assert ended.out.endswith("1 of 2 inputs unusable\n") and not alone.out
+
+
+def test_the_next_command_reads_the_input_as_this_one_did(folder: Path, command: Command) -> None:
+    (folder / "list.csv").write_text("Domain\na.example\n")
+    write(folder / "t.json", policy("{{identity}}") | {"Id": "{{env}}"})
+    read = ("--column", "identity=Domain", "--policy-template", "t.json", "--policy-name", "a", "--var", "env=prod")
+    ended = command("validate", "list.csv", "list.csv", *read, *HERE, "--output", "json")
+    found = json.loads(ended.out)
+    assert found["valid"] == 1, ended.err  # named twice, it is one input
+    assert found["next"][0]["command"] == ["batchpol", "plan", "list.csv", *read, "--region", "us-east-1"]
+    (folder / "list.csv").write_text("Domain\nnowhere at all\n")
+    (step,) = json.loads(of(command, "json", "list.csv", *read, *HERE, "--warnings-as-errors"))["next"]
+    assert command(*step["command"][1:]).code == 1
+    assert json.loads((folder / "findings.jsonl").read_text())["identity"] == "nowhere at all"
 
 
 def test_documents_keep_standard_output_to_themselves(samples: Path, command: Command) -> None:

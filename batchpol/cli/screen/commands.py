@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,13 +109,25 @@ def undo(journal: Path) -> list[str]:
     return ["batchpol", "undo", str(journal), flag("last"), "-o", "undo.jsonl"]
 
 
-def checked(paths: Sequence[str], rejected: int) -> list[Step]:
-    """What follows a validation."""
+def checked(paths: Sequence[str], rejected: int, given: Iterable[Any]) -> list[Step]:
+    """What follows a validation that was ``given`` these settings."""
+    words = [word for it in given for word in _options(it)]
     if rejected:
-        command = ["batchpol", "validate", *paths, flag("report"), FINDINGS]
+        command = ["batchpol", "validate", *paths, *words, flag("report"), FINDINGS]
         return [Step("to see what is wrong, record by record", command)]
+    words = _without(words, flag("account"))  # that is whose credentials ask
     lists = [it for it in paths if not it.casefold().endswith(".json")]
-    return [Step("to see what it would change", ["batchpol", "plan", it]) for it in lists]
+    return [Step("to see what it would change", ["batchpol", "plan", it, *words]) for it in lists]
+
+
+def _options(settings: Any) -> Iterator[str]:
+    """The options of settings that are not as they would be without any."""
+    for it in fields(settings):
+        value = getattr(settings, it.name)
+        if value == it.default or value is None:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            yield from [flag(it.name)] if one is True else [flag(it.name), str(one)]
 
 
 def carry_out(path: str) -> list[str]:

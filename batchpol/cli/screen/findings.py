@@ -265,16 +265,20 @@ def _print(report: Path | None) -> Callable[[str], None]:
     return offer if report else write
 
 
-def sum_up(tally: Tally, paths: Sequence[str], output: str, report: Path | None) -> None:
-    """The counts of a validation: on standard output, unless a document has it."""
+def sum_up(tally: Tally, paths: Sequence[str], output: str, report: Path | None, given: Sequence[Any]) -> None:
+    """The counts of a validation: on standard output, unless a document has it.
+
+    Args:
+        given: settings of how the inputs were read, which the next command needs, too.
+    """
     counts = {verdict.value: count for verdict, count in tally.verdicts.items()} | {"with_warnings": tally.warned}
     if output == "json":
         causes = [
-            {"code": code, "count": count, "severity": RULES[code].severity.value, "remedy": REMEDIES[code]}
+            {"code": code, "count": count, "severity": RULES[code].severity.value, "remedy": said(REMEDIES[code])}
             for code, count in tally.codes.most_common()
         ]
-        following = [it.as_json() for it in commands.checked(paths, tally.rejected)]
-        _print(report)(json.dumps({**counts, "causes": causes, "next": following}))
+        following = [it.as_json() for it in commands.checked(paths, tally.rejected, given)]
+        _print(report)(json.dumps({**counts, "unusable": tally.unusable, "causes": causes, "next": following}))
         return
     words = [f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items()]
     if tally.unusable:

@@ -14,6 +14,7 @@ from batchpol.cli.screen.status import EVERY, RunStatus, failed_line, find_statu
 from batchpol.cli.screen.status import as_json as json_of_run
 from batchpol.cli.screen.status import failed as failed_of
 from batchpol.cli.screen.terminal import counts_line, duration, said, tell, write
+from batchpol.cli.spelling import spelled
 from batchpol.journal import FINISHED, Folder, Shards, is_held
 from batchpol.model import Status, visible
 from batchpol.model.shard import Shard
@@ -45,7 +46,7 @@ def show(shards: Shards, *, follow: bool, failed: bool, as_json: bool) -> None:
         tell(f"note: {said(note)}")
     bad = (it for found in standing.values() if found is not None and failed for it in failed_of(found))
     if as_json:
-        write(json.dumps(json_of(shards, standing) | ({"failed": [*bad]} if failed else {})))
+        write(spelled(json.dumps(json_of(shards, standing) | ({"failed": [*bad]} if failed else {}))))
         return
     for it in bad:
         write(failed_line(it))

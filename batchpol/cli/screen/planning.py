@@ -15,6 +15,7 @@ from batchpol.cli.screen import commands, log
 from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.live import Screen
 from batchpol.cli.screen.terminal import duration, said, tell, write
+from batchpol.cli.spelling import spelled
 from batchpol.journal import FINISHED, Journal
 from batchpol.model import Outcome, Status, visible
 from batchpol.report import Plan, Summary
@@ -81,7 +82,7 @@ class Comparisons(Screen):
         saved, step = self._saved(result), self._step(result)
         if self._as_json:
             more = {"plan": str(saved) if saved else None, "next": [step.as_json()] if self.plan.to_do else []}
-            write(json.dumps(self._json(result) | more))
+            write(spelled(json.dumps(self._json(result) | more)))
         else:
             for line in () if self._quiet else (*chain(*map(self._lines, self.plan.groups)), *self._obstacles()):
                 write(line)

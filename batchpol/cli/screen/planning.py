@@ -14,6 +14,7 @@ from batchpol.batch.options import Options
 from batchpol.cli.screen import commands, log
 from batchpol.cli.screen.commands import Step
 from batchpol.cli.screen.live import Screen
+from batchpol.cli.screen.streams import settle
 from batchpol.cli.screen.terminal import duration, said, tell, write
 from batchpol.cli.spelling import spelled
 from batchpol.journal import FINISHED, Journal
@@ -80,6 +81,7 @@ class Comparisons(Screen):
     def end(self, result: Result) -> None:
         """What is said once it is over."""
         saved, step = self._saved(result), self._step(result)
+        settle()
         if self._as_json:
             more = {"plan": str(saved) if saved else None, "next": [step.as_json()] if self.plan.to_do else []}
             write(spelled(json.dumps(self._json(result) | more)))
@@ -87,6 +89,7 @@ class Comparisons(Screen):
             for line in () if self._quiet else (*chain(*map(self._lines, self.plan.groups)), *self._obstacles()):
                 write(line)
             write(self._summary(result))
+        settle()
         if result.reason != FINISHED:
             tell(f"the plan ended early: {said(result.reason)}" + ("; it is not saved" if self._options.save else ""))
         elif self.plan.to_do and not log.is_wanted():

@@ -66,23 +66,43 @@ class Cluster:
     def log(self) -> str:
         return "".join(path.read_text() for path in self.folder.glob("dask_*.log"))
 
+    def scheduler(self) -> subprocess.Popen[bytes]:
+        port = self.address.rpartition(":")[2]
+        return self.start("dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-show")
 
-@pytest.fixture
-def cluster(tmp_path: Path, ses_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.setattr("tests.e2e.command.PATIENCE", 240.0)  # four processes that import a lot, before anything begins
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    env = environment(tmp_path, **ses_sandbox.environment())
-    made = Cluster(f"tcp://127.0.0.1:{port}", env, tmp_path)
-    save_lines(tmp_path / "in.jsonl", batch_rows())
-    try:
-        made.start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-show")
-        yield made
-    finally:
-        for process in made.processes:
+    def end(self) -> None:
+        for process in self.processes:
             process.kill()
             process.wait()
+
+
+def free_address() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{found.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one that all tests of a module have."""
+    folder = tmp_path_factory.mktemp("scheduler")
+    made = Cluster(free_address(), environment(folder), folder)
+    try:
+        made.scheduler()
+        yield made.address
+    finally:
+        made.end()
+
+
+@pytest.fixture
+def cluster(scheduler: str, tmp_path: Path, ses_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    monkeypatch.setattr("tests.e2e.command.PATIENCE", 240.0)  # four processes that import a lot, before anything begins
+    made = Cluster(scheduler, environment(tmp_path, **ses_sandbox.environment()), tmp_path)
+    save_lines(tmp_path / "in.jsonl", batch_rows())
+    try:
+        yield made
+    finally:
+        made.end()
 
 
 def rows(path: Path) -> list[dict[str, object]]:
@@ -95,15 +115,17 @@ def test_two_workers_bring_all_shards_to_their_end_and_the_report_is_that_of_one
 ) -> None:
     cluster.worker()
     cluster.worker()
-    ended = finish(cluster.apply())
+    quick = ("--rate", "100")
+    ended = finish(cluster.apply(*quick))
     assert ended.code == 1, ended.err + cluster.log
     assert "over, but 4 of 30 records" in ended.err and "--only rejected" in ended.err
     ses_sandbox.store.policies.clear()
-    one = run("apply", "in.jsonl", *PLACES, *PACED[:-2], "--report", "one.jsonl", cwd=cluster.folder, env=cluster.env)
+    alone = ("apply", "in.jsonl", *PLACES, *PACED[:-2], *quick, "--report", "one.jsonl")
+    one = run(*alone, cwd=cluster.folder, env=cluster.env)
     assert one.code == 1
     assert rows(cluster.folder / "all.jsonl") == rows(cluster.folder / "one.jsonl")
     seen = len(ses_sandbox.arrivals)
-    again = finish(cluster.apply())
+    again = finish(cluster.apply(*quick))
     assert (again.code, again.out) == (ended.code, ended.out)
     assert len(writes(ses_sandbox)) == len(writes(ses_sandbox)[:seen]) and len(ses_sandbox.arrivals) == seen
 
@@ -132,6 +154,7 @@ def at_work(folder: Path) -> str:
 
 
 @dask
+@pytest.mark.long
 def test_ctrl_c_stops_all_workers_and_the_same_command_goes_on(cluster: Cluster, ses_sandbox: Sandbox) -> None:
     cluster.worker()
     driver = cluster.apply()
@@ -149,31 +172,36 @@ def test_ctrl_c_stops_all_workers_and_the_same_command_goes_on(cluster: Cluster,
 
 
 @dask
+@pytest.mark.long
 def test_a_scheduler_that_dies_leaves_a_run_that_the_same_command_resumes(
     cluster: Cluster, ses_sandbox: Sandbox
 ) -> None:
+    cluster.address = free_address()
+    mortal = cluster.scheduler()
     cluster.worker()
     driver = cluster.apply()
     await_that(lambda: len(writes(ses_sandbox)) > 1, driver)
-    cluster.processes[0].kill()
+    mortal.kill()
     ended = finish(driver)
     assert ended.code == 3, ended.err + cluster.log
     assert f"the scheduler {cluster.address} went away" in ended.err
     assert len(rows(cluster.folder / "all.jsonl")) == 30
-    port = cluster.address.rpartition(":")[2]
-    cluster.start("dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-show")
+    cluster.scheduler()
     cluster.worker()
     assert finish(cluster.apply()).code == 1
     assert sum(it["status"] in ("applied", "unchanged") for it in rows(cluster.folder / "all.jsonl")) == 25
 
 
 @dask
+@pytest.mark.long
 def test_workers_with_another_version_are_named(cluster: Cluster, ses_sandbox: Sandbox, tmp_path: Path) -> None:
     other = tmp_path / "other"
     (other / "batchpol-0.0.9.dist-info").mkdir(parents=True)
     (other / "batchpol-0.0.9.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: batchpol\nVersion: 0.0.9\n"
     )
+    # Dask asked the package itself before it asked for what is installed.
+    (other / "sitecustomize.py").write_text("import batchpol\nbatchpol.__version__ = '0.0.9'\n")
     cluster.worker(PYTHONPATH=str(other))
     await_that(lambda: "Registered to" in cluster.log, cluster.processes[0])
     ended = finish(cluster.apply())

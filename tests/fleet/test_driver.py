@@ -32,6 +32,10 @@ async def versions() -> dict[str, Any]:
     return {"client": same, "workers": {"tcp://a": same}}
 
 
+async def older() -> dict[str, Any]:
+    return {**await versions(), "workers": {"tcp://a": {"packages": {"batchpol": "0"}}, "tcp://b": {"packages": {}}}}
+
+
 async def over() -> End:
     return OVER
 
@@ -125,6 +129,14 @@ async def test_a_worker_that_is_stuck_does_not_keep_the_others_from_their_shards
     await fleet.run()
     assert fleet.ended == {Shard(1, 2): OVER, Shard(2, 2): OVER}
     assert told == ["not all workers say which batchpol they have: one did not answer in 30 s"]
+
+
+async def test_workers_with_another_batchpol_or_none_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client("tcp://a", "tcp://b", says=older)
+    fleet, _ = driver(tmp_path, client, monkeypatch)
+    with pytest.raises(UsageError, match="the batchpol that is here, 1: tcp://a has 0, tcp://b has none"):
+        await fleet.run()
+    assert client.submitted == []
 
 
 async def test_a_worker_that_cannot_run_a_shard_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

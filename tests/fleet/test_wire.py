@@ -12,9 +12,9 @@ import pytest
 from batchpol.testing import Sandbox
 from tests.e2e.command import await_that, finish
 from tests.fleet.runs import handed_over
-from tests.fleet.test_dask import Cluster, cluster, dask, rows
+from tests.fleet.test_dask import Cluster, cluster, dask, rows, scheduler
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "scheduler"]
 CUT_OFF, OTHER = "AKIACUTOFFCUTOFFCUTO", "AKIAOTHEROTHEROTHERO"
 
 

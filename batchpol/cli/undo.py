@@ -54,5 +54,6 @@ def undo(
     for line in undoing.lines(tally):
         tell(line)
     if tally.restores and lines.output != "-":
-        command = commands.typed(commands.carry_out(lines.output))
+        undone, _ = [*tally.runs.values()][-1]
+        command = commands.typed(commands.carry_out(lines.output, undone))
         tell(f"to carry that out: {command}; it leaves alone what somebody changed since")

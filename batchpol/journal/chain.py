@@ -32,6 +32,10 @@ _START_OVER = (
 )
 
 
+NAMED = "a run of tenants.csv keeps tenants.journal.jsonl, in the folder it was started in, or what its `journal` named"
+"""Where to look, for whoever gave something else."""
+
+
 class Chain:
     """One pass over a journal's bytes, front to back, each block verified before it is handed out.
 
@@ -132,7 +136,7 @@ class Chain:
     def _recognise(self, head: bytes) -> None:
         """Refuse what is no journal, before anything is made of its bytes."""
         if not head.startswith(MAGIC[: len(head)]):
-            raise JournalDamaged(f"{self._name} is not a batchpol journal", hint="name another file with `journal`")
+            raise JournalDamaged(f"{self._name} is not a batchpol journal", hint=NAMED)
         found = _FORMAT.match(head)
         if found:
             self.check_format(int(found[1]))

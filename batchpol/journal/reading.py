@@ -14,7 +14,7 @@ import msgspec
 
 from batchpol import files
 from batchpol.errors import JournalError, UsageError
-from batchpol.journal.chain import Chain, line_at
+from batchpol.journal.chain import NAMED, Chain, line_at
 from batchpol.journal.compared import Compared, read_compared
 from batchpol.journal.entries import Entry, Intent, OutcomeEntry, Run, decode
 from batchpol.journal.runs import Started, read_runs
@@ -132,7 +132,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[int]:
     except files.NotPlain as error:
         raise JournalError(f"the journal {path} {error.strerror}") from error
     except OSError as error:
-        raise JournalError(f"the journal {path} cannot be read: {error.strerror}") from error
+        raise JournalError(f"the journal {path} cannot be read: {error.strerror}", hint=NAMED) from error
     try:
         yield fd
     finally:

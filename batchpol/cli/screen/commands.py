@@ -130,11 +130,6 @@ def _options(settings: Any) -> Iterator[str]:
             yield from [flag(it.name)] if one is True else [flag(it.name), str(one)]
 
 
-def carry_out(path: str) -> list[str]:
-    """What applies an input that another command wrote."""
-    return ["batchpol", "apply", path]
-
-
 def applied(run: Run | None) -> list[str]:
     """What carries out a plan that was not saved: its own command, without what only a plan has."""
     command = again(run, None) if run else []
@@ -142,14 +137,14 @@ def applied(run: Run | None) -> list[str]:
     return [*command[:1], "apply", *(word for word in _without(command[2:], "--report", "--out") if word not in alone)]
 
 
-def carry_out_plan(path: str, run: Run | None) -> list[str]:
-    """What applies a saved plan: in the place, and at the pace, that it was made with."""
+def carry_out(path: str, run: Run | None) -> list[str]:
+    """What applies a saved plan, or an undo: in the place, and at the pace, of the run that it was made by or is of."""
     wanted = {*map(flag, (*(it.name for it in fields(Connection)), "rate", "higher_quota"))}
     kept, words = list[str](), again(run, None) if run else []
     for word, following in zip(words, [*words[1:], "--"], strict=True):
         if word.partition("=")[0] in wanted:
             kept += [word] if "=" in word or following.startswith("-") else [word, following]
-    return [*carry_out(path), *kept]
+    return ["batchpol", "apply", path, *kept]
 
 
 def only(identities: Iterable[str]) -> list[str]:

@@ -73,7 +73,7 @@ class Comparisons(Screen):
         saved = self._saved(result)
         if saved is None:
             return Step("to carry that out", commands.applied(self.run))
-        return Step(f"saved as {visible(str(saved))}; to carry that out", commands.carry_out_plan(str(saved), self.run))
+        return Step(f"saved as {visible(str(saved))}; to carry that out", commands.carry_out(str(saved), self.run))
 
     def _saved(self, result: Result) -> Path | None:
         return self._options.save if result.reason == FINISHED else None

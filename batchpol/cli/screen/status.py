@@ -219,7 +219,7 @@ def next_steps(found: RunStatus) -> list[Step]:
         stop = Step("to stop it (it can be resumed)", ["kill", str(section.run.pid)])
         return [Step("to follow it", commands.follow(journal)), stop]
     if section.run.options.get("plan"):
-        return [Step("to carry it out", commands.carry_out_plan(str(journal), section.run))]
+        return [Step("to carry it out", commands.carry_out(str(journal), section.run))]
     if section.run.sandbox:
         return [Step("nothing: the embedded SES is gone; the same command starts over", [])]
     undo = [Step("to take the last run back", commands.undo(journal))] if _has_written(found) else []

@@ -6,6 +6,7 @@ once, by whoever comes first) says which batch it is.
 
 from __future__ import annotations
 
+import errno
 import heapq
 import os
 import tempfile
@@ -19,13 +20,16 @@ from pathlib import Path
 import msgspec
 
 from batchpol import files
-from batchpol.errors import BatchpolError, JournalError, JournalMismatch, UsageError
+from batchpol.errors import BatchpolError, JournalError, JournalMismatch, JournalUnwritable, UsageError
 from batchpol.journal.journal import Journal
 from batchpol.journal.reading import opened, runs, scan, section_of, sends
 from batchpol.journal.section import Section
 from batchpol.journal.sends import Sent
 from batchpol.model import Outcome, Status
 from batchpol.model.shard import Shard
+
+VOLUME_FAILED = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOSPC, errno.EDQUOT})
+"""What passes or can be mended, so that an engine is to start the worker again."""
 
 PINNED = 1
 """Version of what :class:`Pins` holds."""
@@ -154,8 +158,15 @@ class Folder:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether somebody asked all workers to stop, and did not take that back."""
-        return self._stop.exists()
+        """Whether somebody asked all workers to stop, and did not take that back.
+
+        Raises:
+            JournalUnwritable: this machine is cut off from the volume; who waits for a shard sees it by this alone.
+        """
+        try:
+            return self._stop.exists()
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def stop(self, wanted: bool) -> None:
         """Ask all workers to stop, resumably, and those that begin to wait; or take that back."""
@@ -165,9 +176,10 @@ class Folder:
             raise self._unusable(error) from error
 
     def _unusable(self, error: OSError) -> BatchpolError:
-        return JournalError(
-            f"the run folder {self.path} cannot be used: {error.strerror}", hint="name another folder with `journal`"
-        )
+        text = f"the run folder {self.path} cannot be used: {error.strerror}"
+        if error.errno in VOLUME_FAILED:
+            return JournalUnwritable(text, hint="mend that, and run the same command again to go on")
+        return JournalError(text, hint="name another folder with `journal`")
 
 
 class Shards:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,6 +200,28 @@ async def test_a_shard_that_another_worker_has_is_waited_for(tmp_path: Path) -> 
         assert len(writes(server)) == 12
         assert "is held by another run (process" in watcher.told[0] and "; waiting" in watcher.told[0]
         assert watcher.told[1:] == ["shard 1/1 was finished already"]
+
+
+async def test_who_waits_for_a_shard_ends_where_the_volume_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(path: Path) -> bool:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    source = write_input(tmp_path / "in.jsonl", [row(number, region="us-east-1") for number in range(12)])
+    async with Sandbox(UNLIMITED) as server:
+        first, watcher = asyncio.create_task(worker(server, source, 1, 1)), Watcher()
+        while not writes(server):
+            await asyncio.sleep(0.01)
+        second = asyncio.create_task(worker(server, source, 1, 1, observer=watcher))
+        while not watcher.told:
+            await asyncio.sleep(0.01)
+        with monkeypatch.context() as volume:
+            volume.setattr(Path, "exists", cut_off)
+            with pytest.raises(JournalUnwritable, match=r"the run folder .* cannot be used: Stale file handle"):
+                await second
+        with suppress(JournalUnwritable):
+            await first
 
 
 async def test_all_workers_stop_where_that_is_asked_for(tmp_path: Path) -> None:

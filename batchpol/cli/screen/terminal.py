@@ -90,7 +90,8 @@ def _columns() -> int:
     """Of the terminal that one of the standard streams leads to; :mod:`shutil` asks one that we have taken apart."""
     for descriptor in (2, 1, 0):
         with suppress(OSError):
-            return os.get_terminal_size(descriptor).columns
+            if columns := os.get_terminal_size(descriptor).columns:  # 0 where nobody told the terminal its size
+                return columns
     return 80
 
 

@@ -75,7 +75,8 @@ def test_a_worker_that_cannot_write_ends_and_the_next_one_goes_on(tmp_path: Path
         resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, resource.RLIM_INFINITY))
 
     with nothing_left_running():
-        cut_off = worker(tmp_path, ses_sandbox, 1, full)
+        # Python does not see that a module which it compiles was written half: the next process could not import it.
+        cut_off = worker(tmp_path, ses_sandbox, 1, full, PYTHONDONTWRITEBYTECODE="1")
         await_that(arrived(ses_sandbox, "PutIdentityPolicy"), cut_off)
         waiting = worker(tmp_path, ses_sandbox, 2)
         stopped(finish(cut_off), "run1/shard-1-of-1.jsonl cannot be written")

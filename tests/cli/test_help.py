@@ -15,6 +15,7 @@ import typer
 
 from batchpol.cli import app
 from batchpol.cli.command import EXAMPLE, HEADINGS
+from batchpol.journal import Folder
 from batchpol.testing import Sandbox, running_sandbox
 from batchpol.version import __version__
 from tests.cli.conftest import Command
@@ -118,6 +119,7 @@ def test_every_example_runs(folder: Path, command: Command, sandbox_elsewhere: S
     )
     (folder / "run1").mkdir()
     (folder / "run1" / "run.json").write_text('{"shards": 2, "account": "", "region": "", "endpoint": ""}')
+    Folder(folder / "run1").stop(True)  # who follows it waits for workers for a minute else
     settings = {
         "AWS_CONFIG_FILE": str(folder / "config"),
         "BATCHPOL_APPLY_YES": "1",  # nobody is there to answer

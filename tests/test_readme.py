@@ -43,7 +43,7 @@ def test_the_first_two_code_blocks_are_the_two_commands() -> None:
     assert "\n" not in first
     assert "\n" not in second
     assert main_command() == "batchpol apply samples/tenants.csv --sandbox"
-    assert second.endswith("-m pytest -n 2")
+    assert second.endswith("-m pytest -n 3")
 
 
 @each_page

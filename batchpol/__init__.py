@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     )
     from batchpol.batch.desk import Pending
     from batchpol.batch.observer import Result
-    from batchpol.errors import BatchpolError, InputError, JournalError, QueueFull, SesError, UsageError
     from batchpol.exporting.observer import Exported
     from batchpol.model import Action, Change, Finding, Outcome, Record, Severity, Status, Target
+    from batchpol.model.errors import BatchpolError, InputError, JournalError, QueueFull, SesError, UsageError
     from batchpol.report import Cause, Example, Summary
     from batchpol.sending.observer import ContactObserver
     from batchpol.validation import Amendment, Checked, Verdict
@@ -51,7 +51,7 @@ _HOME = {
     ),
     "batch.desk": ("Pending",),
     "batch.observer": ("Result",),
-    "errors": ("BatchpolError", "InputError", "JournalError", "QueueFull", "SesError", "UsageError"),
+    "model.errors": ("BatchpolError", "InputError", "JournalError", "QueueFull", "SesError", "UsageError"),
     "model": ("Action", "Change", "Finding", "Outcome", "Record", "Severity", "Status", "Target"),
     "report": ("Cause", "Example", "Summary"),
     "sending.observer": ("ContactObserver",),

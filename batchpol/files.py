@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
-from batchpol.errors import BatchpolError, UsageError
+from batchpol.model.errors import BatchpolError, UsageError
 
 STANDARD_OUTPUT = Path("-")
 """The place of a file that is written to standard output once it is complete."""

@@ -13,9 +13,9 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from batchpol.errors import UsageError
 from batchpol.files import STANDARD_OUTPUT, NotPlain, check_folder, check_place, is_held, open_plain
 from batchpol.journal.chain import MAGIC
+from batchpol.model.errors import UsageError
 from batchpol.report import check_report
 from batchpol.source.fields import OURS
 from batchpol.source.stream import GZIP_MAGIC

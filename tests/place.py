@@ -17,7 +17,7 @@ from botocore.loaders import Loader, create_loader
 from batchpol.cli import app
 from batchpol.cli.screen import log
 from batchpol.cli.screen.terminal import complain, exit_code_of
-from batchpol.errors import BatchpolError
+from batchpol.model.errors import BatchpolError
 from batchpol.sandbox import Arrival
 from batchpol.testing import Sandbox
 from tests.e2e.command import ACCOUNT, REGION, Ended, lines, nothing_left_running, save_lines

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "batchpol"
 
 FLOORS = {
-    "version": 0, "model": 0, "errors": 0,
+    "version": 0, "model": 0,
     "files": 1, "facts": 1,
     "source": 2, "identity": 2, "policy": 2, "ses": 2,
     "validation": 3, "journal": 3, "report": 3,

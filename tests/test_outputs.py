@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.errors import UsageError
 from batchpol.journal import Journal
+from batchpol.model.errors import UsageError
 from batchpol.outputs import begins_as, check_outputs
 from tests.journal.books import run, write
 

@@ -22,7 +22,7 @@ import asyncio, json, os, pathlib
 from typer.testing import CliRunner
 import batchpol
 from batchpol.cli import app
-from batchpol.errors import UsageError
+from batchpol.model.errors import UsageError
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.api.settings import filled, API
 from tests.readme_tables import options

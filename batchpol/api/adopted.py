@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from batchpol.errors import AccessRefused
 from batchpol.model import Target
+from batchpol.model.errors import AccessRefused
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Caller, Ses, adopt, elsewhere, redaction
 

@@ -30,11 +30,11 @@ from batchpol.api.told import LOG
 from batchpol.batch.driven import merged, work_of
 from batchpol.batch.intake import checking_at
 from batchpol.batch.observer import Result
-from batchpol.errors import UsageError
 from batchpol.exporting import Exported
 from batchpol.fleet.dask import Fleet
 from batchpol.journal import Folder
 from batchpol.model import Outcome, Target
+from batchpol.model.errors import UsageError
 from batchpol.validation import Checked
 
 

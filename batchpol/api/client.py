@@ -33,10 +33,10 @@ from batchpol.batch.batch import Batch
 from batchpol.batch.desk import Desk, Pending
 from batchpol.batch.observer import Preview, Result
 from batchpol.batch.options import Options
-from batchpol.errors import UsageError
 from batchpol.exporting import Export, Exported
 from batchpol.journal import Journal
 from batchpol.model import Outcome, Record, Status, shown
+from batchpol.model.errors import UsageError
 from batchpol.sending.observer import ContactObserver
 
 AT_ONCE = 500

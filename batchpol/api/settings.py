@@ -14,10 +14,10 @@ import msgspec
 from batchpol import exporting
 from batchpol.api.adopted import Adopted
 from batchpol.batch.options import Options
-from batchpol.errors import UsageError
 from batchpol.fleet.engines import shard_of
 from batchpol.identity import require_account
 from batchpol.model import shown
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Assumed, Checks, Conduct, Connection, Keeping, Patience, Reading, Scope
 from batchpol.model.shard import Shard
 from batchpol.rewriting.template import Template

@@ -22,9 +22,9 @@ from batchpol.batch.options import Options
 from batchpol.batch.preflight import check_accounts, look_up, prune
 from batchpol.batch.resuming import begin, check_content, check_plan, open_journal, remember
 from batchpol.batch.worker import LOOKED_AT, STOPPED, already_over, check_over, pins_of, stays_over
-from batchpol.errors import JournalError, JournalLocked
 from batchpol.journal import Folder, Journal, Run, is_held
 from batchpol.model import Target
+from batchpol.model.errors import JournalError, JournalLocked
 from batchpol.outputs import check_run
 from batchpol.report import Summary
 from batchpol.sending.caller import Here

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchpol.errors import InputError
 from batchpol.identity import UNVERIFIED
 from batchpol.model import Finding, Record, Rule, Severity, Target
+from batchpol.model.errors import InputError
 from batchpol.model.settings import Reading
 from batchpol.outputs import TABLE, begins_as
 from batchpol.report import FindingsReport

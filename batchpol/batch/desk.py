@@ -23,9 +23,9 @@ from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer
 from batchpol.batch.options import Options
 from batchpol.batch.resuming import RECALLED, remember, take_up
-from batchpol.errors import JournalError, PolicyRefused, QueueFull, SesError
 from batchpol.journal import FINISHED, End, Journal, OutcomeEntry
 from batchpol.model import UNDONE, Finding, Outcome, Record, Status, Target, if_match_of
+from batchpol.model.errors import JournalError, PolicyRefused, QueueFull, SesError
 from batchpol.sending.observer import LaneObserver
 from batchpol.sending.outcomes import outcome_of
 from batchpol.sending.queue import Job

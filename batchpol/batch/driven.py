@@ -15,8 +15,8 @@ from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
 from batchpol.batch.worker import add_missing, options_of
-from batchpol.errors import BatchpolError, JournalAltered, JournalUnwritable, SesError, UsageError
 from batchpol.journal import FINISHED, End, Folder, Shards, runs
+from batchpol.model.errors import BatchpolError, JournalAltered, JournalUnwritable, SesError, UsageError
 from batchpol.model.shard import Shard
 from batchpol.report import Summary, write_report
 from batchpol.rewriting.template import open_input

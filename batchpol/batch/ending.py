@@ -9,9 +9,9 @@ from pathlib import Path
 
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
-from batchpol.errors import BatchpolError, JournalError
 from batchpol.journal import FINISHED, End, Journal, Run, Section
 from batchpol.model import Status
+from batchpol.model.errors import BatchpolError, JournalError
 from batchpol.report import Summary, write_plan, write_plan_page, write_report
 from batchpol.rewriting.saved import steps
 

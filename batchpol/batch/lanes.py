@@ -15,9 +15,9 @@ from batchpol.batch.intake import Backlog
 from batchpol.batch.observer import Observer
 from batchpol.batch.options import Options
 from batchpol.batch.worker import STOPPED
-from batchpol.errors import JournalError, SesError
 from batchpol.journal import LANE_STOPPED, Entry, Journal, Note, Tail
 from batchpol.model import Change, Outcome, Status, Target
+from batchpol.model.errors import JournalError, SesError
 from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.gate import unfenced

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchpol.batch.intake import Backlog, Intake, Resumed
-from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Target
+from batchpol.model.errors import SesError
 from batchpol.report import Summary
 from batchpol.sending.caller import Here
 from batchpol.sending.contact import Contact

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from batchpol.errors import UsageError
 from batchpol.journal import Folder, Run
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading
 from batchpol.model.shard import Shard
 from batchpol.rewriting.template import Template

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from batchpol.batch.intake import Backlog, Intake
 from batchpol.batch.observer import Preview
-from batchpol.errors import SesError, TargetMismatch, UsageError
 from batchpol.journal import End, Journal
 from batchpol.model import MAX_POLICIES, Action, Target
+from batchpol.model.errors import SesError, TargetMismatch, UsageError
 from batchpol.sending.ownership import owners
 from batchpol.sending.targets import Targets
 

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from batchpol.batch.options import Options
-from batchpol.errors import JournalMismatch, PolicyRefused
 from batchpol.journal import FORMAT, End, Journal, Planned, RecordEntry, Run, set_aside
 from batchpol.model import UNDONE, Status
+from batchpol.model.errors import JournalMismatch, PolicyRefused
 from batchpol.outputs import check_run
 from batchpol.sending.caller import Here
 from batchpol.sending.targets import Targets

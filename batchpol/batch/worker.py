@@ -16,8 +16,8 @@ from batchpol.batch.intake import Intake, checking, default_of
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
 from batchpol.batch.resuming import begin
-from batchpol.errors import InputError
 from batchpol.journal import FINISHED, End, Journal, Pins, Shards, outcomes, scan
+from batchpol.model.errors import InputError
 from batchpol.model.settings import Checks, Conduct, Connection, Reading
 from batchpol.report import Summary
 from batchpol.rewriting.template import Template

@@ -34,7 +34,7 @@ from batchpol.cli.process import leave
 from batchpol.cli.screen import log
 from batchpol.cli.screen.streams import OutputLost, open_standard_streams
 from batchpol.cli.screen.terminal import FAULT, complain, complain_of_fault, exit_code_of, say_misuse
-from batchpol.errors import BatchpolError
+from batchpol.model.errors import BatchpolError
 from batchpol.version import __version__
 
 

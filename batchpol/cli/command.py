@@ -19,8 +19,8 @@ from typer.core import TyperCommand, TyperGroup
 from batchpol.cli.config import defaults_of
 from batchpol.cli.screen import log
 from batchpol.cli.screen.terminal import COLOURS, Colours
-from batchpol.errors import UsageError
 from batchpol.model import did_you_mean, shown
+from batchpol.model.errors import UsageError
 
 HEADINGS = (
     "Input",

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from batchpol.errors import UsageError
 from batchpol.model import did_you_mean, shown
+from batchpol.model.errors import UsageError
 
 _NOT_HERE = frozenset({"config", "help"})
 

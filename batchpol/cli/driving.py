@@ -25,9 +25,9 @@ from batchpol.cli.screen.ending import print_result
 from batchpol.cli.screen.live import EVERY
 from batchpol.cli.screen.progress import is_wanted
 from batchpol.cli.screen.terminal import is_coloured, said, tell
-from batchpol.errors import UsageError
 from batchpol.fleet.dask import Fleet
 from batchpol.journal import Folder, Shards
+from batchpol.model.errors import UsageError
 
 REDRAWN = 2.0
 """Seconds from one picture to the next at least; nine times what it took to read the journals for one, too."""

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from batchpol.cli.screen.terminal import write
-from batchpol.errors import UsageError
 from batchpol.model import did_you_mean
+from batchpol.model.errors import UsageError
 
 EPILOG = (
     "Examples:\n"

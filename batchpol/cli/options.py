@@ -19,8 +19,8 @@ import typer
 
 from batchpol.cli.completion import completing
 from batchpol.cli.spelling import OPPOSITES, flag, opposite, spelled
-from batchpol.errors import UsageError
 from batchpol.fleet.engines import shard_of
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Patience, setting
 from batchpol.model.shard import Shard
 

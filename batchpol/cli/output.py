@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from batchpol.cli.screen.terminal import print_lines
-from batchpol.errors import UsageError
 from batchpol.files import Replacement
+from batchpol.model.errors import UsageError
 from batchpol.outputs import Inputs, check_outputs
 
 

@@ -13,7 +13,7 @@ from batchpol.cli.options import Embedded, Form, Input, Part, Quiet, Rate, Rows,
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import reserve_output
 from batchpol.cli.spelling import harmless
-from batchpol.errors import UsageError
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading, setting
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from batchpol.cli.apply import Question
 from batchpol.cli.options import Embedded, Part, flattened
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import duration, offer, said, tell
-from batchpol.errors import UsageError
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Connection, setting
 
 if TYPE_CHECKING:

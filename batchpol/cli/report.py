@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from batchpol.cli.options import JournalFile, Part, flattened
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import counts_line, offer, reserve_output, said, tell
-from batchpol.errors import UsageError
 from batchpol.model import Status, did_you_mean, visible
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Connection, Reading, setting
 
 if TYPE_CHECKING:

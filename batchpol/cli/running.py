@@ -19,7 +19,7 @@ from batchpol.batch.observer import Observer, Result
 from batchpol.batch.options import Options
 from batchpol.cli.screen.streams import Streams, hurry, output_lost, settle, write_output_aside
 from batchpol.cli.screen.terminal import tell
-from batchpol.errors import BatchpolError
+from batchpol.model.errors import BatchpolError
 from batchpol.model.settings import Connection
 from batchpol.rewriting.saved import SavedPlan
 from batchpol.sending.stopping import Stoppable, task_group

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from batchpol.cli.options import Form, JournalFile, Part, flattened
 from batchpol.cli.screen.terminal import said, tell, write
 from batchpol.cli.spelling import spelled
-from batchpol.errors import UsageError
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import setting
 
 EPILOG = (

@@ -10,8 +10,8 @@ import typer
 
 from batchpol.cli.options import flattened
 from batchpol.cli.screen.terminal import tell
-from batchpol.errors import UsageError
 from batchpol.model import visible
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import setting
 
 EPILOG = (

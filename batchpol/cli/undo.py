@@ -12,7 +12,7 @@ import typer
 
 from batchpol.cli.options import Lines, flattened
 from batchpol.cli.screen.terminal import tell
-from batchpol.errors import UsageError
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import setting
 
 EPILOG = (

@@ -12,8 +12,8 @@ import typer
 from batchpol.cli.options import Form, Part, Quiet, Rows, flattened
 from batchpol.cli.screen.terminal import reserve_output, said, tell, write
 from batchpol.cli.spelling import spelled
-from batchpol.errors import UsageError
 from batchpol.model import Rule, Target, did_you_mean, visible
+from batchpol.model.errors import UsageError
 from batchpol.model.remedies import REMEDIES
 from batchpol.model.settings import Assumed, Checks, Connection, Reading, setting
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchpol.errors import BatchpolError
 from batchpol.exporting.observer import Exported
 from batchpol.exporting.partial import Partial
 from batchpol.exporting.reading import Reading
 from batchpol.files import Replacement
 from batchpol.journal import FINISHED
+from batchpol.model.errors import BatchpolError
 
 
 def end(reading: Reading, partial: Partial, output: Path | None, early: tuple[str, int] | None) -> Exported:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchpol.errors import UsageError
 from batchpol.identity import Identity, read_identity, require_account
 from batchpol.model import Severity, Target
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Connection, Patience, Scope
 from batchpol.sending.targets import Targets
 from batchpol.ses import Aws

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Raw
 
 from batchpol import files
-from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
 from batchpol.journal import set_aside
 from batchpol.model import Target
+from batchpol.model.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
 from batchpol.outputs import EXPORT_MAGIC
 
 FORMAT = 1

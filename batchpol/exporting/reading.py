@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 import anyio
 import anyio.to_thread
 
-from batchpol.errors import JournalError, SesError
 from batchpol.exporting.observer import Observer
 from batchpol.exporting.options import ANY, Options
 from batchpol.exporting.partial import Partial
 from batchpol.exporting.target import TargetReader
 from batchpol.model import Target
+from batchpol.model.errors import JournalError, SesError
 from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.sending.targets import Targets
 

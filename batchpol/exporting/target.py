@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 import anyio
 import msgspec
 
-from batchpol.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.identity import canonical_name
 from batchpol.model import MAX_POLICIES, Target
+from batchpol.model.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.rewriting.lines import embedded, marked
 from batchpol.sending.contact import Contact, needing
 from batchpol.sending.halt import Halt, Halted

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from batchpol.errors import UsageError
+from batchpol.model.errors import UsageError
 
 FORMAT: Final = 1
 """Of the file. A newer one is refused; what an older reader does not know of this one is passed over."""

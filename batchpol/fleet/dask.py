@@ -18,8 +18,8 @@ from uuid import uuid4
 import anyio
 from anyio.abc import TaskStatus
 
-from batchpol.errors import UsageError
 from batchpol.journal import End, Folder
+from batchpol.model.errors import UsageError
 from batchpol.model.shard import Shard
 from batchpol.sending.stopping import Stoppable, task_group
 

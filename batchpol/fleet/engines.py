@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchpol.errors import UsageError
+from batchpol.model.errors import UsageError
 from batchpol.model.shard import Shard
 
 MOST = 100_000

@@ -6,9 +6,9 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from batchpol.errors import UsageError
 from batchpol.identity import known
 from batchpol.model import Finding, Rule, Severity, did_you_mean, is_account_id, rules_in, shown
+from batchpol.model.errors import UsageError
 from batchpol.model.mends import account_mend, is_nothing, slip_of, stripped
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING

@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator
 from zlib import crc32
 
-from batchpol.errors import JournalDamaged, JournalError, JournalMismatch
 from batchpol.journal.entries import FORMAT
+from batchpol.model.errors import JournalDamaged, JournalError, JournalMismatch
 
 SEAL = b',"crc":"%08x"}\n'
 SEAL_SIZE = len(SEAL % 0)

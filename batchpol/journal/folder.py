@@ -20,12 +20,12 @@ from pathlib import Path
 import msgspec
 
 from batchpol import files
-from batchpol.errors import BatchpolError, JournalError, JournalMismatch, JournalUnwritable, UsageError
 from batchpol.journal.journal import Journal
 from batchpol.journal.reading import opened, runs, scan, section_of, sends
 from batchpol.journal.section import Section
 from batchpol.journal.sends import Sent
 from batchpol.model import Outcome, Status
+from batchpol.model.errors import BatchpolError, JournalError, JournalMismatch, JournalUnwritable, UsageError
 from batchpol.model.shard import Shard
 
 VOLUME_FAILED = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOSPC, errno.EDQUOT})

@@ -15,7 +15,6 @@ from typing import Self
 import msgspec
 
 from batchpol import files
-from batchpol.errors import JournalDamaged, JournalError, JournalLocked
 from batchpol.journal.chain import SEAL_SIZE, Chain, line_at
 from batchpol.journal.compared import Compared, read_compared
 from batchpol.journal.entries import (
@@ -36,6 +35,7 @@ from batchpol.journal.section import Rows, Section, read_section, torn_note
 from batchpol.journal.sends import Sent, read_sends
 from batchpol.journal.tail import Tail, altered, unwritable
 from batchpol.model import Outcome
+from batchpol.model.errors import JournalDamaged, JournalError, JournalLocked
 
 
 class Journal:

@@ -13,7 +13,6 @@ from typing import BinaryIO
 import msgspec
 
 from batchpol import files
-from batchpol.errors import JournalError, UsageError
 from batchpol.journal.chain import NAMED, Chain, line_at
 from batchpol.journal.compared import Compared, read_compared
 from batchpol.journal.entries import Entry, Intent, OutcomeEntry, Run, decode
@@ -21,6 +20,7 @@ from batchpol.journal.runs import Started, read_runs
 from batchpol.journal.section import Section, read_section
 from batchpol.journal.sends import Sent, read_sends
 from batchpol.model import Outcome
+from batchpol.model.errors import JournalError, UsageError
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[tuple[int, Entry]]:

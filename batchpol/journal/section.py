@@ -15,7 +15,6 @@ from weakref import finalize
 
 import msgspec
 
-from batchpol.errors import JournalDamaged
 from batchpol.journal.chain import Chain, line_at
 from batchpol.journal.entries import (
     End,
@@ -31,6 +30,7 @@ from batchpol.journal.entries import (
 )
 from batchpol.journal.peek import ColumnsLine, NotePeek, OutcomePeek, RecordColumns, decode_columns
 from batchpol.model import Fate, Outcome, Status
+from batchpol.model.errors import JournalDamaged
 
 STATUSES = tuple(Status)
 CODE_OF = {status.value: code for code, status in enumerate(STATUSES)}

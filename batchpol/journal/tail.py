@@ -10,8 +10,8 @@ from threading import Lock
 from zlib import crc32
 
 from batchpol import files
-from batchpol.errors import JournalAltered, JournalError, JournalUnwritable
 from batchpol.journal.chain import LONGEST, SEAL, Chain, line_at
+from batchpol.model.errors import JournalAltered, JournalError, JournalUnwritable
 
 LAPSES = 5.0
 """Seconds after which a journal that is shared with other machines is not ours any more, unless a sync began since."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from batchpol.errors import AccessRefused, PolicyRefused, SesError, Throttled
+from batchpol.model.errors import AccessRefused, PolicyRefused, SesError, Throttled
 from batchpol.probe.place import Call, Place
 from batchpol.sending.gate import Gate
 

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from batchpol.errors import UsageError
 from batchpol.identity import partition_of, read_identity
 from batchpol.model import Severity, Target
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Connection, Patience
 from batchpol.sending.gate import Gate
 from batchpol.sending.targets import Targets

@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import msgspec
 
-from batchpol.errors import AccessRefused, NoAnswer, SesError, UsageError
 from batchpol.facts import FORMAT, Facts, Known, Told
+from batchpol.model.errors import AccessRefused, NoAnswer, SesError, UsageError
 from batchpol.probe import burst, document, identity, length, names, quota, refused, staleness, stored, tolerance
 from batchpol.probe.asking import Asker, Fate, Send
 from batchpol.probe.place import PREFIX, Call, Place

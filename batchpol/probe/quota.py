@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batchpol.errors import AccessRefused
 from batchpol.facts import Told
+from batchpol.model.errors import AccessRefused
 from batchpol.probe.asking import Asker, passed, spread
 from batchpol.probe.burst import ROUNDS, TOGETHER
 from batchpol.probe.odds import Odds

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import msgspec
 
-from batchpol.errors import UsageError
 from batchpol.files import Replacement
 from batchpol.model import Finding, Record
+from batchpol.model.errors import UsageError
 from batchpol.report.rows import finding_object, json_line
 from batchpol.report.write import is_json_lines
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from batchpol.errors import UsageError
 from batchpol.files import STANDARD_OUTPUT, Replacement, check_place
 from batchpol.model import Outcome, Status
+from batchpol.model.errors import UsageError
 from batchpol.report.html import write_page
 from batchpol.report.rows import COLUMNS, POLICY, Value, as_input, cells, extra_name, finding_object, json_line, values
 

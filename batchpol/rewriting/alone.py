@@ -10,8 +10,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from batchpol import identity
-from batchpol.errors import InputError, UsageError
 from batchpol.model import Finding, Record, Target
+from batchpol.model.errors import InputError, UsageError
 from batchpol.model.settings import Reading
 from batchpol.policy import reader as grammar
 from batchpol.policy.text import Text, strings

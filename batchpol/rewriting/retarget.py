@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from batchpol import identity
-from batchpol.errors import UsageError
 from batchpol.identity import Identity
 from batchpol.model import Finding, Record, Rule, Severity, Target, if_match_of, is_account_id, shown
+from batchpol.model.errors import UsageError
 from batchpol.policy import reader as grammar
 from batchpol.policy.comparison import ABSENT
 from batchpol.policy.text import Text, replaced, strings

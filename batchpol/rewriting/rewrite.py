@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from tempfile import SpooledTemporaryFile
 
-from batchpol.errors import BatchpolError
 from batchpol.model import Finding, Record
+from batchpol.model.errors import BatchpolError
 from batchpol.rewriting.lines import record_line
 from batchpol.validation import Checker, Verdict
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchpol.errors import InputError, JournalDamaged
 from batchpol.journal import Compared, Run, compared, scan
 from batchpol.model import Change, Outcome, Record
+from batchpol.model.errors import InputError, JournalDamaged
 from batchpol.policy.comparison import ABSENT, diff, document_lines, meaning_digest
 
 SUFFIX = ".plan"

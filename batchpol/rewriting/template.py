@@ -19,8 +19,8 @@ import msgspec
 from msgspec.structs import replace
 
 from batchpol import identity
-from batchpol.errors import InputError, UsageError
 from batchpol.model import Finding, Record, Severity, Target, did_you_mean, excerpt, shown
+from batchpol.model.errors import InputError, UsageError
 from batchpol.model.settings import Reading
 from batchpol.policy import reader as grammar
 from batchpol.policy.text import quoted, strings

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from batchpol.errors import UsageError
 from batchpol.journal import (
     Before,
     Entry,
@@ -34,6 +33,7 @@ from batchpol.journal import (
     read_entry,
 )
 from batchpol.model import Action, Status, Target
+from batchpol.model.errors import UsageError
 from batchpol.model.keyindex import KeyIndex, key_of
 from batchpol.policy.comparison import Restore, undo
 from batchpol.rewriting.lines import marked

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchpol.errors import AccessRefused, SesError, TargetMismatch, UsageError
 from batchpol.identity import require_account, require_region
 from batchpol.model import Target
+from batchpol.model.errors import AccessRefused, SesError, TargetMismatch, UsageError
 from batchpol.ses import Aws, Caller, in_the_clear
 
 

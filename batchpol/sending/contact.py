@@ -13,8 +13,8 @@ from enum import Enum, auto
 
 import anyio
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model import Target
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model.settings import Patience
 from batchpol.sending.gate import Gate, Passage
 from batchpol.sending.gates import Gates

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model import MAX_POLICIES, Action, Status
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model.settings import Conduct
 from batchpol.policy.comparison import Effect, changed_paths, matches, well_formed
 from batchpol.sending.contact import Whose, needing

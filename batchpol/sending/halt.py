@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 
-from batchpol.errors import SesError, Unreachable
+from batchpol.model.errors import SesError, Unreachable
 
 Answer = TypeVar("Answer")
 

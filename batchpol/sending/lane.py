@@ -18,9 +18,9 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Unreachable
 from batchpol.journal import Before, Entry, Intent
 from batchpol.model import Action, Status
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Unreachable
 from batchpol.model.settings import Conduct
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.contact import DENIED_FOR_ALL, Contact, Whose

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchpol.errors import SesError
 from batchpol.model import Change, Outcome, Target
+from batchpol.model.errors import SesError
 from batchpol.policy.comparison import Effect
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from batchpol.errors import PolicyRefused, SesError
 from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before, Entry, OutcomeEntry
 from batchpol.model import Outcome, Status
+from batchpol.model.errors import PolicyRefused, SesError
 from batchpol.policy.comparison import Effect
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.observer import LaneObserver

@@ -10,8 +10,8 @@ from collections import Counter, deque
 from dataclasses import replace
 from enum import Enum, auto
 
-from batchpol.errors import PolicyRefused
 from batchpol.model import Action, Change, Status
+from batchpol.model.errors import PolicyRefused
 from batchpol.policy.comparison import Effect
 from batchpol.sending.queue import Job
 

@@ -14,8 +14,8 @@ from math import inf
 
 import anyio
 
-from batchpol.errors import SesError
 from batchpol.model import Change, Status
+from batchpol.model.errors import SesError
 from batchpol.policy.comparison import Effect, effect
 from batchpol.sending.halt import Halt
 from batchpol.sending.news import News

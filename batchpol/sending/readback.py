@@ -13,8 +13,8 @@ from hashlib import sha256
 import anyio
 from anyio.abc import TaskGroup
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError
 from batchpol.model import MAX_POLICIES, Action
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, SesError
 from batchpol.policy.comparison import Effect, effect
 from batchpol.sending.contact import needing
 from batchpol.sending.outcomes import Outcomes

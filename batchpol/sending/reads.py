@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from batchpol.errors import NoAnswer, SesError, Throttled
+from batchpol.model.errors import NoAnswer, SesError, Throttled
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gate
 from batchpol.ses import Attempt, Ses
@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class Reads:
-    """The reads of one target; every method raises :class:`~batchpol.errors.SesError`.
+    """The reads of one target; every method raises :class:`~batchpol.model.errors.SesError`.
 
     Args:
         at_most: tries of one read, whatever comes back; None for as many as the contact has patience for.

@@ -13,9 +13,9 @@ from zlib import crc32
 
 import anyio
 
-from batchpol.errors import AccessRefused, TargetMismatch
 from batchpol.facts import read_facts
 from batchpol.model import Target
+from batchpol.model.errors import AccessRefused, TargetMismatch
 from batchpol.model.settings import Patience
 from batchpol.sending.caller import Here, find_out
 from batchpol.sending.contact import Contact

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from batchpol.errors import AccessRefused, SesError
 from batchpol.model import MAX_POLICIES
+from batchpol.model.errors import AccessRefused, SesError
 from batchpol.model.settings import Conduct
 from batchpol.sending.contact import needing
 from batchpol.sending.halt import Halted

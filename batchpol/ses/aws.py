@@ -18,8 +18,8 @@ from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCreden
 from aiobotocore.session import AioSession
 from botocore.parsers import ResponseParserError
 
-from batchpol.errors import BatchpolError, SesError, UsageError
 from batchpol.model import Target
+from batchpol.model.errors import BatchpolError, SesError, UsageError
 from batchpol.model.settings import Connection
 from batchpol.ses import internals, redaction
 from batchpol.ses.calls import Ses, before_parse, hook

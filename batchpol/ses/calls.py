@@ -15,7 +15,7 @@ from aiobotocore.client import AioBaseClient
 from botocore import xform_name
 from botocore.awsrequest import AWSRequest
 
-from batchpol.errors import BatchpolError, NoAnswer, SesError, Unreachable, UsageError
+from batchpol.model.errors import BatchpolError, NoAnswer, SesError, Unreachable, UsageError
 from batchpol.ses.answers import check
 from batchpol.ses.configuration import NOWHERE
 from batchpol.ses.credentials import Credentials
@@ -160,7 +160,7 @@ def adopt(client: Any) -> Iterator[Ses]:
 class Ses:
     """SES of one target: one client, one attempt a call.
 
-    Every method raises a :class:`~batchpol.errors.SesError` and nothing else of AWS's. ``attempt`` is how the
+    Every method raises a :class:`~batchpol.model.errors.SesError` and nothing else of AWS's. ``attempt`` is how the
     gate takes part; ``None`` only where no quota is concerned. ``call_timeout`` is in seconds; ``source`` are the
     credentials that all others come from, and ``credentials`` those of a role: what there is of them signs instead of
     the client's own, since one client serves every account in a Region (it costs 5 ms of processor time and 0.2 MB).

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import botocore.exceptions as bx
 
-from batchpol.errors import AccessRefused, UsageError
 from batchpol.model import shown
+from batchpol.model.errors import AccessRefused, UsageError
 
 _AGAIN = "then run the same command again"
 

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 from aiobotocore.credentials import AioRefreshableCredentials
 
-from batchpol.errors import BatchpolError
+from batchpol.model.errors import BatchpolError
 from batchpol.ses import internals
 from batchpol.ses.configuration import NOWHERE, Setup
 from batchpol.ses.translation import translate

@@ -1,4 +1,4 @@
-"""The map from botocore's exceptions and AWS's error codes to :class:`~batchpol.errors.SesError`.
+"""The map from botocore's exceptions and AWS's error codes to :class:`~batchpol.model.errors.SesError`.
 
 What decides is what the caller can do: change the record, try again through the gate, or stop and mend something.
 And whether the request can have taken effect: ``NoAnswer`` says that it may have, ``Unreachable`` that it has not.
@@ -16,7 +16,7 @@ import botocore.exceptions as bx
 from aiohttp import ClientConnectorError, ClientSSLError
 from botocore.parsers import ResponseParserError
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses.configuration import NOWHERE, WORDS, Setup, explained
 from batchpol.ses.redaction import plain, scrub
 
@@ -128,7 +128,7 @@ _BUGS = (AttributeError, TypeError, NameError)
 
 
 def translate(error: BaseException, *, sent: bool = True, setup: Setup = NOWHERE) -> SesError:
-    """The :class:`~batchpol.errors.SesError` that says what ``error`` of botocore means for a record or a run.
+    """The :class:`~batchpol.model.errors.SesError` that says what ``error`` of botocore means for a record or a run.
 
     Args:
         sent: whether a request to SES was handed to the network. What goes wrong before (signing, and what STS or

@@ -2,7 +2,7 @@
 
 Knows file formats, encodings, compression and line numbers; nothing of what a valid policy is. What is wrong with
 one record becomes that record's problem and the rest go on; what makes the whole input unusable is an
-:class:`~batchpol.errors.InputError`, raised when it is opened.
+:class:`~batchpol.model.errors.InputError`, raised when it is opened.
 
 ============== ===================================================================================
 ``rules``      what the reader can find wrong with a record

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from typing import Final, Self
 from unicodedata import normalize
 
-from batchpol.errors import InputError, UsageError
 from batchpol.model import Finding, did_you_mean, shown
+from batchpol.model.errors import InputError, UsageError
 from batchpol.source.rules import FIELD
 
 SPELLINGS: Final = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
-from batchpol.errors import InputError
+from batchpol.model.errors import InputError
 from batchpol.model.mends import is_blank
 from batchpol.source.fields import OURS, Layout, Names, check_repeated
 from batchpol.source.stream import BrokenText

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Raw
 
-from batchpol.errors import InputError
 from batchpol.model import Finding, Record, is_account_id, shown
+from batchpol.model.errors import InputError
 from batchpol.model.mends import account_mend, is_blank, mend_of_word
 from batchpol.source.fields import EXPORT, OURS, SPELLINGS, Names, check_first, is_answer, missing_fields
 from batchpol.source.policyfile import PolicyFiles

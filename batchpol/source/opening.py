@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from batchpol.errors import InputError
 from batchpol.model import Record, shown
+from batchpol.model.errors import InputError
 from batchpol.source.fields import OURS, Layout, Names
 from batchpol.source.jsonlines import JsonLines
 from batchpol.source.policyfile import PolicyFiles

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from batchpol.errors import InputError
 from batchpol.model import Finding
+from batchpol.model.errors import InputError
 from batchpol.source.rules import CUT_OFF, ENCODING, MAX_LINE, TOO_LONG
 
 GZIP_MAGIC: Final = b"\x1f\x8b"

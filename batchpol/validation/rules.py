@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from batchpol import identity, policy
-from batchpol.errors import UsageError
 from batchpol.identity import Owner
 from batchpol.model import (
     MAX_POLICIES,
@@ -23,6 +22,7 @@ from batchpol.model import (
     rules_in,
     shown,
 )
+from batchpol.model.errors import UsageError
 from batchpol.model.mends import is_nothing
 from batchpol.policy import reader
 from batchpol.policy.comparison import ABSENT, well_formed

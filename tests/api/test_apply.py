@@ -21,7 +21,7 @@ from aiobotocore.session import AioSession
 
 import batchpol
 import batchpol.api.client
-from batchpol.errors import JournalLocked, TargetMismatch
+from batchpol.model.errors import JournalLocked, TargetMismatch
 from batchpol.testing import Sandbox
 from tests.api.conftest import ACCOUNT, SOON, eventually, item, items, policy, puts
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 import batchpol
-from batchpol.errors import JournalLocked
 from batchpol.journal import outcomes as outcomes_of
 from batchpol.journal import read
+from batchpol.model.errors import JournalLocked
 from batchpol.testing import Sandbox
 from tests.api.conftest import ACCOUNT, SOON, eventually, item, items, policy, puts
 

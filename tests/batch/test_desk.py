@@ -14,8 +14,8 @@ import pytest
 from batchpol.batch.desk import Desk
 from batchpol.batch.observer import Observer
 from batchpol.batch.options import Options
-from batchpol.errors import QueueFull
 from batchpol.model import Outcome, Status
+from batchpol.model.errors import QueueFull
 from batchpol.sending.targets import Targets
 from tests.runs import document
 from tests.sending.simulated import LOOK_UP, PUT, READ, Server, SimulatedAws, denied, kinds, server_error

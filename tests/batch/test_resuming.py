@@ -13,9 +13,9 @@ import pytest
 
 from batchpol import journal
 from batchpol.batch.resuming import remember
-from batchpol.errors import JournalLocked, JournalMismatch
 from batchpol.journal import Intent, Planned
 from batchpol.model import Record
+from batchpol.model.errors import JournalLocked, JournalMismatch
 from batchpol.model.settings import Connection
 from batchpol.sending.lately import Lately
 from batchpol.source import as_record

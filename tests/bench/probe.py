@@ -29,8 +29,8 @@ import anyio
 import botocore.exceptions as bx
 import msgspec
 
-from batchpol.errors import NoAnswer
 from batchpol.facts import Facts as Found
+from batchpol.model.errors import NoAnswer
 from batchpol.model.settings import Connection
 from batchpol.probe import Place, Probe, chosen, reached
 from batchpol.probe.probe import QUESTIONS

@@ -23,8 +23,8 @@ from functools import partial
 
 import anyio
 
-from batchpol.errors import NoAnswer, SesError, Throttled
 from batchpol.model import Target
+from batchpol.model.errors import NoAnswer, SesError, Throttled
 from batchpol.sending.contact import Contact
 from batchpol.sending.gate import Gate
 from batchpol.sending.gates import Gates

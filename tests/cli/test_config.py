@@ -13,8 +13,8 @@ import typer
 from batchpol.cli import app
 from batchpol.cli.config import defaults_of
 from batchpol.cli.screen.terminal import fitted
-from batchpol.errors import UsageError
 from batchpol.model import Status
+from batchpol.model.errors import UsageError
 from batchpol.report.rows import COLUMNS
 from tests.cli.conftest import Command
 from tests.e2e.command import policy, record, save_table, tenants

@@ -15,8 +15,8 @@ from batchpol.cli.screen import ending as ending_module
 from batchpol.cli.screen import events as events_module
 from batchpol.cli.screen import log
 from batchpol.cli.screen.events import Events
-from batchpol.errors import NoAnswer
 from batchpol.model import Action, Change, Target
+from batchpol.model.errors import NoAnswer
 from batchpol.sandbox import SandboxOptions
 from batchpol.sending.gates import Gates
 from batchpol.sending.observer import Attempted

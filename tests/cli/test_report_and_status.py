@@ -16,9 +16,9 @@ import pytest
 from batchpol.cli import app
 from batchpol.cli.screen.status import came_back
 from batchpol.cli.screen.terminal import complain, exit_code_of
-from batchpol.errors import BatchpolError
 from batchpol.journal import Intent, OutcomeEntry
 from batchpol.model import Status
+from batchpol.model.errors import BatchpolError
 from batchpol.testing import Sandbox
 from tests.runs import (
     ACCOUNT,

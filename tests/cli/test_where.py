@@ -7,8 +7,8 @@ import re
 import pytest
 
 import batchpol
-from batchpol.errors import TargetMismatch
 from batchpol.model import Target
+from batchpol.model.errors import TargetMismatch
 from batchpol.sandbox.store import Owner
 from tests.e2e.command import ACCOUNT, policy, record
 from tests.place import Place, Record

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchpol.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
 from batchpol.exporting import Header, Partial
 from batchpol.model import Target
+from batchpol.model.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
 
 HERE, THERE = Target("111122223333", "eu-west-1"), Target("111122223333", "us-east-1")
 ROWS = {

@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from batchpol.cli.screen.exporting import _costs
-from batchpol.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.exporting import TargetReader, Watch
 from batchpol.model import Target
+from batchpol.model.errors import AccessRefused, PolicyRefused, SesError
 from batchpol.model.settings import Patience
 from batchpol.sending.contact import Contact
 from batchpol.sending.gates import Gates

@@ -10,9 +10,9 @@ import anyio
 import msgspec
 import pytest
 
-from batchpol.errors import UsageError
 from batchpol.facts import FORMAT, Facts, Known, read_facts
 from batchpol.model import Record, Severity, Target
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Connection, Patience
 from batchpol.sandbox import Facts as Ses
 from batchpol.sandbox.limits import Limits

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.errors import Unreachable
 from batchpol.model import settings
+from batchpol.model.errors import Unreachable
 from batchpol.model.settings import Conduct, Connection
 from batchpol.sandbox import FAULTS
 from batchpol.sandbox.faults import Stage

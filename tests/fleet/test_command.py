@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from batchpol.cli.screen import folder as screen
-from batchpol.errors import UsageError
 from batchpol.fleet.engines import check_alone, shard_of
 from batchpol.journal import Shards
+from batchpol.model.errors import UsageError
 from batchpol.model.shard import Shard
 from batchpol.testing import Sandbox
 from tests.e2e.command import await_that, finish, kill, lines, nothing_left_running, run, save_lines, start

@@ -17,8 +17,8 @@ import pytest
 import batchpol
 from batchpol.batch.driven import merged, work_of
 from batchpol.batch.options import Options
-from batchpol.errors import UsageError
 from batchpol.journal import End, Folder, Pins
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Connection, Keeping, Reading
 from batchpol.model.shard import Shard
 from batchpol.testing import Sandbox

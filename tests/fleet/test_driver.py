@@ -14,9 +14,9 @@ from typing import Any, Self
 import anyio
 import pytest
 
-from batchpol.errors import UsageError
 from batchpol.fleet.dask import ANSWERED_WITHIN, LOOKED_AT, Fleet
 from batchpol.journal import FINISHED, End, Folder
+from batchpol.model.errors import UsageError
 from batchpol.model.shard import Shard
 
 pytestmark = pytest.mark.virtual_clock

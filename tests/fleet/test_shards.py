@@ -20,9 +20,9 @@ from batchpol.batch.batch import Batch
 from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
 from batchpol.batch.worker import options_of, pins_of
-from batchpol.errors import JournalMismatch, JournalUnwritable, UsageError
 from batchpol.journal import Folder, Shards, tail
 from batchpol.model import Finding, Record, Severity, Target
+from batchpol.model.errors import JournalMismatch, JournalUnwritable, UsageError
 from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Reading
 from batchpol.model.shard import Shard
 from batchpol.report import write_report

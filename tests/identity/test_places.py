@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batchpol.errors import UsageError
 from batchpol.identity import check_account, check_cell, check_region, require_account, require_region
+from batchpol.model.errors import UsageError
 
 ROUNDED = "a spreadsheet rounded it: format the column as text, and write all 12 digits"
 

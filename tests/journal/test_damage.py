@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchpol import journal
-from batchpol.errors import JournalDamaged, JournalError, JournalMismatch
 from batchpol.journal import FORMAT, Journal
 from batchpol.journal.chain import BLOCK
+from batchpol.model.errors import JournalDamaged, JournalError, JournalMismatch
 from tests.journal.books import believed, changes_of, intent, outcome, planned, record, run, sample, told, write
 
 ENTRIES = sample()

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchpol import files, journal
-from batchpol.errors import JournalAltered, JournalError, JournalLocked, JournalUnwritable
 from batchpol.journal import Journal, is_held
 from batchpol.model import Finding, Severity, Status
+from batchpol.model.errors import JournalAltered, JournalError, JournalLocked, JournalUnwritable
 from tests.journal.books import intent, outcome, planned, record, run, sample, write
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 FILE_SIZE_LIMITED = """
 import resource, sys
 from pathlib import Path
-from batchpol.errors import JournalUnwritable
+from batchpol.model.errors import JournalUnwritable
 from batchpol.journal import Journal
 from tests.journal.books import intent, record, run
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

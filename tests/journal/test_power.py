@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from batchpol import files, journal
-from batchpol.errors import JournalError
 from batchpol.journal import Journal
 from batchpol.journal.reading import scan
+from batchpol.model.errors import JournalError
 from tests.journal.books import intent, outcome, planned, record, run
 
 PAGE = 512

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchpol import journal
-from batchpol.errors import JournalDamaged
 from batchpol.journal import Before, Intent, Journal, OutcomeEntry, Planned, RecordEntry, Repeats, Run, Same
 from batchpol.model import Status
+from batchpol.model.errors import JournalDamaged
 from batchpol.rewriting.undo import Undone, undo_records
 from tests.journal.books import digest, end, intent, outcome, planned, record, run, write
 

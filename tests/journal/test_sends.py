@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.errors import JournalDamaged
 from batchpol.journal import Intent, Journal, sends
+from batchpol.model.errors import JournalDamaged
 from tests.journal.books import ACCOUNT, REGION, planned, record, rejected, run
 
 

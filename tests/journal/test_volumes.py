@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from batchpol import files, journal
-from batchpol.errors import JournalError, JournalUnwritable
 from batchpol.journal import Journal
+from batchpol.model.errors import JournalError, JournalUnwritable
 from tests.journal.books import intent, planned, record, run, write
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from batchpol.errors import NoAnswer, UsageError
 from batchpol.facts import Facts, Known, Told
 from batchpol.model import Record, Target
+from batchpol.model.errors import NoAnswer, UsageError
 from batchpol.probe import Probe, Question, chosen, page, permissions
 from batchpol.probe.document import doubtful
 from batchpol.probe.odds import Odds

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from batchpol.errors import UsageError
 from batchpol.model import Finding, Record, Severity
+from batchpol.model.errors import UsageError
 from batchpol.report import FindingsReport
 
 WARNING = Finding(Severity.WARNING, "principal-anyone", "/Statement/0/Principal", "anyone")

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchpol.errors import BatchpolError, UsageError
 from batchpol.model import Finding, Outcome, Severity, Status
+from batchpol.model.errors import BatchpolError, UsageError
 from batchpol.report import check_report, write_report
 from batchpol.report.rows import COLUMNS
 from batchpol.source import open_source

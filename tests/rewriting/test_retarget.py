@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from batchpol.errors import UsageError
 from batchpol.model import Record, Severity
+from batchpol.model.errors import UsageError
 from batchpol.rewriting.retarget import Move, Moved
 from batchpol.validation import Checker, Verdict
 

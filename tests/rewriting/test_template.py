@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpol.errors import InputError, UsageError
 from batchpol.model import Record, Severity, Target
+from batchpol.model.errors import InputError, UsageError
 from batchpol.model.settings import Reading
 from batchpol.policy.text import replaced, strings
 from batchpol.rewriting.template import Template, open_input

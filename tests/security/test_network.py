@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.errors import NoAnswer, SesError
+from batchpol.model.errors import NoAnswer, SesError
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws, in_the_clear
 from batchpol.testing import Sandbox

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.model.settings import Connection
 from batchpol.ses import Attempt, Caller
 

@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from batchpol.errors import AccessRefused, NoAnswer, Throttled
 from batchpol.model import Status, Target
+from batchpol.model.errors import AccessRefused, NoAnswer, Throttled
 from batchpol.model.settings import Conduct, Patience
 from batchpol.sending.contact import Contact
 from batchpol.sending.gates import Gates

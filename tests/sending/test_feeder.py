@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused
 from batchpol.identity import UNVERIFIED
 from batchpol.journal import Before
 from batchpol.model import Action, Status
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused
 from batchpol.model.settings import Conduct, Patience
 from batchpol.policy.comparison import ABSENT, meaning_digest
 from batchpol.sending.gates import Gates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from batchpol.errors import NoAnswer
+from batchpol.model.errors import NoAnswer
 from batchpol.sending.halt import Halt, Halted
 from tests.sending.conftest import COMPARE, change
 from tests.sending.simulated import PUT, READ, kinds, unseen_principal

@@ -8,9 +8,9 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from batchpol.errors import JournalUnwritable, PolicyRefused, Throttled
 from batchpol.journal import Before, Intent, OutcomeEntry
 from batchpol.model import Action, Change, Status
+from batchpol.model.errors import JournalUnwritable, PolicyRefused, Throttled
 from batchpol.model.settings import Patience
 from batchpol.sending.commit import GroupCommit
 from batchpol.sending.gates import Gates

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from aiobotocore.config import AioConfig
 
-from batchpol.errors import UsageError
+from batchpol.model.errors import UsageError
 from batchpol.ses import adopt
 from batchpol.testing import Sandbox
 from tests.ses.conftest import DOCUMENT, IDENTITY, KEY, SECRET, SESSION

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from botocore.parsers import create_parser
 
-from batchpol.errors import AccessRefused, NoAnswer, SesError, Throttled, Unreachable
+from batchpol.model.errors import AccessRefused, NoAnswer, SesError, Throttled, Unreachable
 from batchpol.model.settings import Connection
 from batchpol.sandbox.wire import SES_NAMESPACE, STS_NAMESPACE, element, list_of, map_of, result_xml
 from batchpol.ses import Aws

@@ -15,7 +15,15 @@ from aiobotocore.credentials import AioCredentials
 import batchpol.ses.calls
 import batchpol.ses.exchange
 import batchpol.ses.internals
-from batchpol.errors import AccessRefused, BatchpolError, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+from batchpol.model.errors import (
+    AccessRefused,
+    BatchpolError,
+    NoAnswer,
+    PolicyRefused,
+    SesError,
+    Throttled,
+    Unreachable,
+)
 from batchpol.model.settings import Connection
 from batchpol.ses import Attempt, Aws, Ses
 from batchpol.testing import FAULTS, Sandbox

@@ -19,7 +19,7 @@ import pytest
 from aiobotocore.session import AioSession
 
 import batchpol.ses.aws
-from batchpol.errors import AccessRefused, SesError, UsageError
+from batchpol.model.errors import AccessRefused, SesError, UsageError
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws
 from batchpol.ses.configuration import WORDS, Setup, explained

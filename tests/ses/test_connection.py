@@ -12,7 +12,7 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from batchpol.errors import AccessRefused, BatchpolError, SesError, Unreachable, UsageError
+from batchpol.model.errors import AccessRefused, BatchpolError, SesError, Unreachable, UsageError
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Caller
 from batchpol.ses.aws import AWS_HOSTS

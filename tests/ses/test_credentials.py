@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiobotocore.credentials import AioDeferredRefreshableCredentials, AioRefreshableCredentials
 
-from batchpol.errors import AccessRefused
+from batchpol.model.errors import AccessRefused
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws
 from batchpol.ses.configuration import Setup

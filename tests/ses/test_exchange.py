@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import batchpol.ses.exchange
-from batchpol.errors import PolicyRefused
+from batchpol.model.errors import PolicyRefused
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Ses
 from batchpol.ses.exchange import Signer, quoted

@@ -11,8 +11,8 @@ import anyio
 import pytest
 from aiobotocore.session import AioSession
 
-from batchpol.errors import AccessRefused, SesError, Unreachable
 from batchpol.model import Target
+from batchpol.model.errors import AccessRefused, SesError, Unreachable
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws, Ses
 from batchpol.testing import FAULTS, Sandbox

@@ -15,8 +15,8 @@ import aiobotocore.httpsession
 import anyio
 import pytest
 
-from batchpol.errors import AccessRefused, SesError, Unreachable, UsageError
 from batchpol.model import Target
+from batchpol.model.errors import AccessRefused, SesError, Unreachable, UsageError
 from batchpol.model.settings import Connection
 from batchpol.ses import Aws
 from batchpol.testing import Sandbox

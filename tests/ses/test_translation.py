@@ -31,7 +31,7 @@ from aiohttp import (
 from aiohttp.client_reqrep import ConnectionKey
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
 from batchpol.ses import EXPIRED, translate
 from batchpol.ses.translation import ACCESS_REFUSED, HINTS, THROTTLED, TRANSIENT, UNKNOWN_OPERATION
 

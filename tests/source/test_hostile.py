@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from batchpol.errors import InputError
 from batchpol.model import Record
+from batchpol.model.errors import InputError
 from batchpol.source import RULES, open_source
 
 CODES = {rule.code for rule in RULES}

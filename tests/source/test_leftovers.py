@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from batchpol.errors import InputError
 from batchpol.model import Record
+from batchpol.model.errors import InputError
 from batchpol.source import as_record, open_source
 from tests.source.conftest import Reading
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from batchpol.errors import InputError, UsageError
 from batchpol.model import Record
+from batchpol.model.errors import InputError, UsageError
 from batchpol.source import Names, as_record, open_source
 from batchpol.source.fields import SPELLINGS, folded
 from tests.source.conftest import Reading

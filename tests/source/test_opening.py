@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.errors import InputError
+from batchpol.model.errors import InputError
 from batchpol.source import open_source
 from tests.source.conftest import Reading
 

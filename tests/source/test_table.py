@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from batchpol.errors import InputError
 from batchpol.model import Record
+from batchpol.model.errors import InputError
 from batchpol.source import open_source
 from tests.source.conftest import Reading
 

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple, Self
 
 import anyio
 
-from batchpol.errors import AccessRefused, NoAnswer, PolicyRefused, Throttled
 from batchpol.model import Target
+from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, Throttled
 from batchpol.model.settings import Connection
 from batchpol.ses import Attempt, Caller
 

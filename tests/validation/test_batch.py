@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from batchpol.batch.check import RULES as ALL_RULES
 from batchpol.cli import app
 from batchpol.cli.validate import _explain as explain
-from batchpol.errors import UsageError
 from batchpol.model import Action, Finding, Record, Rule, Severity, Target
+from batchpol.model.errors import UsageError
 from batchpol.model.settings import Checks
 from batchpol.policy.reader import minify
 from batchpol.validation import Checked, Checker, Verdict, codes_of

@@ -9,9 +9,9 @@ from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.cli.screen import log
 from batchpol.cli.screen.ending import next_steps
 from batchpol.cli.screen.question import Confirm, agreed
-from batchpol.errors import PolicyRefused, SesError, Throttled
 from batchpol.journal import Journal, Run
 from batchpol.model import Change, Outcome, Status, Target
+from batchpol.model.errors import PolicyRefused, SesError, Throttled
 from batchpol.report.rows import COLUMNS, values
 from batchpol.sending.contact import Contact
 from batchpol.sending.observer import Attempted

@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from batchpol.cli.screen import commands
 from batchpol.cli.screen.progress import STALLED, is_wanted
 from batchpol.cli.screen.terminal import duration, is_coloured, said, tell
-from batchpol.errors import SesError
 from batchpol.exporting import Exported, Observer, Options, Partial, TargetReader
 from batchpol.journal import FINISHED
 from batchpol.model import Target, visible
+from batchpol.model.errors import SesError
 from batchpol.sending.caller import Here
 
 EVERY = 30.0

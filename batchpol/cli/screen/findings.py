@@ -18,8 +18,8 @@ from xml.sax.saxutils import escape, quoteattr
 from batchpol.batch.check import RULES, CheckObserver, Tally
 from batchpol.cli.screen import commands
 from batchpol.cli.screen.terminal import complain, offer, print_lines, said, tell, write
-from batchpol.errors import BatchpolError, InputError, UsageError
 from batchpol.model import Finding, Record, Severity, visible
+from batchpol.model.errors import BatchpolError, InputError, UsageError
 from batchpol.model.remedies import REMEDIES
 from batchpol.version import __version__
 

@@ -16,9 +16,9 @@ from batchpol.cli.screen.events import Events
 from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
 from batchpol.cli.screen.terminal import duration, is_coloured, painted, place_lines, policies, said, tell
-from batchpol.errors import SesError
 from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
+from batchpol.model.errors import SesError
 from batchpol.sending.contact import Contact
 from batchpol.sending.observer import Attempted
 

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from batchpol.errors import BatchpolError
+from batchpol.model.errors import BatchpolError
 
 MOST = 8 << 20
 """Bytes that may wait for a reader."""

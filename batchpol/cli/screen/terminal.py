@@ -23,8 +23,8 @@ import typer
 from batchpol.cli.screen import log
 from batchpol.cli.screen.streams import OutputLost, Streams, lost
 from batchpol.cli.spelling import spelled
-from batchpol.errors import BatchpolError, JournalAltered, JournalUnwritable, SesError, UsageError
 from batchpol.model import visible
+from batchpol.model.errors import BatchpolError, JournalAltered, JournalUnwritable, SesError, UsageError
 from batchpol.version import __version__
 
 if TYPE_CHECKING:

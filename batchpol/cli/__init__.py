@@ -92,7 +92,10 @@ def main() -> None:
     try:
         # Typer's own ending would print its errors in another form than ours.
         ended: Any = app(prog_name="batchpol", standalone_mode=False)
-    except (typer.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt) as ending:
+        # Typer takes any EOFError for Ctrl-D, that of a module cut short on disk too.
+        if isinstance(ending.__cause__, EOFError):
+            leave(_code_of(ending.__cause__, traced=State.debug or "--debug" in sys.argv))
         leave(130)
     except SystemExit as ending:
         leave(ending.code if isinstance(ending.code, int) else 1)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -206,3 +207,13 @@ def test_an_exception_that_nobody_foresaw_is_no_verdict_on_records(tmp_path: Pat
     assert "in faulty" in details.read_text()
     ended = run("export", "--log-format", "json", cwd=tmp_path, env=env)
     assert (ended.code, json.loads(ended.err.splitlines()[-1])["event"]) == (70, "error")
+
+
+@pytest.mark.parametrize(("cause", "code"), [("EOFError('marshal data too short')", 70), ("None", 130)])
+def test_a_module_that_is_cut_short_on_disk_is_no_interrupt(tmp_path: Path, cause: str, code: int) -> None:
+    """Typer takes any EOFError for Ctrl-D; an engine would try 130 again for ever."""
+    lines = ["import typer, batchpol.cli", "def app(**_):", f"    raise typer.Abort from {cause}"]
+    lines += ["batchpol.cli.app = app", "batchpol.cli.main()"]
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, check=False)
+    assert ended.returncode == code
+    assert (b"marshal data too short" in ended.stderr) == (code == 70)

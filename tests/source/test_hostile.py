@@ -94,7 +94,7 @@ def test_what_the_json_module_writes_comes_back(
     records = records_of(path, "\n".join(lines).encode(), "jsonl")
     expected = [{**row, "policy": document} for (row, _), document in zip(rows, documents, strict=True)]
     assert [fields(record) for record in records] == expected
-    assert not any(record.problems for record in records)
+    assert {it.code for record in records for it in record.problems} <= {"policy-file"}  # "/0" names a file
 
 
 @SLOW

@@ -11,7 +11,7 @@ A command is imported when it is asked for, and what it needs when it runs, so t
 ``output``   where commands write the input of the next one
 ``process``  the process of a command: imports that take long, and its end
 ``running``  a batch or an export on its event loop, and the signals that stop it
-``driving``   a batch on the workers of a scheduler
+``driving``  a batch on the workers of a scheduler
 ``rewriting`` what ``render`` and ``retarget`` share
 ``screen``   what people see
 ============ ====================================================================

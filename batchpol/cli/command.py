@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -240,6 +240,9 @@ def _choose_colours(ctx: typer.Context, when: str) -> None:
     Colours.when = when
 
 
+_of_all = partial(typer.Option, is_eager=True, expose_value=False, rich_help_panel=HEADINGS[-1])
+
+
 @cache
 def _common() -> tuple[Any, ...]:
     """The options that every command has, made as Typer makes them."""
@@ -248,33 +251,27 @@ def _common() -> tuple[Any, ...]:
     @apart.command()
     def _holder(
         debug: Annotated[
-            bool,
-            typer.Option(
-                "--debug", callback=_show_traceback, is_eager=True, expose_value=False, rich_help_panel=HEADINGS[-1],
-                help="Show the traceback of an error.",
-            ),
+            bool, _of_all("--debug", callback=_show_traceback, help="Show the traceback of an error.")
         ] = False,
         config: Annotated[
             Path | None,
-            typer.Option(
-                "--config", callback=_load_config, is_eager=True, expose_value=False, envvar="BATCHPOL_CONFIG",
-                rich_help_panel=HEADINGS[-1], metavar="FILE", help="Take defaults of options from this TOML file.",
+            _of_all(
+                "--config", callback=_load_config, envvar="BATCHPOL_CONFIG", metavar="FILE",
+                help="Take defaults of options from this TOML file.",
             ),
         ] = None,
         log_format: Annotated[
             str,
-            typer.Option(
-                "--log-format", callback=_choose_log, is_eager=True, expose_value=False,
-                rich_help_panel=HEADINGS[-1],
-                metavar="text|json", help="Form of standard error; json is one object an event.",
+            _of_all(
+                "--log-format", callback=_choose_log, metavar="text|json",
+                help="Form of standard error; json is one object an event.",
                 autocompletion=lambda incomplete: [it for it in ("text", "json") if it.startswith(incomplete)],
             ),
         ] = "text",
         color: Annotated[
             str,
-            typer.Option(
-                "--color", callback=_choose_colours, is_eager=True, expose_value=False,
-                rich_help_panel=HEADINGS[-1], metavar="auto|always|never",
+            _of_all(
+                "--color", callback=_choose_colours, metavar="auto|always|never",
                 help="Colours; auto heeds NO_COLOR, FORCE_COLOR and CLICOLOR.",
                 autocompletion=lambda incomplete: [it for it in COLOURS if it.startswith(incomplete)],
             ),

@@ -74,8 +74,7 @@ def report(
         raise UsageError("`input` is for a run folder; a journal has all records of its own", hint="leave it out")
     for note in found.notes:
         tell(f"note: {said(note)}")
-    steps = list[tuple[str, str]]()
-    started = list[Started]()
+    steps, started = list[tuple[str, str]](), list[Started]()
     if any(path.suffix.lower() == ".html" for path in paths):
         started = sorted((it for book in found.journals for it in runs(book)), key=lambda it: it.run.at)
         if found.folder is not None:

@@ -8,7 +8,6 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import web
@@ -45,9 +44,7 @@ class Sandbox:
         await self.come_back()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.go_away()
         self._service.close()
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from types import TracebackType
 from typing import Self
 from zlib import crc32
 
@@ -73,10 +72,8 @@ class Targets:
         await self._aws.__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._aws.__aexit__(kind, error, trace)
+    async def __aexit__(self, *error: object) -> None:
+        await self._aws.__aexit__(*error)
 
     @property
     def region(self) -> str:

@@ -39,18 +39,11 @@ def as_record(
     if not isinstance(item, Mapping):
         raise TypeError(f"a record is a batchpol.Record or a mapping, not {type(item).__name__}")
     problems: list[Finding] = []
-    found: dict[str, Any] = {}
-    extra: dict[str, str] = {}
     keys = [key for key in item if isinstance(key, str)]
     if (pair := names.repeated(keys)) is not None:
         message = f"{shown(pair[0])} and {shown(pair[1])} are both given"
         problems.append(REPEATED.at(names.field_of(pair[0]) or "record", message, "keep one"))
-    for key, value in item.items():
-        known = names.field_of(key) if isinstance(key, str) else None
-        if known is None:
-            extra[str(key)] = "" if _is_missing(value) else _as_text(value)
-        elif not _is_missing(value):
-            found.setdefault(known, value)
+    found, extra = _parted(item, names)
     needed = ("identity", "policy_name") if name_required else ("identity",)
     problems += missing_fields(found, extra, needed)
     problems += [
@@ -71,6 +64,19 @@ def as_record(
         extra,
         tuple(problems),
     )
+
+
+def _parted(item: Mapping[Any, Any], names: Names) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values of our fields, as they were given, and the others as text."""
+    found: dict[str, Any] = {}
+    extra: dict[str, str] = {}
+    for key, value in item.items():
+        known = names.field_of(key) if isinstance(key, str) else None
+        if known is None:
+            extra[str(key)] = "" if _is_missing(value) else _as_text(value)
+        elif not _is_missing(value):
+            found.setdefault(known, value)
+    return found, extra
 
 
 def _text_of(known: str, value: Any, problems: list[Finding]) -> str:

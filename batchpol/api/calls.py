@@ -97,7 +97,7 @@ async def plan(records: Input, **settings: Unpack[PlanSettings]) -> list[Outcome
         say why.
 
     Raises:
-        UsageError, InputError: settings or input unusable.
+        UsageError, InputError, SesError: as :func:`apply` does.
     """
     of_client, others = split("plan", settings, PLANNED)
     async with Client(**of_client) as client:

@@ -276,16 +276,7 @@ class Client:
         return outcomes.found
 
     async def export(self, output: str | os.PathLike[str], **settings: Unpack[Exporting]) -> Exported:
-        """Write every policy that is there as JSON Lines, which :meth:`apply` takes back, through the client's gates.
-
-        Args:
-            output: a file, put in its place when it is complete; what was read of one that was cut off is gone on with.
-            settings: see :class:`Exporting`.
-
-        Raises:
-            UsageError: settings or output unusable; nothing was read.
-            JournalError: what is read cannot be kept, or what was kept cannot be used.
-        """
+        """Write what is there as :func:`batchpol.export` does, through the client's gates."""
         self._require_open()
         options = export_options_of(settings, output, self._options)
         return await Export(options, observer=ToldOfExport(self._observer)).run(self._targets)

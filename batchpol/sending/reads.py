@@ -40,9 +40,14 @@ class Reads:
         """The names of all policies of one identity."""
         return await self._through(self.contact.gates.lists, lambda ses, attempt: ses.policy_names(identity, attempt))
 
-    async def verified(self, identities: Sequence[str]) -> dict[str, str]:
-        """Verification status by identity, of up to 100; identities that SES does not know are left out."""
-        return await self._through(self.contact.gates.look_ups, lambda ses, attempt: ses.verified(identities, attempt))
+    async def verified(self, identities: Callable[[], Sequence[str]]) -> dict[str, str]:
+        """Verification status by identity, of up to 100; identities that SES does not know are left out.
+
+        ``identities`` says of which, once it is an attempt's turn.
+        """
+        return await self._through(
+            self.contact.gates.look_ups, lambda ses, attempt: ses.verified(identities(), attempt)
+        )
 
     async def identities(self, token: str = "") -> tuple[list[str], str]:
         """A page of the identities of this target, and the token of the next page; empty after the last."""

@@ -88,10 +88,10 @@ class Targets:
             TargetMismatch: the credentials are of another account than the expected one.
             NoAnswer, Throttled: AWS is out of reach.
         """
-        async with self._asking:
-            if self._here is None:
-                self._here = self._sharing(await find_out(self._aws))
-            return self._here
+        if self._here is None:
+            async with self._asking:
+                self._here = self._here or self._sharing(await find_out(self._aws))
+        return self._here
 
     @property
     def _own(self) -> bool:

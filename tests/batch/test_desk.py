@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from batchpol.batch.batch import Batch
 from batchpol.batch.desk import Desk
 from batchpol.batch.observer import Observer
 from batchpol.batch.options import Options
 from batchpol.model import Outcome, Status
 from batchpol.model.errors import QueueFull
 from batchpol.sending.targets import Targets
+from batchpol.source import as_record
 from tests.runs import document
 from tests.sending.simulated import LOOK_UP, PUT, READ, Server, SimulatedAws, denied, kinds, server_error
 
@@ -81,7 +83,22 @@ async def test_twenty_callers_at_once_are_served_in_order_one_a_second(desk: Ope
     assert told == list(range(20))
     times = [it.at for it in server.arrivals if it.kind == PUT]
     assert 19 / (times[-1] - times[0]) >= 0.97
+    assert (server.refused, aws.asked, kinds(server)[LOOK_UP]) == (0, 1, 1)
+
+
+async def test_twenty_batches_at_once_share_a_look_up(server: Server) -> None:
+    options, aws = Options().changed({"staleness": 0}), SimulatedAws(server)
+    targets: Any = Targets(aws, options.patience)  # type: ignore[arg-type]
+    batches = [Batch([as_record(record(number), 0)], options) for number in range(21)]
+    await batches.pop().run(targets)  # which finds out who we are, and opens connections
+    await asyncio.sleep(1)
+    server.arrivals.clear()
+    begun = asyncio.get_running_loop().time()
+    results = await asyncio.gather(*(batch.run(targets) for batch in batches))
+    assert {result.exit_code for result in results} == {0}
+    assert kinds(server) == {LOOK_UP: 1, READ: 20, PUT: 20}
     assert (server.refused, aws.asked) == (0, 1)
+    assert asyncio.get_running_loop().time() - begun < 20.5
 
 
 async def test_what_many_ask_of_one_identity_is_read_once_and_goes_in_order_of_asking(

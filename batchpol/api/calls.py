@@ -67,7 +67,8 @@ async def _on_workers(records: Input, settings: ApplySettings) -> Result:
     options = replace(options_of("apply", settings, {*RUN, *CONNECTING, "region"}), outcomes=OUTCOMES)
     keeping = options.keeping
     assert keeping.on is not None and keeping.shards is not None and keeping.journal is not None
-    fleet = Fleet(keeping.on, Folder(keeping.journal), keeping.shards, work_of(records, options), LOG.warning)
+    work, folder, limit = work_of(records, options), Folder(keeping.journal), options.patience.max_duration
+    fleet = Fleet(keeping.on, folder, keeping.shards, work, LOG.warning, limit)
     await fleet.run()
     return await asyncio.to_thread(merged, records, options, fleet.ended, fleet.early)
 

@@ -28,7 +28,7 @@ from batchpol.model.errors import JournalError, JournalLocked
 from batchpol.outputs import check_run
 from batchpol.report import Summary
 from batchpol.sending.caller import Here
-from batchpol.sending.stopping import Stoppable
+from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.sending.targets import Targets
 from batchpol.ses import Caller
 
@@ -70,12 +70,20 @@ class Batch(Stoppable):
         self._yes = not self._observer.asks
 
     async def run(self, targets: Targets) -> Result:
-        """Apply the batch to targets that are open, and stay so. A shard that another worker has is waited for.
+        """Apply the batch to targets that are open, and stay so.
 
         Raises:
             UsageError, InputError: configuration or input unusable; nothing was sent.
             JournalError: the journal cannot be used.
         """
+        async with task_group(Exception) as tasks:
+            tasks.start_soon(self._bound, self.options.patience.max_duration)
+            result = await self._run_in_turn(targets)
+            tasks.cancel_scope.cancel()
+        return result
+
+    async def _run_in_turn(self, targets: Targets) -> Result:
+        """Run the whole input, or a shard, for which another worker that has it is waited for."""
         folder, told = self.options.folder, ""
         while folder is not None:
             folder.make()
@@ -206,10 +214,12 @@ class Batch(Stoppable):
     ) -> None:
         """Show what is about to be sent, and ask; the run is stopped if nothing may be."""
         options = self.options
-        with self._stoppable(0):
-            if self._observer.asks and options.conduct.ownership:  # without a question the lanes look them up
+        if self._observer.asks and options.conduct.ownership:  # without a question the lanes look them up
+            with self._stoppable(0):
                 await look_up(preview, backlogs, journal, targets, options.patience.max_attempts, fence)
-            self._yes = await self._observer.planned(preview, journal)
+        if self.stopped is None:
+            with self._stoppable(0), self._untimed():
+                self._yes = await self._observer.planned(preview, journal)
         if self.stopped is None:
             if options.checks.strict and preview.rejected:
                 self.stop("some records are rejected and `strict` sends nothing then", 2)

@@ -9,7 +9,6 @@ from datetime import datetime
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 
 from batchpol.batch.intake import Backlog
 from batchpol.batch.observer import Observer
@@ -46,7 +45,7 @@ class Lanes:
     """The lanes of one run.
 
     Args:
-        run: begins nothing once it was stopped, and is stopped where too many records failed or its time is over.
+        run: begins nothing once it was stopped, and is stopped where too many records failed.
         targets: what the lanes enter.
         journal: what they write into; None where nothing is kept.
         options: every choice of the run.
@@ -77,12 +76,9 @@ class Lanes:
     async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
         """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
         try:
-            async with self.watched() as tasks:
-                if self._options.patience.max_duration is not None:
-                    tasks.start_soon(self._stop_after, self._options.patience.max_duration)
-                async with anyio.create_task_group() as lanes:
-                    async for target in self.entering(backlogs):
-                        lanes.start_soon(self.run, target, self._jobs(backlogs[target]))
+            async with self.watched(), anyio.create_task_group() as lanes:
+                async for target in self.entering(backlogs):
+                    lanes.start_soon(self.run, target, self._jobs(backlogs[target]))
         except JournalError as error:
             return error
         return None
@@ -107,7 +103,7 @@ class Lanes:
             yield target
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[TaskGroup]:
+    async def watched(self) -> AsyncIterator[None]:
         """Tasks that end with the block, and with the journal: what it raises comes out. A shard counts as the run's
         own from here on, and whoever had it before has a period to notice."""
         tail = self._shared
@@ -118,7 +114,7 @@ class Lanes:
                 if taken:
                     self._targets.heed(None, self._wall(), more=SHARED_WATCH_EVERY)
             tasks.start_soon(self.watch)
-            yield tasks
+            yield
             tasks.cancel_scope.cancel()
 
     @property
@@ -140,10 +136,6 @@ class Lanes:
     def halted(self, target: Target) -> bool:
         """Whether a lane of this target ends, so that what is asked for now is for another one."""
         return any(lane.contact.target == target and lane.contact.halt.called for lane in self._lanes)
-
-    async def _stop_after(self, seconds: float) -> None:
-        await anyio.sleep(seconds)
-        self._run.stop(f"`max_duration` of {seconds:g} s is over", 3)
 
     async def watch(self) -> None:
         """Look after the journal when nothing is written to it, too, and whether all workers are to stop; for ever.

@@ -49,7 +49,8 @@ def drive(input: str, options: Options, form: Form, *, asks: bool, quiet: bool, 
     question = f"Have {keeping.shards:,} shards of {said(input)} applied by the workers of {said(keeping.on)}?"
     if asks and not typer.confirm(question, default=False, err=True):
         raise UsageError("not confirmed: nothing was submitted")
-    make = partial(Fleet, keeping.on, folder, keeping.shards, work, lambda text: tell(said(text)))
+    limit = options.patience.max_duration
+    make = partial(Fleet, keeping.on, folder, keeping.shards, work, lambda text: tell(said(text)), limit)
     shown = None if quiet else partial(_show, folder, drawn=progress and is_wanted())
     logging.getLogger("distributed.client").disabled = True  # we say ourselves what becomes of the connection
     fleet = on_loop(partial(_attended, make, shown))

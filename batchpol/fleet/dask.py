@@ -46,13 +46,20 @@ class Fleet(Stoppable):
         count: how many shards there are.
         work: brings a shard to its end, in a worker's process, and says how it ended. It has no secret in it.
         told: takes sentences for people.
+        max_duration: seconds after which all of them are stopped; None for as long as they take.
 
     Attributes:
         ended: how each shard ended that did.
     """
 
     def __init__(
-        self, scheduler: str, folder: Folder, count: int, work: Callable[[Shard], End], told: Callable[[str], None]
+        self,
+        scheduler: str,
+        folder: Folder,
+        count: int,
+        work: Callable[[Shard], End],
+        told: Callable[[str], None],
+        max_duration: float | None = None,
     ) -> None:
         super().__init__()
         self._scheduler, self._folder, self._work, self._told = scheduler, folder, work, told
@@ -60,6 +67,7 @@ class Fleet(Stoppable):
         self._idle, self._free = anyio.create_memory_object_stream[str](inf)
         self._workers, self._dask = set[str](), ModuleType("")
         self._busy: dict[str, anyio.CancelScope] = {}
+        self._max_duration = max_duration
         self.ended: dict[Shard, End] = {}
 
     async def run(self) -> None:
@@ -76,6 +84,7 @@ class Fleet(Stoppable):
             if client is None:
                 return
             async with client, task_group(UsageError) as tasks:
+                tasks.start_soon(self._bound, self._max_duration)
                 with self._stoppable(0):
                     await tasks.start(self._look_after_workers, client)
                 if self.stopped is None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from math import inf
 from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 Error = TypeVar("Error", bound=Exception)
+
+LOOKED_AT = 0.5
+"""Seconds from one look whether the time is over to the next: while somebody is asked it stands still."""
 
 
 class Stoppable:
@@ -22,6 +26,7 @@ class Stoppable:
     def __init__(self) -> None:
         self.stopped: tuple[str, int] | None = None
         self._ended_alone: list[str] = []
+        self._over = inf
         self._scope, self._drain, self._halt = anyio.CancelScope(), 0.0, _nothing
 
     def stop(self, reason: str, exit_code: int) -> None:
@@ -46,6 +51,22 @@ class Stoppable:
             first, *others = self._ended_alone
             return first + (f"; so did {len(others):,} other targets" if others else ""), 3
         return self.stopped
+
+    async def _bound(self, max_duration: float | None) -> None:
+        """Stop it once it has taken so many seconds from now on, but for those of :meth:`_untimed`."""
+        if max_duration is None:
+            return
+        self._over = anyio.current_time() + max_duration
+        while (left := self._over - anyio.current_time()) > 0:
+            await anyio.sleep(min(left, LOOKED_AT))
+        self.stop(f"`max_duration` of {max_duration:g} s is over", 3)
+
+    @contextmanager
+    def _untimed(self) -> Iterator[None]:
+        """What takes as long as somebody likes."""
+        over, begun, self._over = self._over, anyio.current_time(), inf
+        yield
+        self._over = over + anyio.current_time() - begun
 
     @contextmanager
     def _stoppable(self, drain: float, halt: Callable[[], None] | None = None) -> Iterator[None]:

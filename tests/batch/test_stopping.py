@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from batchpol.batch.observer import Result
+from batchpol.batch.observer import Observer, Preview, Result
+from batchpol.journal import FINISHED, Journal
+from batchpol.model import Status
 from batchpol.testing import Sandbox
 from tests.runs import BLIND, COMPARE, apply, check_truth, opened, report, row, run, statuses, write_input, writes
 
@@ -84,6 +88,45 @@ async def test_a_time_limit_stops_like_a_signal(sandbox: Sandbox, source: Path) 
     assert set(statuses(source.parent)) == {"applied", "not_attempted"}
     check_truth(sandbox, source.parent, ROWS)
     assert (await apply(sandbox, source)).exit_code == 0
+
+
+class Asking(Observer):
+    """Has somebody who takes their time to say yes."""
+
+    asks = True
+
+    async def planned(self, preview: Preview, journal: Journal) -> bool:
+        await asyncio.sleep(0.5)
+        return True
+
+
+@pytest.mark.parametrize(
+    ("operation", "observer", "choices"),
+    [
+        ("GetCallerIdentity", None, {}),
+        ("ListIdentityPolicies", None, {"prune": True}),
+        ("GetIdentityVerificationAttributes", Asking(), {}),
+    ],
+    ids=["who we are", "what to prune", "what is not verified"],
+)
+async def test_a_time_limit_counts_what_is_asked_before_the_first_write(
+    sandbox: Sandbox, source: Path, operation: str, observer: Observer | None, choices: dict[str, Any]
+) -> None:
+    sandbox.change(faults={f"stall_before@{operation}": 1.0})
+    began = time.perf_counter()
+    with opened(sandbox, source, observer=observer, max_duration=0.3, conduct=replace(COMPARE, **choices)) as batch:
+        result = await run(batch)
+    assert (result.exit_code, result.reason.partition(" before")[0]) == (3, "`max_duration` of 0.3 s is over")
+    assert time.perf_counter() - began < 2
+    assert writes(sandbox) == []
+    assert result.summary.counts == {Status.NOT_ATTEMPTED: 30}
+    sandbox.change(faults={})
+    assert (await apply(sandbox, source, conduct=replace(COMPARE, **choices))).exit_code == 0
+
+
+async def test_a_time_limit_does_not_count_how_long_somebody_thinks(sandbox: Sandbox, source: Path) -> None:
+    with opened(sandbox, write_input(source, ROWS[:3]), observer=Asking(), max_duration=0.4) as batch:
+        assert (await run(batch)).reason == FINISHED
 
 
 @pytest.mark.parametrize(("max_failures", "at_most"), [(2, 5), (0.5, 22)], ids=["number", "share"])

@@ -82,10 +82,12 @@ class Client:
         return SimpleNamespace(result=self._does, release=lambda: None)
 
 
-def driver(folder: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> tuple[Fleet, list[str]]:
+def driver(
+    folder: Path, client: Client, monkeypatch: pytest.MonkeyPatch, max_duration: float | None = None
+) -> tuple[Fleet, list[str]]:
     monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client, KilledWorker=KeyError))  # type: ignore[arg-type]
     told = list[str]()
-    return Fleet("tcp://s:1", Folder(folder / "run1"), 2, lambda _: OVER, told.append), told
+    return Fleet("tcp://s:1", Folder(folder / "run1"), 2, lambda _: OVER, told.append, max_duration), told
 
 
 async def stopped_after(fleet: Fleet, seconds: float) -> float:
@@ -144,3 +146,17 @@ async def test_a_worker_that_cannot_run_a_shard_is_named(tmp_path: Path, monkeyp
     await fleet.run()
     why = "tcp://a cannot run it: ModuleNotFoundError: No module named 'batchpol'"
     assert [(it.reason, it.exit_code) for it in fleet.ended.values()] == [(why, 3)] * 2
+
+
+async def test_a_time_limit_is_that_of_all_shards_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def until_stopped() -> End:
+        while not Folder(tmp_path / "run1").is_stopped:
+            await anyio.sleep(1.0)
+        return OVER
+
+    client, began = Client("tcp://a", does=until_stopped), anyio.current_time()
+    fleet, _ = driver(tmp_path, client, monkeypatch, max_duration=60)
+    await fleet.run()
+    assert fleet.early == ("`max_duration` of 60 s is over", 3)
+    assert 60 <= anyio.current_time() - began <= 62
+    assert client.submitted == [Shard(1, 2)], "the other one had no turn"

@@ -39,38 +39,33 @@ class KeyIndex:
 
     def get(self, key: int) -> int | None:
         """The number stored for ``key``, or None."""
-        slots, mask = self._slots, self._mask
-        slot = key & mask
-        while there := slots[slot]:
-            if self._keys[there - 1] == key:
-                return self._values[there - 1]
-            slot = (slot + 1) & mask
-        return None
+        there = self._slots[self._slot_of(key)]
+        return self._values[there - 1] if there else None
 
     def setdefault(self, key: int, value: int) -> int:
         """Store ``value`` for a new ``key``; return what is stored for it now."""
-        slots, mask = self._slots, self._mask
-        slot = key & mask
-        while there := slots[slot]:
-            if self._keys[there - 1] == key:
-                return self._values[there - 1]
-            slot = (slot + 1) & mask
-        keys = self._keys
-        keys.append(key)
+        slot = self._slot_of(key)
+        if there := self._slots[slot]:
+            return self._values[there - 1]
+        self._keys.append(key)
         self._values.append(value)
-        slots[slot] = count = len(keys)
+        self._slots[slot] = count = len(self._keys)
         if count == self._full:
-            self._lay(4 * len(slots))
+            self._lay(4 * len(self._slots))
         return value
 
     def set(self, key: int, value: int) -> None:
         """Store ``value`` for ``key``, whatever was there."""
         if self.setdefault(key, value) != value:
-            slots, mask = self._slots, self._mask
-            slot = key & mask
-            while self._keys[slots[slot] - 1] != key:
-                slot = (slot + 1) & mask
-            self._values[slots[slot] - 1] = value
+            self._values[self._slots[self._slot_of(key)] - 1] = value
+
+    def _slot_of(self, key: int) -> int:
+        """The slot of ``key``, or the free one that it would have."""
+        slots, keys, mask = self._slots, self._keys, self._mask
+        slot = key & mask
+        while (there := slots[slot]) and keys[there - 1] != key:
+            slot = (slot + 1) & mask
+        return slot
 
     def _lay(self, size: int) -> None:
         """Lay the entries out in that many slots."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import anyio.to_thread
@@ -30,7 +30,7 @@ from batchpol.report import Summary
 from batchpol.sending.caller import Here
 from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.sending.targets import Targets
-from batchpol.ses import Caller
+from batchpol.ses import UTC_NOW, Caller
 
 UNKNOWN_DRAIN = 5.0
 """Seconds that an input is read for the report of a run that was stopped before AWS said who it is."""
@@ -60,7 +60,7 @@ class Batch(Stoppable):
         columns: Callable[[], tuple[str, ...]] = tuple,
         digest: Callable[[], str] = str,
         sheet: str = "",
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wall: Callable[[], datetime] = UTC_NOW,
     ) -> None:
         super().__init__()
         self._records, self.options, self._observer = records, options, observer or Observer()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any
@@ -31,7 +31,7 @@ from batchpol.sending.outcomes import outcome_of
 from batchpol.sending.queue import Job
 from batchpol.sending.stopping import Stoppable, task_group
 from batchpol.sending.targets import Targets
-from batchpol.ses import IDENTITIES_AT_ONCE
+from batchpol.ses import IDENTITIES_AT_ONCE, UTC_NOW
 from batchpol.source import as_record
 from batchpol.validation import Checked
 
@@ -123,7 +123,7 @@ class Desk(Stoppable, LaneObserver):
         observer: Observer,
         *,
         most: int,
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wall: Callable[[], datetime] = UTC_NOW,
     ) -> None:
         super().__init__()
         self._targets, self._options, self._most, self._wall = targets, options, most, wall

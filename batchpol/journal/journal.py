@@ -149,7 +149,7 @@ class Journal:
         Raises:
             JournalUnwritable: this or an earlier write failed.
         """
-        return self.tail.append(map(_encode, entries))
+        return self.tail.append([_encode(entry) for entry in entries])
 
     def sync(self) -> None:
         """Return when everything appended so far would survive a power cut (nothing to do for a temporary one).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from batchpol.model import MAX_POLICIES, Action, Status
 from batchpol.model.errors import AccessRefused, NoAnswer, PolicyRefused, SesError, Throttled, Unreachable
@@ -70,7 +71,7 @@ class Feeder:
         outcomes: of what is not.
         windows: what is looked up together.
         lately: what was written by ourselves, and outweighs what is read.
-        wall: the time in seconds since 1970.
+        wall: the wall clock.
     """
 
     reads: Reads
@@ -79,14 +80,14 @@ class Feeder:
     conduct: Conduct
     windows: Windows
     lately: Lately
-    wall: Callable[[], float]
+    wall: Callable[[], datetime]
     _halt: Halt = field(init=False)
     _begun: float = field(init=False)
     _doubtful: list[Job] = field(init=False, default_factory=list)
     _occupied: _Occupied | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._halt, self._begun = self.reads.contact.halt, self.wall()
+        self._halt, self._begun = self.reads.contact.halt, self.wall().timestamp()
 
     async def run(self, jobs: AsyncIterator[Job | None]) -> None:
         """Feed the queue, in the order of the jobs, until there are no more or nothing new is begun.
@@ -271,11 +272,11 @@ class Feeder:
         """Read what is there and what each of the jobs, all of one identity, would do to it. Raises SesError."""
         identity, names = jobs[0].change.identity, [job.change.policy_name for job in jobs]
         without = ", or run with `compare=False`" if self.conduct.only_compares else ""
-        at = self.wall()
+        at = self.wall().timestamp()
 
         def departed() -> None:
             nonlocal at
-            at = self.wall()
+            at = self.wall().timestamp()
 
         with needing(f"ses:GetIdentityPolicies{without}"):
             present = await self._halt.unless(self.reads.policies(identity, names, departed))
@@ -287,7 +288,7 @@ class Feeder:
     async def _settle_planned(self, jobs: list[Job]) -> None:
         """What the changes of one identity would do, and which of them would come to nothing, and why."""
         for job in jobs:
-            wrote = self.lately.of(job.change, self.wall() - self.conduct.staleness)
+            wrote = self.lately.of(job.change, self.wall().timestamp() - self.conduct.staleness)
             if wrote is not None and wrote.sure:
                 job.compare(wrote.document, wrote.at)
         crowded = await self._crowded(jobs)

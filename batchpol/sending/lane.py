@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import anyio
@@ -35,7 +35,7 @@ from batchpol.sending.queue import Job, Queue
 from batchpol.sending.readback import ReadBack
 from batchpol.sending.reads import Reads
 from batchpol.sending.windows import Windows
-from batchpol.ses import Attempt, Ses
+from batchpol.ses import UTC_NOW, Attempt, Ses
 
 LEAD = 0.05
 """Seconds before its turn at which a change's intent is written down: longer than an fsync, short enough that a
@@ -99,7 +99,7 @@ class Lane:
     conduct: Conduct = field(default_factory=Conduct)
     ownership: Ownership = field(default_factory=Ownership)
     lately: Lately = field(default_factory=Lately)
-    wall: Callable[[], datetime] = lambda: datetime.now(UTC)
+    wall: Callable[[], datetime] = UTC_NOW
     _queue: Queue = field(init=False)
     _outcomes: Outcomes = field(init=False)
     _feeder: Feeder = field(init=False)
@@ -117,7 +117,7 @@ class Lane:
             self.conduct,
             Windows(reads, self._queue, self._outcomes, self.conduct, self.ownership),
             self.lately,
-            lambda: self.wall().timestamp(),
+            self.wall,
         )
         settle = 1.5 * contact.gates.writes.period  # so that the identity's next write is looked for with this one
         self._read_back = ReadBack(reads, self._outcomes, self.conduct.staleness, settle)

@@ -20,11 +20,13 @@ import logging
 from batchpol.ses import redaction
 from batchpol.ses.aws import Aws, Caller, elsewhere, in_the_clear
 from batchpol.ses.calls import IDENTITIES_AT_ONCE, Attempt, Ses, adopt
+from batchpol.ses.credentials import UTC_NOW
 from batchpol.ses.translation import EXPIRED, translate
 
 __all__ = [
     "EXPIRED",
     "IDENTITIES_AT_ONCE",
+    "UTC_NOW",
     "Attempt",
     "Aws",
     "Caller",

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +23,7 @@ from batchpol.model.settings import Connection
 from batchpol.ses import internals, redaction
 from batchpol.ses.calls import Ses, before_parse, hook
 from batchpol.ses.configuration import NOWHERE, Setup, explained, mfa_wanted, require_role
-from batchpol.ses.credentials import Credentials
+from batchpol.ses.credentials import UTC_NOW, Credentials
 from batchpol.ses.exchange import Exchange, user_agent
 from batchpol.ses.redaction import plain
 from batchpol.ses.translation import is_bug, translate, unsent
@@ -299,8 +298,7 @@ class _Role:
         self._request = {"RoleArn": arn, "RoleSessionName": "batchpol"}
         if external_id:
             self._request["ExternalId"] = external_id
-        # The clock is said, too: botocore's reads the time zone anew, twice for each request.
-        self.credentials = Credentials(AioDeferredRefreshableCredentials(self._assume, "assume-role", _utc_now))
+        self.credentials = Credentials(AioDeferredRefreshableCredentials(self._assume, "assume-role", UTC_NOW))
 
     async def caller(self) -> Caller:
         """Who one is in this role (``arn:aws:sts::111122223333:assumed-role/Name/batchpol``)."""
@@ -333,10 +331,6 @@ def _before_parse_sts(response_dict: Mapping[str, Any], **event: Any) -> None:
             before_parse(response_dict=response_dict, **event)
         except SesError as error:
             raise unsent(error) from None
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 async def _keys_or_none(credentials: Credentials | None) -> Any:

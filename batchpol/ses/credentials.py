@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import anyio
@@ -18,6 +19,9 @@ from batchpol.model.errors import BatchpolError
 from batchpol.ses import internals
 from batchpol.ses.configuration import NOWHERE, Setup
 from batchpol.ses.translation import translate
+
+UTC_NOW = partial(datetime.now, UTC)
+"""The wall clock, where nobody gives another one. botocore's own reads the time zone anew, twice for each request."""
 
 SHARE, MOST = 0.2, 120.0
 """The last part of their life in which credentials are asked for again, and how many seconds that is at most."""
@@ -35,9 +39,7 @@ class Credentials:
         worked: whether SES took a request that was signed with them.
     """
 
-    def __init__(
-        self, source: Any, setup: Setup = NOWHERE, wall: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, source: Any, setup: Setup = NOWHERE, wall: Callable[[], datetime] = UTC_NOW) -> None:
         self.setup, self.worked = setup, False
         self._source, self._wall = source, wall
         self._asking = anyio.Lock()

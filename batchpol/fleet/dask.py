@@ -42,7 +42,8 @@ class Fleet(Stoppable):
 
     Args:
         scheduler: its address, such as ``tcp://scheduler:8786``.
-        folder: what the workers share. Stopping leaves word there, which is taken back once all of them have ended.
+        folder: what the workers share. Stopping leaves word there, which is taken back once all of them have ended,
+            unless somebody else had left it.
         count: how many shards there are.
         work: brings a shard to its end, in a worker's process, and says how it ended. It has no secret in it.
         told: takes sentences for people.
@@ -67,7 +68,7 @@ class Fleet(Stoppable):
         self._idle, self._free = anyio.create_memory_object_stream[str](inf)
         self._workers, self._dask = set[str](), ModuleType("")
         self._busy: dict[str, anyio.CancelScope] = {}
-        self._max_duration = max_duration
+        self._max_duration, self._asked = max_duration, False
         self.ended: dict[Shard, End] = {}
 
     async def run(self) -> None:
@@ -96,12 +97,12 @@ class Fleet(Stoppable):
             async with anyio.create_task_group() as shards:
                 for shard in self._shards:
                     shards.start_soon(self._bring_to_end, client, shard)
-        if self.stopped is not None and not self._busy:
+        if self._asked and not self._busy:
             self._folder.stop(False)
 
     def _begin_nothing_more(self) -> None:
         self._idle.close()
-        self._folder.stop(True)
+        self._asked = self._folder.stop(True)
 
     async def _connected(self) -> Any:
         try:

@@ -168,12 +168,19 @@ class Folder:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def stop(self, wanted: bool) -> None:
-        """Ask all workers to stop, resumably, and those that begin to wait; or take that back."""
+    def stop(self, wanted: bool) -> bool:
+        """Ask all workers to stop, resumably, and those that begin to wait; or take that back.
+
+        Returns:
+            False if somebody else had asked that before.
+        """
         try:
-            self._stop.touch(mode=0o600) if wanted else self._stop.unlink(missing_ok=True)
+            self._stop.touch(mode=0o600, exist_ok=False) if wanted else self._stop.unlink(missing_ok=True)
+        except FileExistsError:
+            return False
         except OSError as error:
             raise self._unusable(error) from error
+        return True
 
     def _unusable(self, error: OSError) -> BatchpolError:
         text = f"the run folder {self.path} cannot be used: {error.strerror}"

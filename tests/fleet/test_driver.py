@@ -40,6 +40,11 @@ async def over() -> End:
     return OVER
 
 
+async def slow() -> End:
+    await anyio.sleep(10.0)
+    return OVER
+
+
 async def broken() -> End:
     raise ModuleNotFoundError("No module named 'batchpol'")
 
@@ -146,6 +151,19 @@ async def test_a_worker_that_cannot_run_a_shard_is_named(tmp_path: Path, monkeyp
     await fleet.run()
     why = "tcp://a cannot run it: ModuleNotFoundError: No module named 'batchpol'"
     assert [(it.reason, it.exit_code) for it in fleet.ended.values()] == [(why, 3)] * 2
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_what_somebody_else_asked_of_the_workers_is_not_taken_back(
+    before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path / "run1")
+    folder.make()
+    folder.stop(before)
+    fleet, _ = driver(tmp_path, Client("tcp://a", does=slow), monkeypatch)
+    await stopped_after(fleet, 5.0)
+    assert fleet.ended[Shard(1, 2)] == OVER
+    assert folder.is_stopped is before
 
 
 async def test_a_time_limit_is_that_of_all_shards_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

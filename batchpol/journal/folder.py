@@ -82,7 +82,10 @@ class Folder:
             return None
         found = cls(path)
         if found.pins() is None:
-            raise JournalMismatch(f"{path} is a folder, and no run folder: it has no run.json")
+            raise JournalMismatch(
+                f"{path} is a folder, and no run folder: it has no run.json",
+                hint="name what the workers have as `journal`; the first that has read its input writes run.json",
+            )
         return found
 
     def make(self) -> None:
@@ -117,7 +120,10 @@ class Folder:
             raise self._unusable(error) from error
         except msgspec.DecodeError as error:
             text = f"{self._pins} is not as a run wrote it: {error}"
-            raise JournalMismatch(text, hint="name another folder with `journal`") from error
+            hint = (
+                "move that file away and start a worker again, with `anew` if its shard is finished: it writes another"
+            )
+            raise JournalMismatch(text, hint=hint) from error
         if found.format > PINNED:
             raise JournalMismatch(f"{self._pins} was written by a newer batchpol", hint="update batchpol")
         return found

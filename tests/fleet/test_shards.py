@@ -21,7 +21,7 @@ from batchpol.batch.observer import Result
 from batchpol.batch.options import Options
 from batchpol.batch.worker import options_of, pins_of
 from batchpol.journal import Folder, Shards, tail
-from batchpol.model import Finding, Record, Severity, Target
+from batchpol.model import Finding, Record, Severity, Status, Target
 from batchpol.model.errors import JournalMismatch, JournalUnwritable, UsageError
 from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Reading
 from batchpol.model.shard import Shard
@@ -32,7 +32,7 @@ from batchpol.sending.caller import Here
 from batchpol.ses import Caller
 from batchpol.source import open_source
 from batchpol.validation import Checker, Sharding, Verdict
-from tests.runs import ACCOUNT, AWS, PERIOD, Watcher, apply, document, names, options, row, write_input, writes
+from tests.runs import ACCOUNT, AWS, COMPARE, PERIOD, Watcher, apply, document, names, options, row, write_input, writes
 
 REGIONS = ("us-east-1", "eu-west-1", "eu-central-1", "ap-south-1", "sa-east-1", "ca-central-1")
 PASSING = ("started_at", "duration_ms", "request_id")
@@ -183,6 +183,27 @@ async def test_another_batch_in_the_same_folder_is_refused_by_name(tmp_path: Pat
         with pytest.raises(JournalMismatch, match="endpoint http"):
             await worker(server, source, 2, 2, connection=connection)
         assert len(writes(server)) == seen
+
+
+async def test_a_damaged_note_of_the_batch_is_mended_as_its_error_says(tmp_path: Path) -> None:
+    note = tmp_path / "run" / "run.json"
+    source = write_input(tmp_path / "in.jsonl", [row(number, region="us-east-1") for number in range(3)])
+    async with Sandbox(UNLIMITED) as server:
+        await worker(server, source, 1, 1)
+        whole = note.read_bytes()
+        note.write_bytes(whole[:40])
+        for reads in (lambda: worker(server, source, 1, 1), lambda: asyncio.to_thread(Shards, tmp_path / "run")):
+            with pytest.raises(JournalMismatch, match=r"run\.json is not as a run wrote it") as error:
+                await reads()
+            assert error.value.hint.startswith("move that file away and start a worker again, with `anew`")
+        note.rename(tmp_path / "damaged.json")
+        with pytest.raises(JournalMismatch, match=r"it has no run\.json") as error:
+            Shards(tmp_path / "run")
+        assert "writes run.json" in error.value.hint
+        result = await worker(server, source, 1, 1, anew=True, conduct=COMPARE)
+        assert result.summary.counts == {Status.UNCHANGED: 3}
+        assert note.read_bytes() == whole
+        assert len(writes(server)) == 3
 
 
 async def test_a_shard_that_another_worker_has_is_waited_for(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ class Command(TyperCommand):
         for param in self.params:
             _name_variable(param, self.name or "")
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _taken_as_given(super().get_params(ctx))
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         arguments: list[Any] = [it for it in self.params if _is_argument(it)]
         given = [(it.metavar or it.name.upper(), it.help or "") for it in arguments]
@@ -124,6 +127,9 @@ class Group(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands: Any = Commands(self.short)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _taken_as_given(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
@@ -199,6 +205,31 @@ def _name_variable(param: Any, command: str) -> None:
         param.envvar = [f"BATCHPOL_{command.upper()}_{name}", *everywhere]
     if getattr(param, "multiple", False):  # also where they are paths: Typer would look for colons
         param.value_from_envvar = lambda ctx: (param.resolve_envvar_value(ctx) or "").split() or None
+
+
+class AsGiven:
+    """Makes the values of a parameter: text stays text and a default what it is; all others are Typer's to make.
+
+    Typer 0.29 has pydantic make even these, and to import that takes 40 ms. Older ones never ask for this.
+    """
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        kind = param.type_descriptor.annotation
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        if kind in (int, float) and value is param.default:
+            return kind(value)
+        if kind is str and isinstance(value, str):
+            return value
+        if kind == list[str] and isinstance(value, list | tuple) and all(isinstance(it, str) for it in value):
+            return [*value]
+        return type(param).get_runtime_param(param).coerce(value, param=param, ctx=ctx)
+
+
+def _taken_as_given(params: list[Any]) -> list[Any]:
+    for param in params:
+        param.get_runtime_param = AsGiven
+    return params
 
 
 def _grouped(params: Iterable[Any], ctx: Any) -> dict[str, list[tuple[str, str]]]:

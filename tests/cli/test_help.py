@@ -14,8 +14,9 @@ import pytest
 import typer
 
 from batchpol.cli import app
-from batchpol.cli.command import EXAMPLE, HEADINGS
+from batchpol.cli.command import EXAMPLE, HEADINGS, AsGiven
 from batchpol.journal import Folder
+from batchpol.model.errors import UsageError
 from batchpol.testing import Sandbox, running_sandbox
 from batchpol.version import __version__
 from tests.cli.conftest import Command
@@ -47,6 +48,26 @@ def test_help_waits_for_no_library_that_it_does_not_need() -> None:
     loaded = loaded_by(f"{first}; list(group.commands.values())")
     assert {"batchpol.cli.apply", "batchpol.model.settings"} <= loaded
     assert not {"aiobotocore", "aiohttp", "aiolimiter", "anyio", "asyncio", "botocore", "rich"} & loaded
+
+
+def test_what_typer_need_not_make_is_as_typer_would_make_it() -> None:
+    arguments = ["apply", "no.csv", "--region", "eu-west-1", "--endpoint-url", "http://127.0.0.1:9", "--yes"]
+    run = f"with contextlib.suppress(Exception): app({arguments}, standalone_mode=False)"
+    assert "pydantic" not in loaded_by(f"import contextlib, sys; from batchpol.cli import app\n{run}\nassert True")
+    for command in GROUP.commands.values():
+        context = type(command).context_class(command, info_name="it")
+        for param in command.get_params(context):
+            texts: list[Any] = [("1", "x"), ["1"], "x"] if param.multiple or param.nargs == -1 else ["1", "x", ""]
+            for value in [param.default, *texts]:
+                ours = _made(AsGiven(), value, param, context)
+                assert repr(ours) == repr(_made(type(param).get_runtime_param(param), value, param, context)), param
+
+
+def _made(maker: Any, value: Any, param: Any, context: Any) -> Any:
+    try:
+        return maker.coerce(value, param=param, ctx=context)
+    except (typer.BadParameter, UsageError) as error:
+        return error
 
 
 def loaded_by(program: str) -> set[str]:

@@ -20,6 +20,10 @@ MOST_METHODS = 20
 LATE = {Path("identity/address.py")}
 """The patterns of its library take 15 ms, and next to no input needs them."""
 
+HANDED_OVER = {"_run", "_drive", "_draw", "_table"}
+"""To what a command hands over: its work once its arguments are checked, and what few runs need, by other workers, with
+a picture on a terminal, with a configuration."""
+
 
 def test_no_body_is_too_long() -> None:
     assert [str(it) for it in bodies(PACKAGE) if it.size > LONGEST_BODY] == []
@@ -37,9 +41,9 @@ def test_imports_stand_at_the_top_but_in_commands() -> None:
 
 
 def test_what_a_command_needs_is_imported_where_it_begins() -> None:
-    """At the top of the command's function, or of the one to which it hands over once its arguments are checked."""
+    """At the top of the command's function, or of one to which it hands over."""
     group: Any = typer.main.get_command(app)
-    runs = {*group.commands, "_run"}
+    runs = {*group.commands, *HANDED_OVER}
     for path in (PACKAGE / "cli").rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):

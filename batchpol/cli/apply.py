@@ -15,10 +15,12 @@ from batchpol.cli.options import Embedded, Form, Input, Part, Quiet, Rate, flatt
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import reserve_output
 from batchpol.cli.spelling import harmless
+from batchpol.fleet.engines import check_alone
 from batchpol.model.errors import UsageError
 from batchpol.model.settings import Checks, Conduct, Connection, Keeping, Patience, Reading, setting
 
 if TYPE_CHECKING:
+    from batchpol.batch.options import Options
     from batchpol.rewriting.saved import SavedPlan
     from batchpol.source import Source
 
@@ -71,7 +73,6 @@ def apply(
     quiet: Quiet,
 ) -> None:
     """Apply the policies of INPUT, one request a second, with a report row for every record."""
-    from batchpol.fleet.engines import check_alone
     from batchpol.outputs import check_run
     from batchpol.rewriting.saved import SUFFIX, SavedPlan
     from batchpol.rewriting.template import Template, open_input
@@ -123,7 +124,6 @@ def _run(
     """Apply an input that is open; returns the exit code."""
     with importing():
         from batchpol.batch.options import Options
-        from batchpol.cli.driving import drive
         from batchpol.cli.running import run_batch
         from batchpol.cli.screen.ending import print_result
         from batchpol.cli.screen.live import observer_of
@@ -131,7 +131,7 @@ def _run(
 
     options = Options(**settings, command=("batchpol", *harmless(sys.argv[1:])))
     if options.keeping.on is not None:
-        return drive(source.name, options, form, asks=asks, quiet=quiet, progress=progress)
+        return _drive(source.name, options, form, asks=asks, quiet=quiet, progress=progress)
     screen = observer_of(
         quiet=quiet, progress=progress, confirm=ask if asks else None, reported=bool(options.keeping.reports)
     )
@@ -139,6 +139,13 @@ def _run(
     result = run_batch(source, options, screen, beside=screen.show_progress)
     print_result(result, screen.run, as_json=form.is_json)
     return result.exit_code
+
+
+def _drive(input: str, options: Options, form: Form, **how: bool) -> int:
+    """Have it applied by the workers of a scheduler; returns the exit code."""
+    from batchpol.cli.driving import drive
+
+    return drive(input, options, form, **how)
 
 
 def _check_can_ask(input: str) -> None:

@@ -7,7 +7,6 @@ come before the file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,9 @@ def defaults_of(path: Path, command: str, commands: Mapping[str, Any]) -> dict[s
 
 
 def _table(path: Path) -> dict[str, Any]:
+    """All that is ours in the file."""
+    import tomllib
+
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

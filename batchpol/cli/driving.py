@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any, NoReturn
 import anyio
 import anyio.to_thread
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -23,8 +21,8 @@ from batchpol.cli.running import attended, on_loop
 from batchpol.cli.screen import folder as screen
 from batchpol.cli.screen.ending import print_result
 from batchpol.cli.screen.live import EVERY
-from batchpol.cli.screen.progress import is_wanted
-from batchpol.cli.screen.terminal import is_coloured, said, tell
+from batchpol.cli.screen.progress import console, is_wanted
+from batchpol.cli.screen.terminal import said, tell
 from batchpol.fleet.dask import Fleet
 from batchpol.journal import Folder, Shards
 from batchpol.model.errors import UsageError
@@ -72,11 +70,10 @@ async def _show(folder: Folder, *, drawn: bool) -> None:
     """How all shards stand, until cancelled: a picture where the terminal can, else what is new now and then."""
     if not drawn:
         await _look(folder, EVERY, lambda shards, now, before: tell("\n".join(screen.followed(shards, now, before))))
-    console = Console(stderr=True, highlight=False, no_color=not is_coloured(sys.stderr))
-    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
+    with Live(console=console(), auto_refresh=False, transient=True, redirect_stdout=False) as live:
 
         def draw(shards: Shards, now: screen.Standing, _: screen.Standing) -> None:
-            told = screen.lines(shards, now, console.size.height - AROUND)
+            told = screen.lines(shards, now, live.console.size.height - AROUND)
             live.update(Text("\n".join(told), no_wrap=True, overflow="ellipsis"), refresh=True)
 
         await _look(folder, REDRAWN, draw)

@@ -11,6 +11,7 @@ import typer
 
 from batchpol.cli.options import Lines, Part, Quiet, Rate, flattened
 from batchpol.cli.process import importing
+from batchpol.cli.screen.streams import is_output_closed
 from batchpol.model.settings import Connection, Keeping, Patience, Scope
 
 EPILOG = (
@@ -49,7 +50,6 @@ def _run(settings: dict[str, Any], *, quiet: bool) -> int:
 
         from batchpol.cli.running import attended, on_loop
         from batchpol.cli.screen.exporting import Screen
-        from batchpol.cli.screen.streams import is_output_closed
         from batchpol.exporting import Export, Exported, Options
 
     options = Options(**settings)

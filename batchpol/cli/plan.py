@@ -11,6 +11,7 @@ import typer
 
 from batchpol.cli.options import Embedded, Form, Input, Part, Quiet, Rate, Rows, flattened
 from batchpol.cli.process import importing
+from batchpol.cli.screen.streams import drain_output, is_output_closed, output_lost
 from batchpol.cli.screen.terminal import reserve_output
 from batchpol.cli.spelling import harmless
 from batchpol.model.errors import UsageError
@@ -96,7 +97,6 @@ def _run(source: Source, settings: dict[str, Any], shown: Shown, form: Form, *, 
         from batchpol.batch.options import Options
         from batchpol.cli.running import run_batch
         from batchpol.cli.screen.planning import Comparisons
-        from batchpol.cli.screen.streams import drain_output, is_output_closed, output_lost
         from batchpol.files import STANDARD_OUTPUT
 
     options = Options(**settings, command=("batchpol", *harmless(sys.argv[1:])))

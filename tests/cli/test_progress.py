@@ -12,7 +12,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from batchpol.cli.screen.progress import Row, Standing, frame, show
+from batchpol.cli.screen.progress import frame, show
+from batchpol.cli.screen.standing import Row, Standing
 from batchpol.model import Status, Target
 from batchpol.sending.gates import Gates
 from tests.pictures_terminal import PICTURE, picture, screen

@@ -2,7 +2,7 @@
 
 ============= ============================================================
 ``live``      a run as people follow it, ``planning`` a plan, ``exporting`` an export
-``progress``  the picture of the lanes
+``standing``  how a run stands; ``progress`` draws its lanes
 ``question``  what is asked before the first write
 ``undoing``   what an undo takes back
 ``ending``    what is said when it is over

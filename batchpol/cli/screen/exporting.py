@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from batchpol.cli.screen import commands
-from batchpol.cli.screen.progress import STALLED, is_wanted
+from batchpol.cli.screen.progress import is_wanted
+from batchpol.cli.screen.standing import STALLED
 from batchpol.cli.screen.terminal import duration, is_coloured, said, tell
 from batchpol.exporting import Exported, Observer, Options, Partial, TargetReader
 from batchpol.journal import FINISHED

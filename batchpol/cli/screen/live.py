@@ -7,15 +7,14 @@ import time
 from collections.abc import Sequence
 
 import anyio
-from rich.console import Console
 
 from batchpol.batch.observer import Observer, Preview, Result
 from batchpol.cli.screen import log
 from batchpol.cli.screen.ending import next_steps
 from batchpol.cli.screen.events import Events
-from batchpol.cli.screen.progress import Row, Standing, is_wanted, show
 from batchpol.cli.screen.question import Confirm, agreed
-from batchpol.cli.screen.terminal import duration, is_coloured, painted, place_lines, policies, said, tell
+from batchpol.cli.screen.standing import Row, Standing
+from batchpol.cli.screen.terminal import duration, painted, place_lines, policies, said, tell
 from batchpol.journal import Journal, Run
 from batchpol.model import Outcome, Severity, Status, Target, visible
 from batchpol.model.errors import SesError
@@ -50,7 +49,7 @@ class Screen(Observer):
         self._reported = reported
         self.plans = False
         self._quiet, self._confirm, self.asks = quiet, confirm, confirm is not None
-        self._drawn = progress and not quiet and is_wanted()
+        self._drawn = progress and not quiet and sys.stderr.isatty()
         self._standing = Standing()
         self._agreed = anyio.Event()
         self._lined = False
@@ -114,15 +113,21 @@ class Screen(Observer):
 
     async def show_progress(self) -> None:
         """The lanes on a terminal, else a line now and then; runs until cancelled."""
-        await self._agreed.wait()
-        if self._quiet or not self._standing.total:
-            return
         if self._drawn:
-            await show(self._standing, Console(stderr=True, highlight=False, no_color=not is_coloured(sys.stderr)))
-        while True:
+            await self._draw()
+        await self._agreed.wait()
+        while self._standing.total and not self._quiet:
             await anyio.sleep(EVERY)
             self._lined = True
             self.say(self._standing.line())
+
+    async def _draw(self) -> None:
+        """The picture, provided that the terminal can redraw it; until cancelled."""
+        from batchpol.cli.screen.progress import console, is_wanted, show
+
+        await self._agreed.wait()
+        if is_wanted() and self._standing.total:
+            await show(self._standing, console())
 
     async def ended(self, journal: Journal) -> None:
         if self._lined:  # whoever followed the lines sees the last one too

@@ -100,13 +100,14 @@ class Contact:
             self._allowed.add(id(gate))
             self._denied.pop(id(gate), None)
         refused = isinstance(error, Throttled)
-        sure, period, gates = self.gates.one_quota, gate.period, self.gates
+        sure, period, gates = self.gates.one_quota, gate.pace.period, self.gates
         passage.ended(answered=error is None or error.http_status > 0, refused=refused)
+        pace = gate.pace  # another one than before, where gates were joined or parted for this
         if refused:
             self.throttled += 1
             self.observer.throttled(self.target)
-        if gate.period != period:
-            self.observer.paced(self.target, gate.period)
+        if (now := pace.period) != period:
+            self.observer.paced(self.target, now)
         if not refused and not isinstance(error, NoAnswer):
             self.last_answer = anyio.current_time()
             if gate is gates.writes:
@@ -114,11 +115,11 @@ class Contact:
         if gates.one_quota and not sure:
             who = "all operations" if self.only_reads else "reads and writes"
             self.observer.noted(self.target, f"{who} share one quota here: they take turns from now on")
-        if gate.widened and not self._widened_told:
+        if pace.widened and not self._widened_told:
             self._widened_told = True
             text = "somebody else uses this quota: requests leave less often until that ends"
             self.observer.noted(self.target, text)
-        if (turns := gate.pace.turns) is not None and (text := turns.machine.trouble()):
+        if (turns := pace.turns) is not None and (text := turns.machine.trouble()):
             self.observer.noted(self.target, text)
         self._tell_of_silence(error)
 

@@ -156,11 +156,6 @@ class Gate:
         self.last_left = -inf
 
     @property
-    def widened(self) -> bool:
-        """Whether the period is longer than the base just now, since others use the quota."""
-        return self.pace.period > self.pace.base
-
-    @property
     def period(self) -> float:
         """Seconds between two attempts as of now: the base, or more while others use the quota."""
         return self.pace.period

@@ -177,6 +177,11 @@ class Pace:
             return self.base
         return self._stride() * self._meetings.step if self.step is Step.KNOCK else FRAME / 2 * self.base
 
+    @property
+    def widened(self) -> bool:
+        """Whether the period is longer than the base just now, since others use the quota."""
+        return self.period > self.base
+
     def departed(self, passage: int, now: float) -> None:
         if self.step is Step.MEETING and now - self.due > LEEWAY:
             self.step = Step.ALONE  # there was nothing to send then, or another process had its turn

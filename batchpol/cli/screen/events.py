@@ -103,7 +103,7 @@ class Events(Observer):
     def noted(self, target: Target, text: str) -> None:
         gates = self._contacts[target].gates if target in self._contacts else None
         period = max(gates.writes.period, gates.reads.period) if gates else None
-        if gates and (gates.writes.widened or gates.reads.widened) and target not in self._widened:
+        if gates and (gates.writes.pace.widened or gates.reads.pace.widened) and target not in self._widened:
             self._widened.add(target)
             log.event("lane_widened", "warning", **_place(target), period=period, message=text)
         else:

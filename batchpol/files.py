@@ -139,6 +139,20 @@ def _new_part(path: Path) -> tuple[int, Path]:
         return fd, Path(name)
 
 
+def write_once(path: Path, data: bytes) -> None:
+    """Write a whole file, durably, where there is none; the one that is there stays, whoever wrote it meanwhile."""
+    fd, part = _new_part(path)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        os.close(fd)
+        part.unlink()
+    sync_folder(path)
+
+
 def _remove_left_parts(path: Path) -> None:
     """Remove what those left beside a place who were killed while they wrote there."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):

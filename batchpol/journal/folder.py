@@ -9,10 +9,9 @@ from __future__ import annotations
 import errno
 import heapq
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -145,17 +144,7 @@ class Folder:
     def pin(self, pins: Pins) -> None:
         """Pin it, whole and once, whoever else does at the same time. Raises as :meth:`check` does."""
         try:
-            fd, name = tempfile.mkstemp(dir=self.path, prefix=".run.json.")
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(msgspec.json.format(msgspec.json.encode(pins), indent=2) + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                with suppress(FileExistsError):  # a name that is there is never replaced
-                    os.link(name, self._pins)
-            finally:
-                Path(name).unlink()
-            files.sync_folder(self._pins)
+            files.write_once(self._pins, msgspec.json.format(msgspec.json.encode(pins), indent=2) + b"\n")
         except OSError as error:
             raise self._unusable(error) from error
         self.check(pins)

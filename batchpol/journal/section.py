@@ -61,8 +61,8 @@ class Section:
     status as its place in :data:`STATUSES`. ``brought`` counts those that this run brought to an outcome, and
     ``under_way`` has the numbers of those that it sent and that have none.
     ``stopped`` says of targets that stopped alone why they did, as error code and text.
-    ``notes`` are sentences for people. ``doubted`` says that lines of it are lost (:meth:`doubt`). ``at`` is where its
-    header stands: what stands before that is taken over from earlier sections.
+    ``notes`` are sentences for people. ``at`` is where its header stands: what stands before that is taken
+    over from earlier sections.
     """
 
     run: Run
@@ -77,7 +77,6 @@ class Section:
     stopped: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _columns: dict[str, int] = field(init=False)  # with the number of the first record that has it, or -1
     notes: list[str] = field(default_factory=list)
-    doubted: bool = False
 
     def __len__(self) -> int:
         return len(self.state)
@@ -145,7 +144,6 @@ class Section:
 
     def doubt(self) -> None:
         """Call no record unsent of which nothing is written: lines that are lost may have told of it."""
-        self.doubted = True
         for number, at in enumerate(self.fate_at):
             if at == _NOWHERE and self.state[number] == _NOT_ATTEMPTED:
                 self.state[number] = _UNKNOWN

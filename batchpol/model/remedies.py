@@ -6,7 +6,7 @@ is one. A test holds the table against every rule and every code that leaves thi
 
 from __future__ import annotations
 
-from batchpol.model import Status
+from batchpol.model import MAX_POLICIES, Status
 
 _ACCOUNT = "Write the account's 12 digits, and format the column as text where a spreadsheet keeps it."
 _COMPARE = "Compare it with IAM's JSON policy reference, and write what is meant there."
@@ -30,7 +30,8 @@ _FINDINGS = {
     "action-useless": "Name an action of SES's, such as ses:SendEmail.",
     "batch-conflict": "Keep one of the two records, or give them two policy names.",
     "batch-duplicate": "Nothing needs to be done: it is sent once. Take one of the records out if that irritates.",
-    "batch-limit": "Put several statements into one policy, or delete policies of the identity: it can have 20.",
+    "batch-limit": "Put several statements into one policy, or delete policies of the identity: it can have "
+    f"{MAX_POLICIES}.",
     "batch-limit-likely": "Say with `account` and `region` where the records go, and it is known for certain.",
     "condition-address-operator": "Compare addresses with IpAddress or NotIpAddress.",
     "condition-arn": "Write a whole ARN, or compare with StringLike.",
@@ -156,7 +157,7 @@ _SES = {
     "InvalidPolicy": "Look at the principal first: SES must see it. Mend the document and apply it again; where IAM "
     "made the principal a moment ago, run the same command again with `retry_failed`.",
     "InvalidParameterValue": "Mend what SES names: the identity must be verified in this account and Region, and has "
-    "at most 20 policies.",
+    f"at most {MAX_POLICIES} policies.",
     "ValidationError": "Mend the value that SES names.",
     **dict.fromkeys(
         ("BandwidthLimitExceeded", "EC2ThrottledException", "PriorRequestNotComplete",

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from batchpol.identity import partition_of, read_identity
+from batchpol.identity import arn_of, partition_of, read_identity
 from batchpol.model import Severity, Target
 from batchpol.model.errors import UsageError
 from batchpol.model.settings import Connection, Patience
@@ -42,14 +42,18 @@ class Place:
     """That of one which was deleted after a policy of the identity named it, if one was named."""
 
     def arn(self, identity: str = "") -> str:
-        return f"arn:{self.partition}:ses:{self.region}:{self.account}:identity/{identity or self.identity}"
+        return arn_of(self.partition, self.region, self.account, identity or self.identity)
+
+    def principal_arn(self, name: str) -> str:
+        """The ARN of one of the account's principals, such as ``root``."""
+        return f"arn:{self.partition}:iam::{self.account}:{name}"
 
     def statement(self, identity: str = "") -> dict[str, Any]:
         """A statement that allows nothing: its own account, and only from an address that nobody can send from."""
         return {
             "Sid": "probe",
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:{self.partition}:iam::{self.account}:root"},
+            "Principal": {"AWS": self.principal_arn("root")},
             "Action": "ses:SendEmail",
             "Resource": self.arn(identity),
             "Condition": {"StringEquals": {"ses:FromAddress": "nobody@batchpol-probe.invalid"}},

@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 
 from batchpol.facts import Told
+from batchpol.model import MAX_POLICIES
 from batchpol.probe.asking import Asker
 from batchpol.probe.place import PREFIX
 from batchpol.probe.question import Question, cannot_tell, told_of
@@ -42,11 +43,11 @@ async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
     except (ValueError, LookupError, TypeError, AttributeError):
         return cannot_tell(*NAMES, why="no policy came back")
     blanks = found != json.dumps(read, separators=(",", ":"))
-    root = f"arn:{place.partition}:iam::{place.account}:root"
+    root = place.principal_arn("root")
     ordered = True if keys == sorted(keys) else False if keys == ["Version", "Statement", "Id"] else None
     as_root = True if root in principals else False if place.account in principals else None
     as_id = _as_id(place.principal, principals)
-    nobody = f"arn:{place.partition}:iam::{place.account}:role/batchpol-probe.invalid"
+    nobody = place.principal_arn("role/batchpol-probe.invalid")
     taken = (await asker.told(place.put(STORED[2], place.document(Principal={"AWS": nobody})))).taken
     await asker.told(place.delete(STORED[2]))
     strict = None if taken is None else not taken
@@ -82,7 +83,7 @@ async def _standing(asker: Asker) -> set[str]:
     """The principals of policies that are not the probe's."""
     place = asker.place
     listed = (await asker.told(place.names())).answer.get("PolicyNames", ())
-    names = [it for it in listed if not it.startswith(PREFIX)][:20]
+    names = [it for it in listed if not it.startswith(PREFIX)][:MAX_POLICIES]
     found = (await asker.told(place.policies(*names))).answer.get("Policies", {}) if names else {}
     return {it for text in found.values() for it in _principals(json.loads(text))}
 

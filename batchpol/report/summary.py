@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from batchpol.model import EFFECTS, Outcome, Status, excerpt
+from batchpol.model import ACCOUNT_ID, EFFECTS, Outcome, Status, excerpt
 from batchpol.model.remedies import remedy_of
 from batchpol.report.rows import reason
 
@@ -70,7 +70,7 @@ class _Common:
         return found | ({"principal": principals} if principals else {})
 
 
-_PRINCIPAL = re.compile(r'(?:arn:[a-z-]+:iam::[0-9]{12}:[^"]+|(?<=")[0-9]{12}(?="))')
+_PRINCIPAL = re.compile(rf'(?:arn:[a-z-]+:iam::{ACCOUNT_ID}:[^"]+|(?<="){ACCOUNT_ID}(?="))')
 _LABELS = 2
 """Labels that a shared domain has at least: a top-level one says nothing."""
 

@@ -1,6 +1,6 @@
 """Reading back: a write counts only when what is there is what was asked for.
 
-One identity a call, so up to 20 writes are looked at together. Reads may show the past for more than a minute (seen),
+One identity a call, so several writes are looked at together. Reads may show the past for more than a minute (seen),
 so what is not there yet is looked at again, less and less often, until a bound. A write that nobody answered is told
 by the read at that bound alone: any before it may show what stood there earlier, be it the very same.
 """

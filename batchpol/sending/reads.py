@@ -28,7 +28,7 @@ class Reads:
     async def policies(
         self, identity: str, names: Sequence[str], departed: Callable[[], None] = lambda: None
     ) -> dict[str, str]:
-        """Documents by name, of up to 20 names of one identity; names without a policy are left out.
+        """Documents by name, of up to ``MAX_POLICIES`` names of one identity; names without a policy are left out.
 
         ``departed`` is called when the request leaves: what is read may be as old as that.
         """

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import botocore.exceptions as bx
 
-from batchpol.model import shown
+from batchpol.model import ACCOUNT_ID, shown
 from batchpol.model.errors import AccessRefused, UsageError
 
 _AGAIN = "then run the same command again"
@@ -168,7 +168,9 @@ def explained(error: BaseException, setup: Setup) -> AccessRefused | None:
     return None
 
 
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::(\{account\}|[0-9]{12}):role/([\x21-\x7e]*/)?[\w+=,.@-]{1,64}", re.ASCII)
+_ROLE = re.compile(
+    rf"arn:aws[a-z-]*:iam::(\{{account\}}|{ACCOUNT_ID}):role/([\x21-\x7e]*/)?[\w+=,.@-]{{1,64}}", re.ASCII
+)
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 

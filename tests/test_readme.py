@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import tomllib
+from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from batchpol.batch.check import RULES
 from batchpol.cli import app
@@ -121,9 +123,28 @@ def test_the_map_has_every_room_from_the_top_down() -> None:
     assert all((README.parent / "tests" / room).is_dir() for room in folders)
 
 
+PROJECT = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXTS[README].splitlines()) <= 150
+
+
+def test_what_reaches_into_aiobotocore_is_not_run_with_its_next_major_version() -> None:
+    (bounds,) = (it for it in PROJECT["dependencies"] if it.startswith("aiobotocore"))
+    assert bounds.endswith(f",<{int(version('aiobotocore').partition('.')[0]) + 1}")
+
+
+@pytest.mark.parametrize(("workflow", "job"), [("ci", "run"), ("release", "wheel")])
+def test_each_version_of_python_that_is_promised_is_tried(workflow: str, job: str) -> None:
+    jobs = yaml.safe_load((README.parent / f".github/workflows/{workflow}.yml").read_text(encoding="utf-8"))["jobs"]
+    promised = [it.rpartition(" ")[2] for it in PROJECT["classifiers"] if "Python :: 3." in it]
+    assert jobs[job]["strategy"]["matrix"]["python"] == promised
+    assert PROJECT["requires-python"] == f">={promised[0]}"
+
+
 def test_the_dependencies_are_those_of_the_package() -> None:
-    project = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    asked = [*PROJECT["dependencies"], *chain.from_iterable(PROJECT["optional-dependencies"].values())]
     listed = re.findall(r"^\| ([a-z0-9, -]+?)(?: \(.+?\))? \| ", CONTRIBUTING.partition("## Why each")[2], re.MULTILINE)
     named = {name for cell in listed for name in cell.split(", ")} - {"package", "---"}
     assert named == {re.split(r"[<>=!~\[ ]", it)[0] for it in asked}

@@ -23,7 +23,7 @@ from batchpol.cli.help import MANUAL, _contents, topics
 from batchpol.sandbox import DOUBTS
 from tests.readme_commands import README, commands, main_command
 from tests.readme_tables import PAGES, TABLES, filled
-from tests.test_floors import FLOORS
+from tests.test_floors import FLOORS, PACKAGE
 
 GROUP: Any = typer.main.get_command(app)
 TEXTS = {path: path.read_text(encoding="utf-8") for path in PAGES}
@@ -121,6 +121,8 @@ def test_the_map_has_every_room_from_the_top_down() -> None:
     assert [FLOORS[room] for room in rooms] == sorted((FLOORS[room] for room in rooms), reverse=True)
     folders = re.findall(r"^\| `batchpol/(\w+)/`", CONTRIBUTING, re.MULTILINE)
     assert all((README.parent / "tests" / room).is_dir() for room in folders)
+    alone = {path.stem for path in PACKAGE.glob("*.py") if "_" not in path.stem} - {"version"}
+    assert all((README.parent / "tests" / f"test_{room}.py").is_file() for room in alone)
 
 
 PROJECT = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -23,7 +23,7 @@ from batchpol.batch.lanes import Lanes
 from batchpol.batch.observer import Observer
 from batchpol.batch.options import Options
 from batchpol.batch.resuming import RECALLED, remember, take_up
-from batchpol.journal import FINISHED, End, Journal, OutcomeEntry
+from batchpol.journal import FINISHED, End, Journal, OutcomeEntry, RecordEntry
 from batchpol.model import UNDONE, Finding, Outcome, Record, Status, Target, if_match_of
 from batchpol.model.errors import JournalError, PolicyRefused, QueueFull, SesError
 from batchpol.sending.observer import LaneObserver
@@ -73,11 +73,16 @@ class _Asked:
 
 
 class _Feed:
-    """The jobs of one lane, in order of asking."""
+    """The jobs of one lane, in order of asking.
+
+    Attributes:
+        jobs: each as it comes; None where there are no more just now, and now and then where there are many.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, Job]] = []
         self._news, self._ended = anyio.Event(), False
+        self.jobs = self._jobs()
 
     def add(self, job: Job) -> None:
         heappush(self._waiting, (job.change.number, job))
@@ -88,8 +93,7 @@ class _Feed:
         self._ended = True
         self._news.set()
 
-    async def jobs(self) -> AsyncIterator[Job | None]:
-        """Each as it comes; None where there are no more just now, and now and then where there are many."""
+    async def _jobs(self) -> AsyncIterator[Job | None]:
         while not (self._ended and not self._waiting):
             for _ in range(min(len(self._waiting), IDENTITIES_AT_ONCE)):
                 yield heappop(self._waiting)[1]
@@ -231,52 +235,67 @@ class Desk(Stoppable, LaneObserver):
             QueueFull: too much waits already.
             JournalError: it cannot be written down.
         """
-        if self._failure is not None:
-            raise self._failure
+        self._check_failed()
         template = self._options.template
         checked = self._check(as_record(item, self._count, name_required=template is None or template.name is None))
         if checked.change is None:
-            checked.number = self._number()
-            await self._write_down(checked)
+            checked.number, self._count = self._count, self._count + 1
+            await self._write_down(entry_of(checked)).wait()
+            self._check_failed()
             return _rejected(checked)
         checked.change.if_match = if_match_of(checked.record.extra)
         job = Job(checked.change)
         asked = _Asked(job, checked.record, checked.findings)
         before = self._of.get(asked.policy)
         if before is not None and before[-1].does(job):
-            return await self._awaited(before[-1], None)
+            return await self._awaited(before[-1])
         if len(self._asked) >= self._most:
             raise QueueFull(
                 f"{self._most:,} changes wait already, as many as `max_pending` allows; they take "
                 f"{self.pending.seconds:,.0f} s",
                 hint="ask again later; the client says how much is pending",
             )
-        job.change.number = checked.number = self._number()
+        job.change.number = checked.number = self._count
+        self._count += 1
         self._asked[checked.number] = asked
         self._of.setdefault(asked.policy, deque()).append(asked)
         self._left.pop(asked.policy, None)
+        self._write_down(entry_of(checked))
         if before is None:
             self._begin(asked)
-        return await self._awaited(asked, checked)
+        return await self._awaited(asked)
 
-    def _number(self) -> int:
-        self._count += 1
-        return self._count - 1
+    def _check_failed(self) -> None:
+        if (failure := self._failure or self._lanes.commit.failure) is not None:
+            raise failure
 
-    async def _write_down(self, checked: Checked) -> None:
-        if self._journal is not None:
-            await self._lanes.commit.add(entry_of(checked))
+    def _write_down(self, entry: RecordEntry | OutcomeEntry) -> anyio.Event:
+        """Have it written down before all that comes later; the event says that it is, or that it cannot be.
 
-    async def _awaited(self, asked: _Asked, new: Checked | None) -> Outcome:
-        """The outcome of a change, once it is there; one that is new is written down first."""
+        Not by whoever asks: cancelling that one in the middle of a write would end the journal for everybody.
+        """
+        over = anyio.Event()
+
+        async def write() -> None:
+            try:
+                await self._lanes.commit.add(entry)
+            finally:
+                over.set()
+
+        if self._journal is None:
+            over.set()
+        else:
+            self._serving.start_soon(write)
+        return over
+
+    async def _awaited(self, asked: _Asked) -> Outcome:
+        """The outcome of a change, once it is there."""
         asked.callers += 1
         try:
-            if new is not None:
-                await self._write_down(new)
             await asked.over.wait()
         except anyio.get_cancelled_exc_class():
             asked.callers -= 1
-            if not (asked.callers or asked.job.begun or asked.over.is_set()):
+            if not (asked.callers or asked.job.begun or asked.job.recalled or asked.over.is_set()):
                 self._recall(asked)
             raise
         if asked.outcome is None:
@@ -288,14 +307,12 @@ class Desk(Stoppable, LaneObserver):
         asked.job.recalled = True
         self._leave(asked)
         asked.over.set()
-        if self._journal is not None:
-            entry = OutcomeEntry.of(outcome_of(asked.job, Status.NOT_ATTEMPTED, RECALLED))
-            self._serving.start_soon(self._lanes.commit.add, entry)
+        self._write_down(OutcomeEntry.of(outcome_of(asked.job, Status.NOT_ATTEMPTED, RECALLED)))
 
     def _begin(self, asked: _Asked) -> None:
         target = asked.job.change.target
         feed = self._feeds.get(target)
-        if feed is None or self._lanes.halted(target):
+        if feed is None or self._lanes.halted(feed.jobs):
             feed = self._feeds[target] = _Feed()
             self._serving.start_soon(self._serve, target, feed)
         asked.feed = feed
@@ -303,8 +320,8 @@ class Desk(Stoppable, LaneObserver):
 
     async def _serve(self, target: Target, feed: _Feed) -> None:
         """Run a lane until it is over; what it leaves is ended, and whoever asks next has a new one."""
-        error = await self._lanes.run(target, feed.jobs())
-        if self._feeds[target] is feed:
+        error = await self._lanes.run(target, feed.jobs)
+        if self._feeds.get(target) is feed:
             del self._feeds[target]
         left = [later for it in self._asked.values() if it.feed is feed for later in self._of[it.policy]]
         outcomes = self._given_up(left, error or CLOSED)

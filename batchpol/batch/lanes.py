@@ -70,7 +70,7 @@ class Lanes:
         self._run, self._targets, self._journal = run, targets, journal
         self._options, self._observer, self._wall = options, observer, wall
         self.commit = GroupCommit[Entry](self._write)
-        self._lanes: list[Lane] = []
+        self._lanes: dict[AsyncIterator[Job | None], Lane] = {}
         self._told = LaneObservers(observer, _Tally(run, options.patience, observer), *filter(None, [also]))
 
     async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
@@ -130,12 +130,13 @@ class Lanes:
 
     def halt(self) -> None:
         """Let nothing leave any more; what is under way is finished."""
-        for lane in self._lanes:
+        for lane in self._lanes.values():
             lane.stop()
 
-    def halted(self, target: Target) -> bool:
-        """Whether a lane of this target ends, so that what is asked for now is for another one."""
-        return any(lane.contact.target == target and lane.contact.halt.called for lane in self._lanes)
+    def halted(self, jobs: AsyncIterator[Job | None]) -> bool:
+        """Whether the lane of these jobs is ending, so that what is asked for now is for another one."""
+        lane = self._lanes.get(jobs)
+        return lane is not None and lane.contact.halt.called
 
     async def watch(self) -> None:
         """Look after the journal when nothing is written to it, too, and whether all workers are to stop; for ever.
@@ -160,11 +161,11 @@ class Lanes:
             return error
         if lane is None or self._run.stopped is not None:
             return None
-        self._lanes.append(lane)
+        self._lanes[jobs] = lane
         self._observer.lane_started(lane.contact)
         with lane.contact.gates.fenced(self.fence):
             await lane.run(jobs)
-        self._lanes.remove(lane)
+        del self._lanes[jobs]
         if lane.stopped is not None:
             await self._stopped(target, lane.stopped)
         else:

@@ -34,19 +34,22 @@ class GroupCommit(Generic[Entry]):
     Args:
         write: writes a list of entries and returns when they are durable. If it raises, the same error goes to
             everyone who waits and to everyone who comes later: a journal that failed once is not written again.
+
+    Attributes:
+        failure: that error.
     """
 
     def __init__(self, write: Callable[[list[Entry]], Awaitable[None]]) -> None:
         self._write = write
         self._next = _Batch[Entry]()
         self._writing = anyio.Lock()
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
         self._not_before = 0.0
 
     async def add(self, *entries: Entry) -> None:
         """Return when the entries are durable; raise what the write raised if they are not."""
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         batch, first = self._next, not self._next.entries
         batch.entries.extend(entries)
         if not first:
@@ -59,17 +62,18 @@ class GroupCommit(Generic[Entry]):
     async def _flush(self, batch: _Batch[Entry]) -> None:
         """Write the batch when the one before it is written. An error of the write is everyone's."""
         try:
-            # Shielded: a cancelled caller must not leave others' entries behind, nor tear them out of a write.
+            # Shielded: a cancelled caller must not leave others' entries behind, nor tear them out of a write. (From
+            # what asyncio itself cancels nothing can be shielded: who runs in a task of others' comes by one of ours.)
             with anyio.CancelScope(shield=True):
                 async with self._writing:
-                    if self._failure is None and (wait := self._not_before - anyio.current_time()) > 0:
+                    if self.failure is None and (wait := self._not_before - anyio.current_time()) > 0:
                         await anyio.sleep(wait)
                     self._next = _Batch()
-                    if self._failure is None:
+                    if self.failure is None:
                         await self._write(batch.entries)
                     self._not_before = anyio.current_time() + GATHER
         except BaseException as error:
-            self._failure = error
+            self.failure = error
         finally:
-            batch.failure = self._failure
+            batch.failure = self.failure
             batch.over.set()

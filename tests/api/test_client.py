@@ -172,6 +172,20 @@ async def test_what_was_taken_back_or_refused_is_not_unfinished(ses_sandbox: San
     assert puts(ses_sandbox) == [it["Identity"] for it in items(2)]
 
 
+async def test_who_is_cancelled_while_it_is_written_down_takes_nobody_along(ses_sandbox: Sandbox) -> None:
+    async with batchpol.Client(**QUICK, journal="book.jsonl") as client:
+        for passes in range(12):
+            asked = [item(f"first{passes}.example"), item("bad one"), item(f"other{passes}.example")]
+            *leaving, other = [asyncio.create_task(client.put(it)) for it in asked]
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            for task in leaving:
+                task.cancel()
+            assert (await other).status is batchpol.Status.APPLIED
+    applied = {it.identity for it in outcomes_of("book.jsonl") if it.status is batchpol.Status.APPLIED}
+    assert applied == set(puts(ses_sandbox))
+
+
 async def test_a_journal_is_one_clients_and_of_one_place(ses_sandbox: Sandbox, environment: pytest.MonkeyPatch) -> None:
     async with batchpol.Client(**QUICK, journal="book.jsonl"):
         with pytest.raises(JournalLocked):

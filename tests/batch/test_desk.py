@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +19,10 @@ from batchpol.batch.options import Options
 from batchpol.model import Outcome, Status
 from batchpol.model.errors import QueueFull
 from batchpol.sending.targets import Targets
+from batchpol.ses import Attempt
 from batchpol.source import as_record
 from tests.runs import document
-from tests.sending.simulated import LOOK_UP, PUT, READ, Server, SimulatedAws, denied, kinds, server_error
+from tests.sending.simulated import LOOK_UP, PUT, READ, Server, SimulatedAws, SimulatedSes, denied, kinds, server_error
 
 pytestmark = pytest.mark.virtual_clock
 
@@ -32,6 +34,29 @@ def record(number: int, name: str = "sending", sid: str = "Mail", **more: Any) -
     identity = f"tenant-{number}.example"
     policy = document(identity, sid, account=ACCOUNT)
     return {"identity": identity, "policy_name": name, "policy": policy, **more}
+
+
+@dataclass
+class Slow(SimulatedSes):
+    """One answer comes when the test wants it."""
+
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def put(self, identity: str, policy_name: str, document: str, attempt: Attempt | None) -> str:
+        answer = await super().put(identity, policy_name, document, attempt)
+        if policy_name == "slow":
+            await self.answers.wait()
+        return answer
+
+
+@dataclass
+class Entering(SimulatedAws):
+    """Whose SES is the test's own."""
+
+    ses_of_all: SimulatedSes = field(kw_only=True)
+
+    async def ses(self, target: object) -> SimulatedSes:
+        return self.ses_of_all
 
 
 @pytest.fixture
@@ -277,6 +302,22 @@ async def test_who_may_not_write_is_told_so(desk: Opened) -> None:
         outcome = await made.ask(record(1))
         assert (outcome.status, outcome.error_code) == (Status.NOT_ATTEMPTED, "AccessDenied")
         assert (await made.ask(record(2, "other"))).status is Status.APPLIED
+
+
+@pytest.mark.parametrize("names", [("again",), ("one", "two", "three")])
+async def test_those_who_ask_while_a_lane_is_ending_have_another_one(
+    desk: Opened, server: Server, names: tuple[str, ...]
+) -> None:
+    """That may end, in its turn, before the first one, whose last answer takes long."""
+    ses = Slow(server, faults={name: [denied("put")] for name in ("denied", "again")})
+    async with desk(compare=False, aws=Entering(server, ses_of_all=ses)) as made:
+        first = [asyncio.create_task(made.ask(record(number, name))) for number, name in enumerate(("slow", "denied"))]
+        await asyncio.sleep(5)  # the lane is ending
+        then = [(await made.ask(record(9, name))).status for name in names]
+        ses.answers.set()
+        assert [(await it).status for it in first] == [Status.APPLIED, Status.NOT_ATTEMPTED]
+        assert then == ([Status.NOT_ATTEMPTED] if names == ("again",) else [Status.APPLIED] * 3)
+    assert len(made._feeds) == 0
 
 
 async def test_a_stale_read_is_not_believed_while_others_go_on(desk: Opened, server: Server) -> None:

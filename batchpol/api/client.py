@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
-from types import TracebackType
 from typing import Any, Self, Unpack, overload
 
 import anyio.to_thread
@@ -76,58 +75,70 @@ class Client:
         self._options = options_of("Client", settings, {*SERVED, *ClientSettings.__annotations__})
         keeping = replace(self._options.keeping, journal=None, fresh=False)
         self._of_calls = replace(self._options, keeping=keeping, outcomes=OUTCOMES)
-        self._targets = self._options.targets(aws_of(settings))
-        self._drain, self._observer = settings.get("drain", DRAIN), settings.get("observer")
+        self._settings, self._observer = settings, settings.get("observer")
         if not isinstance(self._observer, ContactObserver | None):
             raise UsageError(f"observer takes a batchpol.ContactObserver, not {shown(self._observer)}")
-        self._desk = Desk(
-            self._targets, self._options, Told(self._observer), most=settings.get("max_pending", MAX_PENDING)
-        )
-        self._serving: asyncio.Task[None] | None = None
         self._place: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._opening: asyncio.Lock
-        self._ended = False
+        self._make()
+
+    def _make(self) -> None:
+        """What lasts from its opening to its end; a client may be opened again after that."""
+        self._targets = self._options.targets(aws_of(self._settings))
+        most = self._settings.get("max_pending", MAX_PENDING)
+        self._desk = Desk(self._targets, self._options, Told(self._observer), most=most)
+        self._serving: asyncio.Task[None] | None = None
+        self._in_use = self._ended = False
 
     async def __aenter__(self) -> Self:
         """Open it; where there is a journal, AWS is asked who we are, since it must be of this place.
 
         Raises:
-            UsageError, SesError: there are no usable credentials or no Region, or AWS is out of reach.
+            UsageError, SesError: there are no usable credentials or no Region, or AWS is out of reach; or it is open.
             JournalError: the journal cannot be used.
         """
-        await self._targets.__aenter__()
+        if self._in_use:
+            raise UsageError("the client is open already", hint="whoever asks within its block shares it")
+        if self._ended:
+            self._make()
         self._place, self._opening = (os.getpid(), asyncio.get_running_loop()), asyncio.Lock()
-        if self._options.keeping.journal is not None:
-            try:
+        self._in_use = True
+        try:
+            await self._targets.__aenter__()
+            if self._options.keeping.journal is not None:
                 await self._serve()
-            except BaseException as error:
-                await self.__aexit__(type(error), error, None)
-                raise
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._place = None
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        place, self._place = self._place, None
+        if place is not None and place[0] != os.getpid():  # a fork leaves what is not its own
+            return
+        drain = self._settings.get("drain", DRAIN) if error is None or isinstance(error, Exception) else 0
         try:
-            with anyio.move_on_after(self._drain if error is None or isinstance(error, Exception) else 0):
-                async with self._opening:  # whoever came before has been taken in by then
-                    self._desk.close()
+            try:
+                with anyio.move_on_after(drain):
+                    async with self._opening:  # whoever came before has been taken in by then
+                        self._desk.close()
+                    if self._serving is not None:
+                        await asyncio.wait([self._serving])
+            finally:
                 if self._serving is not None:
-                    await asyncio.wait([self._serving])
-            if self._serving is not None:
-                await self._end(self._serving)
-                if error is None:
-                    self._serving.result()
+                    await self._end(self._serving)
+            if self._serving is not None and error is None:
+                self._serving.result()
         finally:
-            self._ended = True
+            self._in_use, self._ended = False, True
             if left := len(self.unfinished()):
                 LOG.warning("the client was closed, and %d changes that were asked for are not done", left)
-            await self._targets.__aexit__(kind, error, trace)
+            await self._targets.__aexit__(None, error, None)
 
     async def _end(self, serving: asyncio.Task[None]) -> None:
         """Begin nothing more, and wait for what is under way; where that is cancelled, for nothing."""
         try:
+            self._desk.close()
             self._desk.stop("closed", 3)
             await asyncio.wait([serving])
         finally:
@@ -217,7 +228,7 @@ class Client:
         return self._desk.unfinished()
 
     async def _ask(self, item: Item) -> Outcome:
-        self._require_open()
+        _check_place(self._place)
         await self._serve()
         return await self._desk.ask(item)
 
@@ -226,7 +237,8 @@ class Client:
         async with self._opening:
             if self._serving is None:
                 try:
-                    await self._desk.open()
+                    if not self._ended:
+                        await self._desk.open()
                 finally:
                     if self._ended:
                         raise UsageError("the client was closed before it knew who we are")
@@ -277,18 +289,15 @@ class Client:
 
     async def export(self, output: str | os.PathLike[str], **settings: Unpack[Exporting]) -> Exported:
         """Write what is there as :func:`batchpol.export` does, through the client's gates."""
-        self._require_open()
+        _check_place(self._place)
         options = export_options_of(settings, output, self._options)
         return await Export(options, observer=ToldOfExport(self._observer)).run(self._targets)
 
     def _options_of(self, call: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Options:
         """The options of a batch in this client, which is open."""
-        self._require_open()
+        _check_place(self._place)
         ours = known.keys() - CONNECTING.keys() - ELSEWHERE
         return options_of(call, settings, ours, self._of_calls) if settings else self._of_calls
-
-    def _require_open(self) -> None:
-        _check_place(self._place)
 
 
 def _check_place(place: tuple[int, asyncio.AbstractEventLoop] | None) -> None:

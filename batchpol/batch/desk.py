@@ -25,7 +25,7 @@ from batchpol.batch.options import Options
 from batchpol.batch.resuming import RECALLED, remember, take_up
 from batchpol.journal import FINISHED, End, Journal, OutcomeEntry, RecordEntry
 from batchpol.model import UNDONE, Finding, Outcome, Record, Status, Target, if_match_of
-from batchpol.model.errors import JournalError, PolicyRefused, QueueFull, SesError
+from batchpol.model.errors import BatchpolError, JournalError, PolicyRefused, QueueFull, SesError
 from batchpol.sending.observer import LaneObserver
 from batchpol.sending.outcomes import outcome_of
 from batchpol.sending.queue import Job
@@ -168,7 +168,7 @@ class Desk(Stoppable, LaneObserver):
         self._check = checking(self._options, here.target, alone=True)
         if self._options.keeping.journal is not None:
             taking = partial(take_up, self._options, here, self._targets.period, at=self._now())
-            journal, undone = await anyio.to_thread.run_sync(taking)
+            journal, undone = await _taken_up(taking)
             if (earlier := journal.history).run is not None:
                 self._targets.heed(earlier.end.at if earlier.end else None, self._wall())
             remember(journal, self._targets)
@@ -240,7 +240,7 @@ class Desk(Stoppable, LaneObserver):
         checked = self._check(as_record(item, self._count, name_required=template is None or template.name is None))
         if checked.change is None:
             checked.number, self._count = self._count, self._count + 1
-            await self._write_down(entry_of(checked)).wait()
+            await self._lanes.write_down(entry_of(checked), self._serving).wait()
             self._check_failed()
             return _rejected(checked)
         checked.change.if_match = if_match_of(checked.record.extra)
@@ -260,7 +260,7 @@ class Desk(Stoppable, LaneObserver):
         self._asked[checked.number] = asked
         self._of.setdefault(asked.policy, deque()).append(asked)
         self._left.pop(asked.policy, None)
-        self._write_down(entry_of(checked))
+        self._lanes.write_down(entry_of(checked), self._serving)
         if before is None:
             self._begin(asked)
         return await self._awaited(asked)
@@ -268,25 +268,6 @@ class Desk(Stoppable, LaneObserver):
     def _check_failed(self) -> None:
         if (failure := self._failure or self._lanes.commit.failure) is not None:
             raise failure
-
-    def _write_down(self, entry: RecordEntry | OutcomeEntry) -> anyio.Event:
-        """Have it written down before all that comes later; the event says that it is, or that it cannot be.
-
-        Not by whoever asks: cancelling that one in the middle of a write would end the journal for everybody.
-        """
-        over = anyio.Event()
-
-        async def write() -> None:
-            try:
-                await self._lanes.commit.add(entry)
-            finally:
-                over.set()
-
-        if self._journal is None:
-            over.set()
-        else:
-            self._serving.start_soon(write)
-        return over
 
     async def _awaited(self, asked: _Asked) -> Outcome:
         """The outcome of a change, once it is there."""
@@ -307,7 +288,8 @@ class Desk(Stoppable, LaneObserver):
         asked.job.recalled = True
         self._leave(asked)
         asked.over.set()
-        self._write_down(OutcomeEntry.of(outcome_of(asked.job, Status.NOT_ATTEMPTED, RECALLED)))
+        entry = OutcomeEntry.of(outcome_of(asked.job, Status.NOT_ATTEMPTED, RECALLED))
+        self._lanes.write_down(entry, self._serving)
 
     def _begin(self, asked: _Asked) -> None:
         target = asked.job.change.target
@@ -366,6 +348,23 @@ class Desk(Stoppable, LaneObserver):
 
     def _now(self) -> str:
         return self._wall().isoformat(timespec="milliseconds")
+
+
+async def _taken_up(taking: Callable[[], tuple[Journal, list[RecordEntry]]]) -> tuple[Journal, list[RecordEntry]]:
+    """What a thread takes up, which it lets go of where this is cancelled meanwhile, also by asyncio itself."""
+    taken: list[tuple[Journal, list[RecordEntry]]] = []
+
+    async def take() -> None:
+        taken.append(await anyio.to_thread.run_sync(taking))
+
+    try:
+        async with task_group(BatchpolError) as tasks:  # which waits for the thread in any case
+            tasks.start_soon(take)
+    except BaseException:
+        for journal, _ in taken:
+            journal.close()
+        raise
+    return taken[0]
 
 
 def _told(asked: _Asked, outcome: Outcome) -> Outcome:

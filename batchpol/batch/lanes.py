@@ -9,6 +9,7 @@ from datetime import datetime
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from batchpol.batch.intake import Backlog
 from batchpol.batch.observer import Observer
@@ -195,6 +196,26 @@ class Lanes:
         self._observer.noted(target, f"stopped: {text}")
         self._observer.lane_ended(target, error)
         self._run.ended_alone(f"{target} stopped: {text}")
+
+    def write_down(self, entry: Entry, tasks: TaskGroup) -> anyio.Event:
+        """Have it written down before all that comes later, by one of ``tasks``; the event says that it was tried.
+
+        Whoever asks for it can be cancelled meanwhile, by asyncio itself, which would tear it out of a write that is
+        everybody's.
+        """
+        over = anyio.Event()
+
+        async def write() -> None:
+            try:
+                await self.commit.add(entry)
+            finally:
+                over.set()
+
+        if self._journal is None:
+            over.set()
+        else:
+            tasks.start_soon(write)
+        return over
 
     async def _write(self, entries: list[Entry]) -> None:
         """Append and make durable; on a thread only where there is a disk to wait for."""

@@ -63,7 +63,7 @@ class GroupCommit(Generic[Entry]):
         """Write the batch when the one before it is written. An error of the write is everyone's."""
         try:
             # Shielded: a cancelled caller must not leave others' entries behind, nor tear them out of a write. (From
-            # what asyncio itself cancels nothing can be shielded: who runs in a task of others' comes by one of ours.)
+            # what asyncio itself cancels nothing can be shielded: whom it may cancel has another task give them.)
             with anyio.CancelScope(shield=True):
                 async with self._writing:
                     if self.failure is None and (wait := self._not_before - anyio.current_time()) > 0:

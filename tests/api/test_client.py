@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 import batchpol
+from batchpol.batch import desk
 from batchpol.journal import outcomes as outcomes_of
 from batchpol.journal import read
 from batchpol.model.errors import JournalLocked
@@ -256,6 +258,44 @@ async def test_an_error_in_the_block_drains_and_a_cancelled_block_does_not(ses_s
     assert {(await task).status for task in tasks} <= {"applied", "unknown", "not_attempted"}
 
 
+async def test_a_drain_that_is_cancelled_leaves_nobody_waiting(ses_sandbox: Sandbox) -> None:
+    tasks: list[asyncio.Task[batchpol.Outcome]] = []
+
+    async def serve() -> None:
+        async with batchpol.Client(period=0.5, staleness=0, drain=60) as client:
+            tasks[:] = [asyncio.create_task(client.put(it)) for it in items(4)]
+            await asyncio.sleep(0.01)
+
+    serving = asyncio.create_task(serve())
+    await eventually(lambda: puts(ses_sandbox))
+    serving.cancel()
+    await asyncio.wait([serving])
+    assert serving.cancelled()
+    found = await asyncio.wait_for(asyncio.gather(*tasks), 1)
+    assert [it.status for it in found] == ["applied", *["not_attempted"] * 3]
+
+
+async def test_opening_that_is_cancelled_lets_go_of_the_journal(
+    ses_sandbox: Sandbox, environment: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, real = threading.Event(), threading.Event(), desk.take_up
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        begun.set()
+        go_on.wait(5)
+        return real(*arguments, **more)
+
+    environment.setattr(desk, "take_up", slow)
+    opening = asyncio.create_task(batchpol.Client(**QUICK, journal="book.jsonl").__aenter__())
+    await eventually(begun.is_set)
+    opening.cancel()
+    go_on.set()
+    await asyncio.wait([opening])
+    assert opening.cancelled()
+    async with batchpol.Client(**QUICK, journal="book.jsonl") as client:
+        assert (await client.put(item("a.example"))).status == "applied"
+
+
 # -- where it may be used --------------------------------------------------------------------------------------
 
 
@@ -268,6 +308,17 @@ async def test_it_is_open_within_its_block_only(ses_sandbox: Sandbox) -> None:
             await client.apply([])
         async with client:
             pass
+
+
+@pytest.mark.parametrize("journal", [None, "book.jsonl"])
+async def test_it_is_opened_once_at_a_time(ses_sandbox: Sandbox, journal: str | None) -> None:
+    client = batchpol.Client(**QUICK, journal=journal)
+    for status in ("applied", "unchanged"):
+        async with client:
+            with pytest.raises(batchpol.UsageError, match="open already"):
+                async with client:
+                    pass
+            assert (await client.put(item("a.example"))).status == status
 
 
 async def test_another_event_loop_gets_a_clear_error(ses_sandbox: Sandbox) -> None:
@@ -287,10 +338,16 @@ async def test_a_fork_gets_a_clear_error(ses_sandbox: Sandbox) -> None:
                 client.put(item("b.example")).send(None)
             except batchpol.UsageError as error:
                 said.put(str(error))
+            try:
+                client.__aexit__(None, None, None).send(None)
+            except StopIteration:
+                said.put("left")
             os._exit(0)
         await asyncio.to_thread(os.waitpid, child, 0)
         assert "forked" in said.get()
-    assert puts(ses_sandbox) == ["a.example"]
+        assert said.get() == "left"
+        await client.put(item("c.example"))
+    assert puts(ses_sandbox) == ["a.example", "c.example"]
 
 
 async def test_where_there_are_no_credentials_the_first_call_says_so(environment: pytest.MonkeyPatch) -> None:

@@ -183,8 +183,10 @@ class Pace:
         return self.period > self.base
 
     def departed(self, passage: int, now: float) -> None:
-        if self.step is Step.MEETING and now - self.due > LEEWAY:
-            self.step = Step.ALONE  # there was nothing to send then, or another process had its turn
+        if self.step is Step.MEETING:
+            self._paid = max(self._paid + self._wait / WORTH, now - SPARE / WORTH)
+            if now - self.due > LEEWAY:  # it is missed: nothing was to be sent, or others had the processor or the turn
+                self.step = Step.ALONE
         self.under_way[passage] = (now, self.step)
         # Where a round trip takes longer than a period, the next one leaves before the answer to this one.
         guard = self.trips.guard(self.base) if self.trips.floor() >= self.base else 0.0
@@ -199,8 +201,6 @@ class Pace:
         """What comes after the attempt that leaves now, and when."""
         match self.step:
             case Step.ALONE | Step.MEETING:
-                if self.step is Step.MEETING:
-                    self._paid = max(self._paid + self._wait / WORTH, now - SPARE / WORTH)
                 self.step = Step.ALONE
             case Step.KNOCK:
                 self._knock()

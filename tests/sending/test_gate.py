@@ -11,6 +11,8 @@ import anyio
 import pytest
 
 from batchpol.sending.gate import Gate
+from batchpol.sending.meetings import LEEWAY, Meetings
+from batchpol.sending.pace import SPARE, WORTH
 from tests.sending.conftest import change
 from tests.sending.simulated import PUT, Server
 
@@ -53,6 +55,25 @@ async def test_sixty_records_waste_next_to_nothing(bench, rtt, jitter, utilisati
         assert min(made.server.gaps()) >= 1.0
     assert 59 / statistics.median(walls) >= utilisation
     assert max(refusals) <= refused
+
+
+async def test_who_leaves_too_late_for_a_meeting_has_waited_for_it_all_the_same() -> None:
+    """A busy processor makes all requests late: each that waited for a meeting would miss it, and the next one wait."""
+
+    async def seconds(meetings: Meetings | None) -> float:
+        gate, begun = Gate(meetings=meetings), now()
+        for _ in range(30):
+            passage = await gate.approach()
+            await passage.admit()
+            await anyio.sleep(3 * LEEWAY)
+            passage.departed()
+            await anyio.sleep(0.08)
+            passage.ended()
+        return now() - begun
+
+    alone = await seconds(None)
+    for offset in range(6):
+        assert 0 < await seconds(Meetings(1.0, offset=offset / 5)) - alone < 0.2 + SPARE + 30 * WORTH
 
 
 async def test_round_trips_of_over_a_second_keep_a_bounded_few_under_way(bench) -> None:

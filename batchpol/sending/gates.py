@@ -30,6 +30,9 @@ from batchpol.sending.sharing import Turns
 EVIDENCE = 3
 """Refusals right after a request of another kind, and nothing that speaks against it, that join the gates."""
 
+SURE = 10
+"""The same, once two were taken that no one quota has both: somebody else is far more likely by then."""
+
 FADES = 10.0
 """Periods without more of it after which evidence is forgotten."""
 
@@ -62,6 +65,7 @@ class Gates:
     _joined_at: float = -inf
     _trial: float = TRIAL
     _on_trial: bool = False
+    _needed: int = EVIDENCE
     _in_vain: Counter[int] = field(default_factory=Counter)
     _taken: dict[int, Ended] = field(default_factory=dict)
 
@@ -151,7 +155,7 @@ class Gates:
             self._evidence = 0
         self._evidence += 1
         self._last_evidence = now
-        if self._evidence >= EVIDENCE:
+        if self._evidence >= self._needed:
             self._join()
             self._joined_at = now
             self.one_quota = self.one_quota or self._on_trial
@@ -166,7 +170,7 @@ class Gates:
             for gate, other in self._taken.items()
             if gate != id(ended.gate)
         ):
-            self._evidence, self._on_trial, self.one_quota = 0, False, False
+            self._evidence, self._on_trial, self.one_quota, self._needed = 0, False, False, SURE
         self._taken[id(ended.gate)] = ended
 
     def _weigh_join(self, ended: Ended) -> None:
@@ -179,4 +183,4 @@ class Gates:
             self._part(0)
         elif due and not ended.refused:
             self._on_trial = True
-            self._part(EVIDENCE - 1)
+            self._part(self._needed - 1)

@@ -40,6 +40,10 @@ FRAME = 4.1
 ASK_AGAIN = 8
 """Turns after which it is tried again whether the quota is still shared."""
 
+OFTEN = 6.0
+"""Periods within which two refusals, with requests taken between them, are no bad luck: somebody sends as often. Of
+two whose writes wait for reads, which take turns, neither is refused twice in a row."""
+
 WORTH = 1 / 1000
 """Share of a run's time that may be spent waiting for meetings, on top of :data:`SPARE`."""
 
@@ -153,7 +157,8 @@ class Pace:
     step: Step = Step.ALONE
     """What the next attempt is."""
     refused_in_a_row: int = 0
-    _refused_since: float = 0.0
+    _refused_since: float = -inf
+    _taken_since: int = 0
     _ever_taken: bool = False
     _paid: float = -inf
     """Until when it has spent its share on meetings; minus infinity where the next one may cost what it will."""
@@ -279,13 +284,15 @@ class Pace:
     def refused(self, left: float, step: Step) -> None:
         """Take in that an attempt that left then was refused.
 
-        One refusal is an unlucky delay. One at a meeting, two in a row, or one of the very first attempt mean that
-        somebody else uses the quota.
+        One refusal is an unlucky delay. One at a meeting, two in a row, one of the very first attempt, or one now and
+        again after some that were taken mean that somebody else uses the quota.
         """
         self.refused_in_a_row += 1
+        taken, self._taken_since = self._taken_since, 0
+        again = taken > 1 and left - self._refused_since < OFTEN * self.base and not self.trips.uncertain()
         if self.refused_in_a_row == 1:
             self._refused_since = left
-        if step is Step.ALONE and self._ever_taken and self._came_to_a_meeting(left):
+        if step is Step.ALONE and taken and self._came_to_a_meeting(left):
             step = Step.MEETING
         match self.step:
             case Step.ALONE | Step.MEETING if step is Step.MEETING:  # the other one's turn has begun just then
@@ -295,6 +302,8 @@ class Pace:
             case Step.ALONE | Step.MEETING if self._ever_taken and self.refused_in_a_row >= 2:
                 self._share(self._refused_since + FRAME / 2 * self.base, ask=True)
                 self.refused_in_a_row = 1
+            case Step.ALONE | Step.MEETING if again:
+                self._share(left + self.base, ask=False)  # which is when it is tried again
             case Step.ALONE | Step.MEETING if self._ever_taken:
                 pass
             case Step.ALONE | Step.MEETING | Step.KNOCK:
@@ -327,6 +336,7 @@ class Pace:
     def taken(self, left: float, step: Step) -> None:
         """Take in that SES did not refuse an attempt that left then."""
         self.refused_in_a_row, self._ever_taken = 0, True
+        self._taken_since += 1
         if self.step is Step.KNOCK:
             self._frame, self._until_asked = left, 0
             self._take(Step.SECOND, left)

@@ -148,10 +148,10 @@ async def alone(seed: int, records: int) -> dict[str, float]:
     return {"of a run without": took[0] / took[1], "utilisation": (records - 1) / took[0]}
 
 
-async def two_hosts(seed: int, apart: float = 0.001) -> dict[str, float]:
+async def two_hosts(seed: int, apart: float = 0.001, reads: bool = False) -> dict[str, float]:
     """Their clocks differ by ``apart`` seconds."""
     server, chance = Server(), random.Random(seed)
-    one, two = Caller(server, 30, 2 * seed + 1), Caller(server, 30, 2 * seed + 2)
+    one, two = Caller(server, 30, 2 * seed + 1, reads=reads), Caller(server, 30, 2 * seed + 2, reads=reads)
     await anyio.sleep(chance.random() * 30)
     wrong = chance.choice((apart, -apart))
     for gate in two.gates.all:
@@ -243,8 +243,9 @@ CASES = {
     "alone": Case("60 records, alone", partial(alone, records=60)),
     "alone-600": Case("600 records, alone", partial(alone, records=600), {"of a run without": 1.0015}),
     "hosts": Case("two of us, unseen by each other, 30 records each", two_hosts, IN_TURNS),
+    "hosts-read": Case("the same; each is read before it is written", partial(two_hosts, reads=True), IN_TURNS),
     **{
-        f"hosts-{apart}": Case(f"the same; clocks {apart} ms apart", partial(two_hosts, apart=apart / 1000))
+        f"hosts-{apart}": Case(f"two of us, clocks {apart} ms apart", partial(two_hosts, apart=apart / 1000))
         for apart in (5, 10, 20, 50)
     },
     "late": Case("the second one comes after minutes", late),

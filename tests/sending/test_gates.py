@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from batchpol.sending.gate import Gate
-from batchpol.sending.gates import EVIDENCE, Gates
+from batchpol.sending.gates import EVIDENCE, SURE, Gates
+from batchpol.sending.pace import OFTEN, Step
 from tests.bench.quota import CASES
 from tests.sending.simulated import READ, Server
 
@@ -19,7 +20,9 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-@pytest.mark.parametrize("name", ["alone-600", "hosts", "half", "flood", "jitter", "lost", "twice", "shared"])
+@pytest.mark.parametrize(
+    "name", ["alone-600", "hosts", "hosts-read", "half", "flood", "jitter", "lost", "twice", "shared"]
+)
 async def test_what_is_asked_of_many_seeds_holds_for_a_few(name: str) -> None:
     """``python -m tests.bench.quota`` runs 200."""
     case = CASES[name]
@@ -56,8 +59,8 @@ async def test_refusals_now_and_then_over_hours_join_nothing() -> None:
 
 async def test_one_that_is_taken_right_after_one_of_another_kind_speaks_against_one_quota() -> None:
     gates = Gates.at()
-    await in_turns(gates, True, True, False, True, True)
-    assert not gates.joined
+    await in_turns(gates, True, True, False, *[True] * (SURE - 1))
+    assert not gates.joined, "somebody else uses the quota of the writes"
     await in_turns(gates, True)
     assert gates.joined
     assert not gates.one_quota, "not before a trial"
@@ -66,6 +69,7 @@ async def test_one_that_is_taken_right_after_one_of_another_kind_speaks_against_
 async def test_a_join_that_does_not_help_is_taken_back() -> None:
     gates = Gates.at()
     await attempt(gates.writes)  # who is refused from the start asks less often
+    await anyio.sleep(1)
     await in_turns(gates, *[True] * EVIDENCE)
     assert gates.joined
     await in_turns(gates, True, True)
@@ -86,6 +90,15 @@ async def test_what_was_said_is_not_put_on_trial() -> None:
     await in_turns(gates, True, True, True)
     await in_turns(gates, *[False] * 20)
     assert gates.joined
+
+
+@pytest.mark.parametrize(("between", "shares"), [(1, False), (2, True), (OFTEN + 1, False)])
+async def test_who_is_refused_time_and_again_takes_turns_although_never_twice_in_a_row(between, shares) -> None:
+    """Of two whose writes wait for reads that take turns, neither is refused twice in a row."""
+    gate, taken = Gate(), int(between)
+    for refused in (False, True, *[False] * taken, True):
+        await attempt(gate, refused=refused)
+    assert (gate.pace.step is Step.FIRST) == shares
 
 
 async def test_a_passage_that_has_its_turn_goes_by_the_pace_of_the_gates_as_they_are_joined_then() -> None:

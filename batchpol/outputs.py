@@ -81,13 +81,17 @@ def check_different(outputs: Sequence[Path], inputs: Inputs, *, setting: str) ->
     Raises:
         UsageError: names both.
     """
-    taken = {_file(Path(it)): what for what, it in inputs.items() if isinstance(it, str | Path) and str(it) != "-"}
+    taken = {
+        _file(Path(it)): f"{what} itself"
+        for what, it in inputs.items()
+        if isinstance(it, str | Path) and str(it) != "-"
+    }
     for path in outputs:
         file = _file(path)
         if file in taken:
             name = "standard output" if path == STANDARD_OUTPUT else str(path)
-            raise UsageError(f"{name} is {taken[file]} itself", hint=f"name another file with `{setting}`")
-        taken[file] = "another output"
+            raise UsageError(f"{name} is {taken[file]}", hint=f"name another file with `{setting}`")
+        taken[file] = "given for two outputs"
 
 
 def _file(path: Path) -> object:

@@ -80,6 +80,6 @@ def test_an_input_under_another_name(tmp_path: Path, link: str) -> None:
 
 def test_two_outputs_in_one_place(tmp_path: Path) -> None:
     for twice in (tmp_path / "r.csv", Path("-")):
-        with pytest.raises(UsageError, match="is another output itself"):
+        with pytest.raises(UsageError, match="is given for two outputs"):
             check_outputs([twice, twice], {"the input": "-"})
     check_outputs([tmp_path / "r.csv", Path("-")], {"the input": "-", "the template": None})

@@ -39,9 +39,9 @@ class Asking:
     HEADING: ClassVar[str] = "What is asked"
 
     identity: str | None = setting(None, "Verified identity for policies batchpol-probe-*.", metavar="IDENTITY")
-    unverified: str = setting("", "One that is not verified, to be asked about, too.", metavar="IDENTITY")
+    unverified: str = setting("", "Identity that is not verified, to be asked about, too.", metavar="IDENTITY")
     principal: str = setting("", "A role or user that exists, other than the caller.", metavar="ARN")
-    deleted: str = setting("", "One that was deleted after a policy of the identity named it.", metavar="ARN")
+    deleted: str = setting("", "A role or user that was deleted after a policy named it.", metavar="ARN")
     only: tuple[str, ...] = setting((), "These questions only, e.g. quota,burst.", metavar="NAME")
     list: bool = setting(False, "List the questions and the permissions, and exit.")
     dry_run: bool = setting(False, "Say what would be asked, and exit.")

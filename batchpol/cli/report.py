@@ -34,7 +34,7 @@ class Written:
         (), "Where to write it: *.csv, *.jsonl, *.html; may be repeated.", metavar="FILE"
     )
     input: Path | None = setting(
-        None, "Of a run folder: what its workers read, for rows of shards that have not begun.", metavar="FILE"
+        None, "What the workers of a run folder read, for rows of shards that have not begun.", metavar="FILE"
     )
     only: tuple[str, ...] = setting(
         (), "These records only, with their policies: an input for apply.", metavar="STATUS,..."
@@ -55,8 +55,10 @@ class Written:
 def report(
     journal: JournalFile,
     written: Written,
-    reading: Annotated[Reading, Part("policy_template", policy_template="Of `input`: the workers' own.")],
-    connection: Annotated[Connection, Part("facts", facts="Of `input`: the workers' own.")],
+    reading: Annotated[
+        Reading, Part("policy_template", policy_template="That of the workers, where `input` is given.")
+    ],
+    connection: Annotated[Connection, Part("facts", facts="That of the workers, where `input` is given.")],
 ) -> None:
     """Write the report of a journal or a run folder again, or that of some of its records."""
     from batchpol.cli.screen import folder, status

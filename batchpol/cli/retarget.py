@@ -35,8 +35,8 @@ EPILOG = (
 class Moving:
     HEADING: ClassVar[str] = "The move"
 
-    to_account: str = setting("", "Where the records go.", metavar="ACCOUNT")
-    to_region: str = setting("", "Where the records go.", metavar="REGION")
+    to_account: str = setting("", "Account that the records go to.", metavar="ACCOUNT")
+    to_region: str = setting("", "Region that the records go to.", metavar="REGION")
     map: tuple[str, ...] = setting((), "Two accounts, Regions or identities; may be repeated.", metavar="OLD=NEW")
     principals: bool = setting(False, "Move accounts in Principal, too.")
     conditions: bool = setting(False, "Move accounts, Regions and ARNs in Condition values, too.")

@@ -43,7 +43,7 @@ class Server:
     )
     port: int = setting(0, "Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
     burst: int = setting(1, "Requests that may come at once after a pause.", min=1)
-    tolerance: float = setting(0.0, "How much too early one may come.", metavar="MS", min=0)
+    tolerance: float = setting(0.0, "How much too early a request may come.", metavar="MS", min=0)
     v2_shares_quota: bool = setting(False, "SESv2 takes from the limits of SES, not from its own.")
     stale: tuple[str, ...] = setting(
         (), "By how much reads lag behind writes; READ as get-after-put.", metavar="[READ=]SECONDS"
@@ -53,8 +53,10 @@ class Server:
     accept: tuple[str, ...] = setting((), "Accept this; may be repeated; see `doubts`.", metavar="DOUBT")
     latency: float = setting(0.0, "Round trip in milliseconds.", metavar="MS", min=0)
     jitter: float = setting(0.0, "Mean of a random delay before the limit.", metavar="MS", min=0)
-    fault: tuple[str, ...] = setting((), "May be repeated; see `faults`.", metavar="NAME[@OPERATION]=PROBABILITY")
-    seed: int = setting(0, "Of the randomness behind jitter and faults.")
+    fault: tuple[str, ...] = setting(
+        (), "Misbehave so; may be repeated; see `faults`.", metavar="NAME[@OPERATION]=PROBABILITY"
+    )
+    seed: int = setting(0, "Seed of the randomness behind jitter and faults.")
     log: Path | None = setting(None, "Write every arrival here as JSON Lines.", metavar="FILE")
     faults: bool = setting(False, "List the faults there are, and exit.")
     doubts: bool = setting(False, "List what may or may not be refused, and exit.")

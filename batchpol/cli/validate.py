@@ -12,7 +12,7 @@ import typer
 from batchpol.cli.options import Form, Part, Quiet, Rows, flattened
 from batchpol.cli.screen.terminal import reserve_output, said, tell, write
 from batchpol.cli.spelling import spelled
-from batchpol.model import Rule, Target, did_you_mean, visible
+from batchpol.model import Rule, Target, did_you_mean, shown, visible
 from batchpol.model.errors import UsageError
 from batchpol.model.remedies import REMEDIES
 from batchpol.model.settings import Assumed, Checks, Connection, Reading, setting
@@ -105,7 +105,7 @@ def _explain(code: str, rules: Mapping[str, Rule]) -> None:
     elif remedy := REMEDIES.get(code):  # of an answer of SES's, or of ours
         write(f"{code}: {said(remedy)}")
     else:
-        raise UsageError(f"there is no finding code {code!r}", hint=did_you_mean(code, REMEDIES))
+        raise UsageError(f"there is no finding code {shown(code)}", hint=did_you_mean(code, REMEDIES))
 
 
 def _indented(text: str) -> str:

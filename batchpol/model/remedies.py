@@ -205,7 +205,8 @@ _OURS = {
     "Overslept": "Run the same command again: the machine slept, and nothing was sent.",
     "PruneWithheld": "Mend what was refused of the same identity; what is to be pruned follows then.",
     "TLSRefused": "Check the endpoint, or name your certificate authorities in AWS_CA_BUNDLE.",
-    "TooManyPolicies": "Delete policies of the identity first, or put several statements into one: it can have 20.",
+    "TooManyPolicies": "Delete policies of the identity first, or put several statements into one: it can have "
+    f"{MAX_POLICIES}.",
     "WrongAccount": "Give credentials of the records' account, or a role in it with `role_arn`.",
     "WrongRegion": "Give each account and Region a client and a call of its own.",
     **dict.fromkeys(("ConnectFailed", "ConnectionClosed", "Timeout", "UnreadableAnswer"), _AGAIN),

@@ -46,7 +46,7 @@ class Reading:
 
     HEADING: ClassVar[str] = "Input"
 
-    format: str | None = setting(None, "Of INPUT, where its name does not say.", metavar="csv|tsv|jsonl")
+    format: str | None = setting(None, "Format of INPUT, where its name does not say it.", metavar="csv|tsv|jsonl")
     columns: tuple[str, ...] = setting((), "Column or key of a field, e.g. identity=Domain.", metavar="FIELD=COLUMN")
     policy_template: Path | Mapping[str, Any] | None = setting(
         None, "JSON policy with {{column}} for records without one.", metavar="FILE"
@@ -106,9 +106,13 @@ class Connection:
 
     HEADING: ClassVar[str] = "Where"
 
-    regions: tuple[str, ...] = setting((), "Before AWS_REGION, AWS_DEFAULT_REGION and the profile's.", metavar="REGION")
-    accounts: tuple[str, ...] = setting((), "With `role_arn`: this account; may be repeated.", metavar="ACCOUNT")
-    profile: str | None = setting(None, "AWS profile.", metavar="NAME")
+    regions: tuple[str, ...] = setting(
+        (), "Region, before AWS_REGION, AWS_DEFAULT_REGION and the profile's.", metavar="REGION"
+    )
+    accounts: tuple[str, ...] = setting(
+        (), "Account in which `role_arn` is assumed; may be repeated.", metavar="ACCOUNT"
+    )
+    profile: str | None = setting(None, "Profile of the AWS configuration.", metavar="NAME")
     endpoint_url: str | None = setting(None, "Another SES than AWS's.", metavar="URL")
     role_arn: str | None = setting(None, "Role to assume for each account; {account} is filled in.", metavar="ARN")
     external_id: str | None = setting(None, "External id for `role_arn`.", metavar="ID")

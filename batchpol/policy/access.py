@@ -19,7 +19,7 @@ _WARNING = Severity.WARNING
 PUBLIC = Rule(
     "risk-public",
     _WARNING,
-    "Everyone on AWS may: no Condition says who",
+    "Everyone on AWS is allowed this: no Condition says who",
     "batchpol's advice, SES takes it; IAM User Guide, AWS JSON policy elements: Principal",
     "An Allow for * lets every AWS account send as this identity, unless an operator such as StringEquals, StringLike, "
     "ArnLike or IpAddress names who: by account, organization, principal, source, VPC or address range. What is sent, "
@@ -31,7 +31,7 @@ PUBLIC = Rule(
 SERVICE = Rule(
     "risk-service",
     _WARNING,
-    "Every customer of a service may, through that service",
+    "Every customer of a service is allowed this, through that service",
     "IAM User Guide, The confused deputy problem: aws:SourceArn and aws:SourceAccount for service principals",
     "A service acts for all of its customers. Without aws:SourceAccount or aws:SourceArn (or their organization's "
     "aws:SourceOrgID, aws:SourceOrgPaths), anybody can have it send as this identity.",
@@ -71,13 +71,13 @@ def check_access(statement: dict[str, Any]) -> list[Finding]:
         return [PUBLIC.at(everyone, _who(statement), _mend(condition))]
     if host and not named & _SOURCE:
         hint = "add a Condition on aws:SourceAccount or aws:SourceArn"
-        return [SERVICE.at("/Principal/Service", f"Whoever uses {shown(host)} may, through it", hint)]
+        return [SERVICE.at("/Principal/Service", f"Whoever uses {shown(host)} is allowed this, through it", hint)]
     return []
 
 
 def _who(statement: dict[str, Any]) -> str:
     who = "Every AWS account but those named" if "NotPrincipal" in statement else "Every AWS account"
-    return f"{who} may, and no Condition says who"
+    return f"{who} is allowed this, and no Condition says who"
 
 
 def _mend(condition: Any) -> str:

@@ -189,7 +189,7 @@ def codes_of(prefixes: Sequence[str], rules: Mapping[str, Rule] = RULES) -> froz
         if not codes:
             areas = {code.partition("-")[0] for code in rules}
             hint = did_you_mean(start, rules.keys() | areas) or f"codes begin with {', '.join(sorted(areas))}"
-            raise UsageError(f"There is no finding code {shown(prefix)}", hint=hint)
+            raise UsageError(f"there is no finding code {shown(prefix)}", hint=hint)
         meant |= codes
     return frozenset(meant)
 

@@ -88,7 +88,7 @@ def test_named_identities_are_read_without_listing(place: Place) -> None:
     ended = place.run("export", *picked, "--match-name", "tw*")
     assert rows(ended.out) == [("t01.example", "two"), ("t03.example", "two")]
     assert place.calls == {LIST: 3, READ: 2}
-    assert "2 policies of 2 identities, 1 identities without" in ended.err
+    assert "2 policies of 2 identities, 1 identity without" in ended.err
 
 
 def test_nothing_there_is_an_empty_export(place: Place) -> None:
@@ -206,7 +206,7 @@ def test_an_identity_that_cannot_be_read_is_named_and_the_others_are_exported(pl
     ended = place.run("export", "-o", PATH, code=1)
     (bad,) = (it.identity for it in place.arrivals(LIST) if it.fault)
     assert f"not read: {bad}: InvalidParameterValue: Invalid identity." in ended.err
-    assert f"1 identities could not be read; for those alone: --identity {bad}" in ended.err
+    assert f"1 identity could not be read; for those alone: --identity {bad}" in ended.err
     assert {name for name, _ in rows(Path(PATH).read_text())} == set(names) - {bad}
     assert not PARTIAL.exists()
 

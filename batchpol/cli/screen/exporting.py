@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from batchpol.cli.screen import commands
 from batchpol.cli.screen.progress import is_wanted
 from batchpol.cli.screen.standing import STALLED
-from batchpol.cli.screen.terminal import duration, is_coloured, said, tell
+from batchpol.cli.screen.terminal import duration, identities, is_coloured, policies, said, tell
 from batchpol.exporting import Exported, Observer, Options, Partial, TargetReader
 from batchpol.journal import FINISHED
 from batchpol.model import Target, visible
@@ -81,9 +81,9 @@ class Screen(Observer):
     def end(self, result: Exported) -> None:
         """The last lines: counts, what could not be read, how to go on."""
         output = self._options.output
-        found = f"{result.policies:,} policies of {result.identities - result.without:,} identities"
+        found = f"{policies(result.policies)} of {identities(result.identities - result.without)}"
         if result.without:
-            found += f", {result.without:,} identities without"
+            found += f", {identities(result.without)} without"
         if result.reason == FINISHED:
             place = f" to {visible(str(output))}" if output else ""
             self.say(f"exported {found}{place} in {duration(result.seconds)}")
@@ -93,7 +93,7 @@ class Screen(Observer):
         if result.unreadable:
             named = commands.typed(commands.only(name for _, name in result.unreadable[:5]))
             more = " ..." if len(result.unreadable) > 5 else ""
-            tell(f"{len(result.unreadable):,} identities could not be read; for those alone: {named}{more}")
+            tell(f"{identities(len(result.unreadable))} could not be read; for those alone: {named}{more}")
         if result.kept:
             tell(f"to go on, run the same command again; what was read is in {visible(str(result.kept))}")
         elif result.exit_code >= 3 and output is None:
@@ -107,7 +107,7 @@ class Screen(Observer):
             await self._show_bar()
         while True:
             await anyio.sleep(EVERY)
-            self.say(f"{self._done():,} of {self._total():,} identities: {self._words()}")
+            self.say(f"{self._done():,} of {identities(self._total())}: {self._words()}")
 
     async def _show_bar(self) -> None:
         columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
@@ -138,13 +138,13 @@ class Screen(Observer):
             left = f"nothing came back for {duration(quiet)}"
         else:
             left = f"about {duration(max((reader.seconds for reader in self._readers), default=0.0))} left"
-        return f"{self._policies:,} policies, {left}"
+        return f"{policies(self._policies)}, {left}"
 
 
 def _costs(reader: TargetReader, period: float) -> str:
     count = len(reader.identities)
     known = count - reader.left
-    words = f"{reader.present:,} identities"
+    words = identities(reader.present)
     if count != reader.present:
         words += f", {count:,} of them match"
     if known:

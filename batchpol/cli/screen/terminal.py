@@ -193,6 +193,11 @@ def policies(count: int) -> str:
     return f"{count:,} {'policy' if count == 1 else 'policies'}"
 
 
+def identities(count: int) -> str:
+    """``1 identity`` or ``2,000 identities``."""
+    return f"{count:,} {'identity' if count == 1 else 'identities'}"
+
+
 def counts_line(counts: Mapping[Status, int]) -> str:
     """How many records have which status, in words."""
     return ", ".join(f"{count:,} {status.words}" for status, count in counts.items()) or "none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -70,7 +70,8 @@ class Lanes:
     ) -> None:
         self._run, self._targets, self._journal = run, targets, journal
         self._options, self._observer, self._wall = options, observer, wall
-        self.commit = GroupCommit[Entry](self._write)
+        on_disk = journal is not None and journal.path is not None
+        self.commit = GroupCommit[Entry](self._write, None if on_disk else self._keep)
         self._lanes: dict[AsyncIterator[Job | None], Lane] = {}
         self._told = LaneObservers(observer, _Tally(run, options.patience, observer), *filter(None, [also]))
 
@@ -218,11 +219,13 @@ class Lanes:
         return over
 
     async def _write(self, entries: list[Entry]) -> None:
-        """Append and make durable; on a thread only where there is a disk to wait for."""
-        if self._journal is not None and self._journal.path is None:
+        """Append and make durable, on a thread."""
+        await anyio.to_thread.run_sync(_durably, self._journal, entries)
+
+    def _keep(self, entries: Sequence[Entry]) -> None:
+        """Append where nothing is made durable, if there is a journal at all."""
+        if self._journal is not None:
             self._journal.append(*entries)
-        elif self._journal is not None:
-            await anyio.to_thread.run_sync(_durably, self._journal, entries)
 
 
 class _Tally(LaneObserver):
@@ -253,6 +256,7 @@ class _Tally(LaneObserver):
             self._run.stop(f"{failed} of {total} records failed, more than `max_failures` allows", 3)
 
 
-def _durably(journal: Journal, entries: list[Entry]) -> None:
+def _durably(journal: Journal | None, entries: list[Entry]) -> None:
+    assert journal is not None  # there is a disk to wait for
     journal.append(*entries)
     journal.sync()

@@ -6,7 +6,7 @@ requests. Whoever comes while a write is under way is written together with ever
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import anyio
@@ -34,13 +34,18 @@ class GroupCommit(Generic[Entry]):
     Args:
         write: writes a list of entries and returns when they are durable. If it raises, the same error goes to
             everyone who waits and to everyone who comes later: a journal that failed once is not written again.
+        at_once: what takes entries instead where there is no disk to wait for, so that nothing is gathered.
 
     Attributes:
         failure: that error.
     """
 
-    def __init__(self, write: Callable[[list[Entry]], Awaitable[None]]) -> None:
-        self._write = write
+    def __init__(
+        self,
+        write: Callable[[list[Entry]], Awaitable[None]],
+        at_once: Callable[[Sequence[Entry]], None] | None = None,
+    ) -> None:
+        self._write, self._at_once = write, at_once
         self._next = _Batch[Entry]()
         self._writing = anyio.Lock()
         self.failure: BaseException | None = None
@@ -50,6 +55,12 @@ class GroupCommit(Generic[Entry]):
         """Return when the entries are durable; raise what the write raised if they are not."""
         if self.failure is not None:
             raise self.failure
+        if self._at_once is not None:
+            try:
+                return self._at_once(entries)
+            except BaseException as error:
+                self.failure = error
+                raise
         batch, first = self._next, not self._next.entries
         batch.entries.extend(entries)
         if not first:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import anyio
+import anyio.lowlevel
 
 from batchpol.sending.reads import Reads
 from batchpol.ses import IDENTITIES_AT_ONCE
@@ -43,6 +43,7 @@ class Ownership:
 
         self._waiting.append(waiting)
         try:
+            await anyio.lowlevel.checkpoint()  # those who come in the same moment are asked for by one
             while not waiting.names <= self._known.keys():
                 with anyio.CancelScope() as waiting.scope:
                     found = await reads.verified(portion)

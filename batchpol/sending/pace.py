@@ -151,7 +151,7 @@ class Pace:
     meetings: Meetings | None = None
     limiter: AsyncLimiter = field(init=False)
     due: float = 0.0
-    turn: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(1))
+    turn: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(1, fast_acquire=True))
     under_way: dict[int, tuple[float, Step]] = field(default_factory=dict)
     news: News = field(default_factory=News)
     step: Step = Step.ALONE

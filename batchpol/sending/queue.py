@@ -111,7 +111,10 @@ class Queue:
         while not self._halt.called and self._candidate() is None:
             if self._fed and not (self._busy or self._fresh or self._deferred):
                 return False
-            with anyio.CancelScope(deadline=self._next_time()):
+            if self._deferred:
+                with anyio.CancelScope(deadline=self._next_time()):
+                    await self._news.wait()
+            else:
                 await self._news.wait()
         return not self._halt.called
 

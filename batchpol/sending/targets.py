@@ -58,7 +58,7 @@ class Targets:
         self._aws, self.period, self._patience = aws, patience.period, patience
         self._facts = read_facts(aws.connection.facts)
         self._machine: Machine | None = None
-        self.entering = anyio.Semaphore(ENTER_AT_ONCE)
+        self.entering = anyio.Semaphore(ENTER_AT_ONCE, fast_acquire=True)
         self._here: Here | None = None
         self._asking = anyio.Lock()
         self._entered: dict[Target, Ses] = {}

@@ -114,3 +114,17 @@ async def test_one_write_wakes_all_who_wait_for_it_even_where_the_first_of_them_
             tasks.start_soon(add, number, 0.001 if number == 1 else 1.0)
     assert batches == [[0], list(range(1, 300))]
     assert max(woken) - min(woken[1:]) < 1e-6
+
+
+async def test_where_there_is_no_disk_nothing_is_gathered() -> None:
+    kept: list[tuple[int, ...]] = []
+
+    async def write(batch: list[int]) -> None:
+        raise AssertionError("there is no disk")
+
+    commit = GroupCommit(write, kept.append)
+    begun = now()
+    for number in range(100):
+        await commit.add(number, -number)
+    assert kept == [(number, -number) for number in range(100)]
+    assert now() == begun

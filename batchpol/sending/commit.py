@@ -57,10 +57,11 @@ class GroupCommit(Generic[Entry]):
             raise self.failure
         if self._at_once is not None:
             try:
-                return self._at_once(entries)
+                self._at_once(entries)
             except BaseException as error:
                 self.failure = error
                 raise
+            return
         batch, first = self._next, not self._next.entries
         batch.entries.extend(entries)
         if not first:

@@ -181,7 +181,7 @@ def check_place(path: Path, setting: str = "reports") -> None:
         fd, part = _new_part(path)
         os.close(fd)
         part.unlink()
-        sync_folder(path)
+        os.close(_open_folder(path))
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}",
@@ -402,8 +402,12 @@ def make_durable(fd: int) -> None:
 
 def sync_folder(path: Path) -> None:
     """That a file has this name survives a power cut from here on."""
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    fd = _open_folder(path)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _open_folder(path: Path) -> int:
+    return os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

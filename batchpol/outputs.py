@@ -16,7 +16,7 @@ from pathlib import Path
 from batchpol.files import STANDARD_OUTPUT, NotPlain, check_folder, check_place, is_held, open_plain
 from batchpol.journal.chain import MAGIC
 from batchpol.model.errors import UsageError
-from batchpol.report import check_report
+from batchpol.report import check_suffix
 from batchpol.source.fields import OURS
 from batchpol.source.stream import GZIP_MAGIC
 
@@ -47,7 +47,7 @@ def check_run(inputs: Inputs, journal: Path | None, reports: Sequence[Path]) -> 
         check_different([journal], inputs, setting="journal")
         check_folder(journal, f"the journal {journal}")
     for path in reports:
-        check_report(path)
+        check_suffix(path)
     check_outputs(reports, {"the journal": journal, **inputs})
 
 

@@ -19,7 +19,7 @@ from batchpol.report.findings import FindingsReport
 from batchpol.report.html import write_plan_page
 from batchpol.report.planned import Plan, write_plan
 from batchpol.report.summary import Cause, Example, Summary, summary_json, summary_text
-from batchpol.report.write import check_report, is_json_lines, write_report
+from batchpol.report.write import check_suffix, is_json_lines, write_report
 
 __all__ = [
     "Cause",
@@ -27,7 +27,7 @@ __all__ = [
     "FindingsReport",
     "Plan",
     "Summary",
-    "check_report",
+    "check_suffix",
     "is_json_lines",
     "summary_json",
     "summary_text",

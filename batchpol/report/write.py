@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from batchpol.files import STANDARD_OUTPUT, Replacement, check_place
+from batchpol.files import STANDARD_OUTPUT, Replacement
 from batchpol.model import Outcome, Status
 from batchpol.model.errors import UsageError
 from batchpol.report.html import write_page
@@ -37,16 +37,6 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
             f"no report format is called {suffix or 'nothing'}: {path}", hint=f"let its name end in {known}"
         )
     return suffix
-
-
-def check_report(path: str | os.PathLike[str]) -> None:
-    """Find out before a run whether its report could be written there, as far as that can be known.
-
-    Raises:
-        UsageError: no such format, or its place is no plain file in a folder.
-    """
-    check_suffix(path)
-    check_place(Path(path))
 
 
 def write_report(

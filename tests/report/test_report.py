@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchpol.files import check_place
 from batchpol.model import Finding, Outcome, Severity, Status
 from batchpol.model.errors import BatchpolError, UsageError
-from batchpol.report import check_report, write_report
+from batchpol.report import check_suffix, write_report
 from batchpol.report.rows import COLUMNS
 from batchpol.source import open_source
 
@@ -321,7 +322,7 @@ def test_it_is_private_and_replaces_the_old_one(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("name", ["r.txt", "r", "r.csv.gz", "r.htm"])
 def test_an_unknown_format_names_those_there_are(tmp_path: Path, name: str) -> None:
-    for refused in (check_report, lambda path: write_report([], path)):
+    for refused in (check_suffix, lambda path: write_report([], path)):
         with pytest.raises(UsageError) as caught:
             refused(tmp_path / name)
         assert ".csv, .jsonl or .html" in caught.value.hint
@@ -335,14 +336,14 @@ def test_links_and_other_things_in_its_place_are_refused(tmp_path: Path) -> None
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
     for path in [tmp_path / f"{name}.csv" for name in ("link", "dangling", "folder", "pipe")]:
-        for refused in (check_report, lambda path: write_report([applied()], path)):
+        for refused in (check_place, lambda path: write_report([applied()], path)):
             with pytest.raises(UsageError):
                 refused(path)
     for name in ("link", "dangling"):
         with pytest.raises(UsageError, match="symbolic link"):
-            check_report(tmp_path / f"{name}.csv")
+            check_place(tmp_path / f"{name}.csv")
     with pytest.raises(UsageError, match="folder that is not there"):
-        check_report(tmp_path / "no" / "r.csv")
+        check_place(tmp_path / "no" / "r.csv")
     assert (tmp_path / "victim").read_text() == "untouched"
     assert len(list(tmp_path.iterdir())) == 5
 

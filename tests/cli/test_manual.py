@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def test_a_terminal_gets_it_set_out(columns: int, folder: Path) -> None:
     terminal.end()
     assert "\x1b[1" in terminal.shown and "# " not in terminal.shown
     assert "```" not in terminal.shown and "**" not in terminal.shown
+
+
+def test_no_figure_is_broken_where_a_table_is_wider_than_the_terminal(folder: Path) -> None:
+    terminal = Terminal("help", "benchmarks", cwd=folder, env={"NO_COLOR": "1"}, columns=80)
+    terminal.end()
+    shown = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", terminal.shown).split())
+    assert re.search(
+        r"targets 300; requests 6,000; utilisation, worst lane 0\.\d{3} \(≥ 0\.97\); median 0\.\d{3};", shown
+    )
 
 
 @pytest.mark.parametrize(

@@ -76,17 +76,16 @@ class Client:
         keeping = replace(self._options.keeping, journal=None, fresh=False)
         self._of_calls = replace(self._options, keeping=keeping, outcomes=OUTCOMES)
         self._settings, self._observer = settings, settings.get("observer")
+        self._most, self._drain = settings.get("max_pending") or MAX_PENDING, settings.get("drain")
         if not isinstance(self._observer, ContactObserver | None):
             raise UsageError(f"observer takes a batchpol.ContactObserver, not {shown(self._observer)}")
         self._place: tuple[int, asyncio.AbstractEventLoop] | None = None
-        self._opening: asyncio.Lock
         self._make()
 
     def _make(self) -> None:
         """What lasts from its opening to its end; a client may be opened again after that."""
         self._targets = self._options.targets(aws_of(self._settings))
-        most = self._settings.get("max_pending", MAX_PENDING)
-        self._desk = Desk(self._targets, self._options, Told(self._observer), most=most)
+        self._desk = Desk(self._targets, self._options, Told(self._observer), most=self._most)
         self._serving: asyncio.Task[None] | None = None
         self._in_use = self._ended = False
 
@@ -116,10 +115,10 @@ class Client:
         place, self._place = self._place, None
         if place is not None and place[0] != os.getpid():  # a fork leaves what is not its own
             return
-        drain = self._settings.get("drain", DRAIN) if error is None or isinstance(error, Exception) else 0
+        drain = DRAIN if self._drain is None else float(self._drain)
         try:
             try:
-                with anyio.move_on_after(drain):
+                with anyio.move_on_after(drain if error is None or isinstance(error, Exception) else 0):
                     async with self._opening:  # whoever came before has been taken in by then
                         self._desk.close()
                     if self._serving is not None:
@@ -185,6 +184,7 @@ class Client:
 
         Raises:
             QueueFull: ``max_pending`` changes wait already.
+            TypeError: what is asked for is no record at all.
             UsageError, SesError: at the first one, as opening a client with a journal does.
             JournalError: the journal cannot be written any more; nothing more is sent.
         """
@@ -211,7 +211,7 @@ class Client:
         item = _item(record, policy_name, region, account)
         if isinstance(item, Record):
             return await self._ask(changed(item, action="delete", policy=""))
-        return await self._ask({**item, "action": "delete"})
+        return await self._ask({**item, "action": "delete"} if isinstance(item, Mapping) else item)
 
     @property
     def pending(self) -> Pending:

@@ -234,11 +234,13 @@ _OF_OTHER_CONNECTIONS = {"session", "profile", "endpoint_url", "role_arn", "exte
 
 
 def aws_of(settings: Own) -> Callable[[Connection], Aws]:
-    client, account = settings.get("client"), settings.get("account", "")
+    client, account, session = settings.get("client"), settings.get("account", ""), settings.get("session")
+    if session is not None and not hasattr(session, "create_client"):
+        raise UsageError(f"`session` takes one of aiobotocore's, not {shown(session)}")
     if client is None:
         if account:
             raise UsageError("account is for client", hint="expect_account refuses any other than the one named")
-        return partial(Aws, session=settings.get("session"))
+        return partial(Aws, session=session)
     if beside := sorted(name for name in _OF_OTHER_CONNECTIONS if settings.get(name)):
         raise UsageError(f"client is a connection already, so {', '.join(beside)} has no effect", hint="leave it out")
     if not account:
@@ -345,7 +347,7 @@ def _value(name: str, value: Any) -> Any:
 def _converted(kind: Any, name: str, value: Any, takes: str) -> Any:
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         raise UsageError(f"`{name}` takes {takes}, not {shown(value)}") from None
 
 
@@ -356,6 +358,9 @@ def _each(name: str, value: Any, takes: str) -> Iterable[Any]:
 
 
 def _path(name: str, value: Any, takes: str) -> Path:
-    if not isinstance(value, str | os.PathLike):
-        raise UsageError(f"`{name}` takes {takes}, not {shown(value)}")
-    return Path(value)
+    try:
+        if isinstance(value, str | os.PathLike) and b"\0" not in (os.fsencode(value) or b"\0"):
+            return Path(value)
+    except UnicodeEncodeError:
+        pass
+    raise UsageError(f"`{name}` takes {takes}, not {shown(value)}")

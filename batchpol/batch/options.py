@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,7 +65,7 @@ class Options:
         elif self.keeping.shards is not None:
             text = "`shards` is into how many parts a batch falls that is run `on` a scheduler"
             raise UsageError(text, hint="name the scheduler with `on`, or give each worker its own part with `shard`")
-        if self.patience.period <= 0:
+        if not 0 < self.patience.period < inf:
             raise UsageError("`period` is a time in seconds, more than 0")
         if conduct.prune_prefix and not conduct.prune:
             raise UsageError(

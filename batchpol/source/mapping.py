@@ -16,6 +16,8 @@ from batchpol.source.fields import OURS, Names, missing_fields
 from batchpol.source.policyfile import PREFIX, named_file
 from batchpol.source.rules import FIELD, POLICY_FILE, REPEATED
 
+_FIELDS = ("identity", "policy_name", "policy", "action", "region", "account")
+
 
 def as_record(
     item: Record | Mapping[str, Any], number: int, *, names: Names = OURS, name_required: bool = True
@@ -23,7 +25,8 @@ def as_record(
     """A record from a :class:`Record` or a mapping with our keys or boto3's.
 
     A policy given as a mapping is written as compact JSON in its own order; given as text, it stays as it is. What
-    is wrong with the item becomes the record's problems, so that one bad item does not end the others.
+    is wrong with the item becomes the record's problems, so that one bad item does not end the others; a Record whose
+    fields are not what they are declared to be counts as a mapping.
 
     Args:
         item: the record.
@@ -35,7 +38,10 @@ def as_record(
         TypeError: ``item`` is neither a Record nor a mapping.
     """
     if isinstance(item, Record):
-        return item if item.line else replace(item, line=number + 1)
+        if _is_typed(item):
+            return item if item.line else replace(item, line=number + 1)
+        more = item.extra if isinstance(item.extra, Mapping) else {}
+        return as_record({**more, **{it: getattr(item, it) for it in _FIELDS}}, number)
     if not isinstance(item, Mapping):
         raise TypeError(f"a record is a batchpol.Record or a mapping, not {type(item).__name__}")
     problems: list[Finding] = []
@@ -77,6 +83,18 @@ def _parted(item: Mapping[Any, Any], names: Names) -> tuple[dict[str, Any], dict
         elif not _is_missing(value):
             found.setdefault(known, value)
     return found, extra
+
+
+def _is_typed(record: Record) -> bool:
+    """Whether the fields of a record that a program made are what they are declared to be."""
+    texts = record.identity, record.policy_name, record.policy, record.action
+    places = record.region, record.account
+    return (
+        all(isinstance(it, str) for it in texts)
+        and all(it is None or isinstance(it, str) for it in places)
+        and isinstance(record.extra, Mapping)
+        and isinstance(record.line, int)
+    )
 
 
 def _text_of(known: str, value: Any, problems: list[Finding]) -> str:

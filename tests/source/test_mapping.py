@@ -68,6 +68,21 @@ def test_what_is_wrong_is_the_record_s_problem(item: dict[str, Any], code: str, 
     assert [(problem.code, problem.where) for problem in record.problems] == [(code, where)]
 
 
+@pytest.mark.parametrize(
+    ("record", "where"),
+    [
+        (Record("a.test", 7, "{}"), ["policy_name"]),  # type: ignore[arg-type]
+        (Record(None, None, None), ["identity", "policy_name"]),  # type: ignore[arg-type]
+        (Record("a.test", "p", "{}", account=7), ["account"]),  # type: ignore[arg-type]
+        (Record("a.test", "p", {"Version": "2012-10-17"}, extra=None), []),  # type: ignore[arg-type]
+    ],
+)
+def test_a_record_of_wrong_types_is_read_as_a_mapping_is(record: Record, where: list[str]) -> None:
+    read = as_record(record, 4)
+    assert [problem.where for problem in read.problems] == where
+    assert (read.line, type(read.policy), read.extra) == (5, str, {})
+
+
 @pytest.mark.parametrize("item", ["a.test", None, ["a.test", "p", "{}"], 7])
 def test_anything_else_is_a_mistake_of_the_program(item: Any) -> None:
     with pytest.raises(TypeError, match="Record or a mapping"):

@@ -85,6 +85,8 @@ class Aws:
         self._own_session = session is None
         self._session = session or _session(connection)
         _check(self._session, connection)
+        if self._own_session:
+            internals.know_services_by_name(self._session)
         self._http = internals.http_session_class(*(_endpoint(connection, service) for service in ("ses", "sts")))
         self._source: Credentials | None = None
         self._setup = NOWHERE if connection.embedded else Setup.of(self._session)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from aiobotocore.client import AioBaseClient
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+from botocore.exceptions import DataNotFoundError
 
 import batchpol.ses
 from batchpol.model.settings import Connection
@@ -64,6 +66,18 @@ def test_what_is_private_to_others_is_named_in_one_place() -> None:
         others = {it.attr for it in names if not (isinstance(it.value, ast.Name) and it.value.id in ("self", "cls"))}
         others = {name for name in others if not name.startswith("__")}
         assert not others or path.name == "internals.py", f"{path} reaches into somebody's {others}"
+
+
+@pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1"])
+def test_services_are_known_by_name_and_their_models_are_those_that_botocore_finds(kind: str) -> None:
+    theirs, ours = AioSession().get_component("data_loader"), AioSession()
+    internals.know_services_by_name(ours)
+    loader = ours.get_component("data_loader")
+    assert set(loader.list_available_services(kind)) >= set(theirs.list_available_services(kind))
+    for service in ("ses", "sesv2", "sts", "sso", "sso-oidc"):
+        assert loader.load_service_model(service, kind) == theirs.load_service_model(service, kind)
+    with pytest.raises(DataNotFoundError):
+        loader.load_service_model("no-such-service", kind)
 
 
 async def test_requests_go_the_clients_own_way_and_still_pass_the_gate(

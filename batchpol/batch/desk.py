@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
+from msgspec.structs import replace as changed
 
 from batchpol.batch.intake import checking, entry_of
 from batchpol.batch.lanes import Lanes
@@ -248,7 +249,7 @@ class Desk(Stoppable, LaneObserver):
         asked = _Asked(job, checked.record, checked.findings)
         before = self._of.get(asked.policy)
         if before is not None and before[-1].does(job):
-            return await self._awaited(before[-1])
+            return changed(await self._awaited(before[-1]), extra=checked.record.extra)
         if len(self._asked) >= self._most:
             raise QueueFull(
                 f"{self._most:,} changes wait already, as many as `max_pending` allows; they take "

@@ -75,7 +75,6 @@ async def test_an_error_names_the_setting_as_it_was_given(settings: dict[str, An
         ({"facts": "\ud800"}, "`facts` takes a path, not"),
         ({"limit": "\ud800"}, "`limit` takes a whole number, at least 0, not"),
         ({"session": 7}, "`session` takes one of aiobotocore's, not 7"),
-        ({"client": "ses", "account": ACCOUNT}, '`client` takes one of aiobotocore\'s, not "ses"'),
         ({"period": float("inf")}, "`period` is a time in seconds, more than 0"),
         ({"observer": print}, "observer takes a batchpol.ContactObserver"),
     ],

@@ -172,9 +172,10 @@ async def test_the_same_document_asked_for_twice_at_once_is_sent_once(desk: Open
         first = [asyncio.create_task(made.ask(record(1))) for _ in range(3)]
         await asyncio.sleep(0.14)  # under way by now
         assert kinds(server)[PUT] == 1
-        outcomes = [*await asyncio.gather(*first, made.ask(record(1)))]
+        outcomes = [*await asyncio.gather(*first, made.ask(record(1, tenant="t2")))]
     assert {it.status for it in outcomes} == {Status.APPLIED}
     assert {it.number for it in outcomes} == {0}
+    assert [it.extra for it in outcomes] == [{}, {}, {}, {"tenant": "t2"}], "each has what its own record brought along"
     assert kinds(server)[PUT] == 1
 
 

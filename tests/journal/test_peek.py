@@ -14,7 +14,9 @@ from tests.edited import PACKAGE, run_edited
 KINDS = {kind.__struct_config__.tag: kind for kind in get_args(Entry)}
 
 
-@pytest.mark.parametrize("peeked", [peek.ColumnsLine, peek.ChangeLine], ids=["columns", "changes"])
+@pytest.mark.parametrize(
+    "peeked", [peek.ColumnsLine, peek.ChangeLine, peek.EffectLine], ids=["columns", "changes", "effects"]
+)
 def test_each_kind_is_looked_at_and_as_the_entry_that_it_is(peeked: object) -> None:
     """A reader that knew fewer kinds would call a sound journal damaged."""
     found = {kind.__struct_config__.tag: kind for kind in get_args(peeked)}
@@ -53,6 +55,7 @@ with Journal.resume("j") as book:
     print(len(book.history), book.history.counts())
 print([row.status.value for row in journal.outcomes("j")], len(list(journal.sends("j"))))
 print([entry.text for _, entry in journal.read("j") if isinstance(entry, Weather)])
+print([run.counts for run in journal.runs("j")])
 """
 
 
@@ -67,13 +70,14 @@ class WeatherPeek(_Peek, tag="weather"):
     pass
 
 
-_Other = WeatherPeek | """
+_Common = WeatherPeek | """
 
 
 def test_a_new_kind_takes_two_files(tmp_path: Path) -> None:
-    edits = [("journal/entries.py", "\nEntry = ", ENTRY), ("journal/peek.py", "\n_Other = ", PEEK)]
+    edits = [("journal/entries.py", "\nEntry = ", ENTRY), ("journal/peek.py", "\n_Common = ", PEEK)]
     assert run_edited(tmp_path, edits, USES_A_NEW_KIND).splitlines() == [
         "1 {<Status.APPLIED: 'applied'>: 1}",
         "['applied'] 1",
         "['rain', 'sun']",
+        "[{'written': 1}]",
     ]

@@ -231,8 +231,8 @@ class Pace:
             self.refused_in_a_row = 1  # what was refused before came at no meeting
         half, earliest = self.trips.half(), self._left + self.base + MARGIN
         at = self._meetings.after(earliest + half) + (self._stride() - 1) * self._meetings.step
-        if self.refused_in_a_row > IN_A_ROUND + 1:
-            at += random.uniform(-4, 4) * LEEWAY  # noqa: S311  # clocks may not agree
+        if self.refused_in_a_row > IN_A_ROUND + 1 and self.refused_in_a_row % 2:
+            at += random.uniform(-4, 4) * LEEWAY  # noqa: S311  # clocks may not agree, or they do
         self._take(Step.KNOCK, at - half)
 
     def _share(self, frame: float, *, ask: bool) -> None:

@@ -148,10 +148,10 @@ async def alone(seed: int, records: int) -> dict[str, float]:
     return {"of a run without": took[0] / took[1], "utilisation": (records - 1) / took[0]}
 
 
-async def two_hosts(seed: int, apart: float = 0.001, reads: bool = False) -> dict[str, float]:
+async def two_hosts(seed: int, apart: float = 0.001, reads: bool = False, jitter: float = 0.0) -> dict[str, float]:
     """Their clocks differ by ``apart`` seconds."""
     server, chance = Server(), random.Random(seed)
-    one, two = Caller(server, 30, 2 * seed + 1, reads=reads), Caller(server, 30, 2 * seed + 2, reads=reads)
+    one, two = (Caller(server, 30, 2 * seed + number, jitter, reads) for number in (1, 2))
     await anyio.sleep(chance.random() * 30)
     wrong = chance.choice((apart, -apart))
     for gate in two.gates.all:
@@ -244,6 +244,7 @@ CASES = {
     "alone-600": Case("600 records, alone", partial(alone, records=600), {"of a run without": 1.0015}),
     "hosts": Case("two of us, unseen by each other, 30 records each", two_hosts, IN_TURNS),
     "hosts-read": Case("the same; each is read before it is written", partial(two_hosts, reads=True), IN_TURNS),
+    "hosts-jitter": Case("the same; 2 ms of jitter", partial(two_hosts, reads=True, jitter=0.002)),
     **{
         f"hosts-{apart}": Case(f"two of us, clocks {apart} ms apart", partial(two_hosts, apart=apart / 1000))
         for apart in (5, 10, 20, 50)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import chain, product
 
 import pytest
-from hypothesis import given
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchpol.identity import Owner, check_name, check_region, partition_of, read_identity
+from batchpol.identity import Owner, check_address, check_name, check_region, partition_of, read_identity
 from batchpol.model import Severity, Target
 from tests.validation.checks import OWN_ARN, codes
 
@@ -114,6 +115,20 @@ def test_wrong(text: str, code: str, hint: str) -> None:
     found = read_identity(text)[1]
     assert (code, Severity.ERROR, "identity") in {(it.code, it.severity, it.where) for it in found}
     assert hint in {it.hint for it in found if it.code == code} or not hint
+
+
+@given(st.text("ab1.@\"\\ <>(,;:[]\t\x7f!~-_+'", max_size=8).flatmap(lambda it: st.sampled_from([it, f'"{it}"'])))
+@example('"a"."b"')
+@example('""')
+@example("a..b")
+def test_what_may_stand_before_the_at_sign_is_what_email_validator_takes(local: str) -> None:
+    try:
+        validate_email(f"{local}@example.co", check_deliverability=False, allow_quoted_local=True)
+        taken = True
+    except EmailNotValidError:
+        taken = False
+    found = {it.code for it in check_address(f"{local}@example.co")}
+    assert ("identity-address" not in found) == taken
 
 
 @pytest.mark.parametrize(("text", "code"), DOUBTFUL)

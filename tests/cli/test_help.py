@@ -152,7 +152,7 @@ def test_every_example_runs(folder: Path, command: Command, sandbox_elsewhere: S
             if line.startswith("batchpol sandbox --port"):
                 continue
             ended = command(*shlex.split(line)[1:], **settings)
-            assert ended.code == (3 if "samples/tenants.csv" in line else 0), (line, ended.err)  # 3: the limit of 1
+            assert ended.code == (3 if "apply samples/tenants.csv" in line else 0), (line, ended.err)  # the limit of 1
             ran += 1
     assert ran >= 10
     assert {"findings.jsonl", "plan.html", "tenants.plan", "undo.jsonl", "failed.csv"} <= {

@@ -296,6 +296,53 @@ async def test_opening_that_is_cancelled_lets_go_of_the_journal(
         assert (await client.put(item("a.example"))).status == "applied"
 
 
+# -- what is told --------------------------------------------------------------------------------------------------
+
+
+class Told(batchpol.ContactObserver):
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def noted(self, target: batchpol.Target, text: str) -> None:
+        self.events.append(text.partition(":")[0])
+
+    def throttled(self, target: batchpol.Target) -> None:
+        self.events.append("throttled")
+
+    def paced(self, target: batchpol.Target, period: float) -> None:
+        self.events.append("paced")
+
+    def renewed(self, target: batchpol.Target) -> None:
+        self.events.append("renewed")
+
+
+async def test_the_log_and_an_observer_hear_of_throttling_of_the_pace_and_of_renewals(
+    ses_sandbox: Sandbox, environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        environment.delenv(name)
+    save_credentials("OLD")
+    ses_sandbox.change(faults_at={"throttle@PutIdentityPolicy": [2, 3]})
+    caplog.set_level("INFO", "batchpol")
+    told = Told()
+    async with batchpol.Client(**QUICK, compare=False, observer=told) as client:
+        await asyncio.gather(*map(client.put, items(4)))
+        save_credentials("NEW")
+        ses_sandbox.change(faults_at={"expired_token@PutIdentityPolicy": [1 + len(puts(ses_sandbox))]})
+        assert (await client.put(item("last.example"))).status == "applied"
+    assert Counter(told.events) >= Counter({"throttled": 2, "paced": 1, "somebody else uses this quota": 1})
+    assert told.events[-1] == "renewed"
+    heard = [(it.levelname, it.message.partition(": ")[2]) for it in caplog.records if it.name == "batchpol"]
+    words = {"throttled": "SES refused", "paced": "requests leave", "renewed": "the credentials were renewed"}
+    for (level, text), event in zip(heard, told.events, strict=True):
+        assert (level, text.startswith(words.get(event, event))) == ("INFO" if event in words else "WARNING", True)
+
+
+def save_credentials(key: str) -> None:
+    text = f"[default]\naws_access_key_id={key}\naws_secret_access_key=s\naws_session_token=t\n"
+    Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).write_text(text, "utf-8")
+
+
 # -- where it may be used --------------------------------------------------------------------------------------
 
 

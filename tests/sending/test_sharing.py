@@ -317,3 +317,17 @@ async def test_what_is_made_is_the_user_s_alone_whatever_the_umask(folder: Path)
         os.umask(before)
     assert mode(folder) == 0o700
     assert [mode(file) for file in files(folder)] == [0o600]
+
+
+def test_a_request_costs_less_than_a_fifth_of_a_millisecond(folder: Path) -> None:
+    turns = Machine(folder).turns("", TARGET, 0, 1e-6)
+
+    def cost(requests: int) -> float:
+        begun = time.process_time()
+        for _ in range(requests):
+            turns.wait()
+            turns.wait(claim=True)
+            turns.left(0.0)
+        return (time.process_time() - begun) / requests
+
+    assert min(cost(200) for _ in range(5)) < 0.0002

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from batchpol.cli import app
 from tests.bench.house import PACKAGE, bodies, classes, late_imports
@@ -89,3 +90,12 @@ trace of a fault), escaping for a terminal. The sandbox shares no rule with the 
 def test_what_stands_in_one_place_stays_there(pattern: str) -> None:
     found = {path for path in PACKAGE.rglob("*.py") if re.search(pattern, path.read_text("utf-8"))}
     assert {path.relative_to(PACKAGE).as_posix() for path in found} == ONCE[pattern]
+
+
+def test_marks_of_a_merge_are_refused() -> None:
+    """The hook looks at each line of each text file, as ``re`` does."""
+    hooks = yaml.safe_load((PACKAGE.parent / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
+    (hook,) = (it for it in hooks if it["id"] == "merge-marks")
+    assert hook["language"] == "pygrep" and hook["types"] == ["text"]
+    lines = ["<<<<<<< HEAD", "=======", ">>>>>>> 4757659 (of a commit)", "========", "a ======= b"]
+    assert [bool(re.search(hook["entry"], line)) for line in lines] == [True, True, True, False, False]

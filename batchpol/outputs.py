@@ -61,7 +61,8 @@ def check_outputs(outputs: Sequence[Path], inputs: Inputs, *, setting: str = "re
         UsageError: one is an input or another output (:func:`check_different`); begins as somebody's input; or has no
             place (:func:`~batchpol.files.check_place`).
     """
-    check_different(outputs, inputs, setting=setting)
+    if outputs:
+        check_different(outputs, inputs, setting=setting)
     for path in outputs:
         check_place(path, setting)
         if path != STANDARD_OUTPUT:

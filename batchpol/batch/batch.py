@@ -76,8 +76,10 @@ class Batch(Stoppable):
             UsageError, InputError: configuration or input unusable; nothing was sent.
             JournalError: the journal cannot be used.
         """
+        if (seconds := self.options.patience.max_duration) is None:
+            return await self._run_in_turn(targets)
         async with task_group(Exception) as tasks:
-            tasks.start_soon(self._bound, self.options.patience.max_duration)
+            tasks.start_soon(self._bound, seconds)
             result = await self._run_in_turn(targets)
             tasks.cancel_scope.cancel()
         return result

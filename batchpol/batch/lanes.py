@@ -78,7 +78,7 @@ class Lanes:
     async def send(self, backlogs: Mapping[Target, Backlog]) -> JournalError | None:
         """Bring every change to an outcome, or stop; returns why the journal could not be written any more, if so."""
         try:
-            async with self.watched(), anyio.create_task_group() as lanes:
+            async with self.watched(), task_group(Exception) as lanes:
                 async for target in self.entering(backlogs):
                     lanes.start_soon(self.run, target, self._jobs(backlogs[target]))
         except JournalError as error:
@@ -107,7 +107,10 @@ class Lanes:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Tasks that end with the block, and with the journal: what it raises comes out. A shard counts as the run's
-        own from here on, and whoever had it before has a period to notice."""
+        own from here on, and whoever had it before has a period to notice. A journal without a file needs none."""
+        if self._journal is None or self._journal.path is None:
+            yield
+            return
         tail = self._shared
         async with task_group(Exception) as tasks:
             if tail is not None:

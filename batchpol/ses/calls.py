@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -68,11 +69,11 @@ class _Call:
     async def admit(self) -> None:
         if self.attempt is not None:
             await self.attempt.admit()
-        self.scope.deadline = anyio.current_time() + self.seconds
+        self.scope.deadline = get_running_loop().time() + self.seconds
 
     def depart(self) -> None:
         self.sent, self.left = True, time()
-        self.scope.deadline = anyio.current_time() + self.seconds
+        self.scope.deadline = get_running_loop().time() + self.seconds
         if self.attempt is not None:
             self.attempt.departed()
 

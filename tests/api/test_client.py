@@ -6,10 +6,12 @@ import asyncio
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,22 @@ async def test_nothing_that_was_asked_for_is_forgotten_whenever_it_dies(ses_sand
     async with batchpol.Client(**QUICK, journal="book.jsonl") as client:
         assert client.unfinished() == []
     assert len({owner.identity for owner, found in ses_sandbox.store.policies.items() if found}) == 12
+
+
+async def test_after_an_end_that_was_not_clean_reads_and_writes_wait_a_period(ses_sandbox: Sandbox) -> None:
+    """The file that processes share does not help where it is not used, or was on another host."""
+    alone = {"share": False, "staleness": 0}
+    async with batchpol.Client(**alone, period=SOON, journal="book.jsonl") as client:
+        await client.put(item("a.example"))
+        await asyncio.to_thread(shutil.copy, "book.jsonl", "cut-off.jsonl")
+    for journal, least in (("cut-off.jsonl", 0.4), ("book.jsonl", 0.0)):
+        ses_sandbox.arrivals.clear()
+        began = time.monotonic()
+        async with batchpol.Client(**alone, period=0.4, journal=journal) as client:
+            await client.put(item("b.example") if least else item("c.example"))
+        first = {it.operation: it.at - began for it in reversed(ses_sandbox.arrivals)}
+        asked = [first[name] for name in ("GetIdentityPolicies", "PutIdentityPolicy")]
+        assert all((seconds < 0.4) == (least == 0) for seconds in asked)
 
 
 async def test_what_was_taken_back_or_refused_is_not_unfinished(ses_sandbox: Sandbox) -> None:

@@ -6,6 +6,10 @@ makes one call first, which is not measured; then all begin together. What is me
 arrivals, but for the waits of the callers and the processor time of the calls, which the processes tell. The exit code
 is 1 when batchpol misses a threshold of :data:`CASES`.
 
+A call that is made once a second costs more than it would back to back, since the process sleeps in between: beside the
+table stands what that does to work which is always the same (:mod:`tests.bench.pauses`). So what a call may cost is
+judged where calls come back to back, at a server without a limit.
+
 ``python -m tests.bench.callers --as KIND --calls N --of NAME`` is one such process.
 """
 
@@ -27,12 +31,15 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from tests.bench import machine
+from tests.bench import machine, pauses
 from tests.bench.pacing import pace, policy, written
 from tests.bench.server import ACCOUNT, served
 
-LATENCY = 80.0
-"""Round trip in milliseconds."""
+LATENCY, NEAR = 80.0, 5.0
+"""Round trip in milliseconds, and where calls come back to back."""
+
+BACK_TO_BACK = 0.002
+"""Seconds between two requests there: less than they take."""
 
 AT_ONCE = 3
 """Cases that run at the same time: they sleep nearly all the time."""
@@ -44,17 +51,23 @@ WARM = "warm"
 @dataclass(frozen=True, slots=True)
 class Case:
     """So many processes with so many callers each, and what batchpol must reach: utilisation at least, refused at most
-    (a share of the requests), processor milliseconds a call at most."""
+    (a share of the requests), processor milliseconds a call at most. ``period`` is in seconds."""
 
     name: str
     title: str
     calls: int
-    processes: int = 1
     kind: str = "put"
+    processes: int = 1
     share: bool = True
     utilisation: float = 0.97
     refused: float = 0.0
     cpu_ms: float = inf
+    period: float = 1.0
+
+    @property
+    def paced(self) -> bool:
+        """Whether the server has a limit, which is to be used up."""
+        return self.period == 1
 
 
 CASES = {
@@ -62,7 +75,9 @@ CASES = {
     for case in (
         Case("put-20", "20 callers of `client.put`", 20),
         Case("put-200", "200 callers of `client.put`", 200),
-        Case("apply-20", "20 calls of `client.apply`", 20, kind="apply", cpu_ms=3.0),
+        Case("apply-20", "20 calls of `client.apply`", 20, kind="apply"),
+        Case("put-busy", "200 callers of `client.put`, back to back", 200, cpu_ms=3.0, period=BACK_TO_BACK),
+        Case("apply-busy", "20 calls of `client.apply`, back to back", 20, "apply", cpu_ms=3.0, period=BACK_TO_BACK),
         Case("processes-2", "2 processes, 20 callers each", 20, processes=2, refused=0.01),
         Case("processes-4", "4 processes, 15 callers each", 15, processes=4, refused=0.01),
         Case("processes-8", "8 processes, 8 callers each", 8, processes=8, refused=0.01),
@@ -92,7 +107,7 @@ class Row:
         if self.client != "ours":
             return []
         checks = {
-            "utilisation": self.utilisation >= self.case.utilisation,
+            "utilisation": self.utilisation >= self.case.utilisation or not self.case.paced,
             "refused": self.refused <= self.case.refused,
             "lost": self.lost == 0,
             "processor time": self.cpu_ms <= self.case.cpu_ms,
@@ -122,11 +137,11 @@ def tell(begun: tuple[float, float], ended: Sequence[float], calls: int) -> None
     print(json.dumps({"longest": max(ended) - begun[0], "cpu_ms": cpu_ms}), flush=True)
 
 
-async def ours(kind: str, of: str, calls: int, *, share: bool) -> None:
+async def ours(kind: str, of: str, calls: int, *, share: bool, period: float) -> None:
     """All calls at once, in one client."""
     import batchpol
 
-    async with batchpol.Client(share=share) as client:
+    async with batchpol.Client(share=share, period=period) as client:
         call: Callable[[Any], Awaitable[Any]] = client.put if kind == "put" else lambda it: client.apply([it])
         await call(records(f"{WARM}-{of}", 1)[0])
         ended: list[float] = []
@@ -167,9 +182,11 @@ def run(case: Case, client: str) -> Row:
     """One client against a fresh server."""
     with tempfile.TemporaryDirectory(prefix="batchpol-bench-") as name:
         folder = Path(name)
-        with served(folder / "arrivals.jsonl", latency_ms=LATENCY) as server:
+        latency, rate = (LATENCY, 1.0) if case.paced else (NEAR, 0.0)
+        with served(folder / "arrivals.jsonl", latency_ms=latency, rate=rate) as server:
             environment = server.environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
             command = [sys.executable, "-m", "tests.bench.callers", "--calls", str(case.calls)]
+            command += ["--period", str(case.period)]
             command += ["--as", case.kind if client == "ours" else "boto3", *([] if case.share else ["--alone"])]
             processes = [
                 subprocess.Popen(
@@ -204,7 +221,7 @@ def run(case: Case, client: str) -> Row:
         lost=len(digests.items() - written(puts)),
         cpu_ms=sum(it["cpu_ms"] for it in told) / max(1, len(told)),
         longest=max((it["longest"] for it in told), default=0.0),
-        ideal=len(wanted) + LATENCY / 1000,
+        ideal=len(wanted) * case.period + latency / 1000,
         complaint="\n".join(complaints),
     )
 
@@ -216,12 +233,14 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         case, at_least, at_most, none, most, verdict = row.case, "", "", "", "", ""
         if row.client == "ours":
-            at_least, at_most, none = f" (≥ {case.utilisation:g})", f" (≤ {case.refused:.0%})", " (0)"
+            at_least = f" (≥ {case.utilisation:g})" if case.paced else ""
+            at_most, none = f" (≤ {case.refused:.0%})", " (0)"
             most = f" (≤ {case.cpu_ms:g})" if case.cpu_ms < inf else ""
             verdict = f"**missed: {', '.join(row.misses)}**" if row.misses else "met"
+        used = f"{row.utilisation:.3f}" if case.paced else "no limit"
         yield (
             f"| {case.title} | {'batchpol' if row.client == 'ours' else 'boto3 in threads'} "
-            f"| {row.utilisation:.3f}{at_least} | {row.refused:.1%}{at_most} | {row.lost}{none} "
+            f"| {used}{at_least} | {row.refused:.1%}{at_most} | {row.lost}{none} "
             f"| {row.cpu_ms:.2f}{most} | {row.longest:.1f} ({row.ideal:.1f}) | {verdict} |"
         )
 
@@ -233,19 +252,21 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="cases that run at the same time")
     parser.add_argument("--as", dest="kind", choices=("put", "apply", "boto3"), help="be one process of a case")
     parser.add_argument("--calls", type=int)
+    parser.add_argument("--period", type=float, default=1.0)
     parser.add_argument("--of", default="p0")
     parser.add_argument("--alone", action="store_true", help="do not take turns with other processes")
     given = parser.parse_args()
     if given.kind == "boto3":
         boto3(given.of, given.calls)
     elif given.kind:
-        asyncio.run(ours(given.kind, given.of, given.calls, share=not given.alone))
+        asyncio.run(ours(given.kind, given.of, given.calls, share=not given.alone, period=given.period))
     else:
         runs = [(CASES[name], client) for name in given.case for client in given.clients.split(",")]
         with ThreadPoolExecutor(given.at_once) as pool:
             rows = list(pool.map(lambda each: run(*each), runs))
-        print(f"{LATENCY:g} ms; {machine.describe()}\n")
-        print("\n".join(table(rows)))
+        print(f"{LATENCY:g} ms, back to back {NEAR:g} ms; {machine.describe()}\n")
+        print("\n".join(table(rows)), end="\n\n")
+        print("\n".join(pauses.table(pauses.run())))
         for row in rows:
             if row.complaint:
                 print(f"\n{row.case.name}, {row.client}:\n{row.complaint}")

@@ -63,12 +63,14 @@ def served(
     latency_ms: float,
     jitter_ms: float = 0.0,
     shared: bool = False,
+    rate: float = 1.0,
     seed: int = 1,
     core: int | None = None,
 ) -> Iterator[Served]:
-    """A fresh server for as long as the block lasts, kept on one processor core if one is named."""
+    """A fresh server for as long as the block lasts, kept on one processor core if one is named; with a ``rate`` of 0
+    it takes any number of requests a second."""
     command = [sys.executable, "-m", "tests.bench.server", "--log", str(log), "--seed", str(seed)]
-    command += ["--latency", str(latency_ms), "--jitter", str(jitter_ms)]
+    command += ["--latency", str(latency_ms), "--jitter", str(jitter_ms), "--rate", str(rate)]
     command += ["--shared"] if shared else []
     command += ["--core", str(core)] if core is not None else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -88,13 +90,19 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--jitter", type=float, default=0.0)
     parser.add_argument("--shared", action="store_true")
+    parser.add_argument("--rate", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--core", type=int)
     given = parser.parse_args()
     if given.core is not None:
         os.sched_setaffinity(0, {given.core})
     options = SandboxOptions(
-        latency_ms=given.latency, jitter_ms=given.jitter, shared_quota=given.shared, seed=given.seed, log=given.log
+        latency_ms=given.latency,
+        jitter_ms=given.jitter,
+        shared_quota=given.shared,
+        rate=given.rate,
+        seed=given.seed,
+        log=given.log,
     )
 
     async def run() -> None:

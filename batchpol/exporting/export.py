@@ -59,6 +59,8 @@ class Export(Stoppable):
         wanted = {target: named_in(target, self._named) for target in options.wanted(here.target, self._named)}
         targets.check_expected(wanted)
         with self._open_partial(list(wanted), here.endpoint) as partial:
+            if partial.earlier:
+                targets.heed(None, datetime.now(UTC))
             self._observer.begun(here, list(wanted), partial)
             reading = Reading(self, targets, wanted, partial, options, self._observer)
             with self._stoppable(options.drain, reading.halt):

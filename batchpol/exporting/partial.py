@@ -56,11 +56,12 @@ class Partial:
     Attributes:
         path: where it is; None for a temporary one.
         begun: when the export began that it belongs to, in ISO 8601.
+        earlier: whether one was there already, whose export may have been killed just now.
         notes: sentences for people about what was found.
     """
 
     def __init__(self, fd: int, path: Path | None, begun: str) -> None:
-        self.path, self.begun, self.notes = path, begun, list[str]()
+        self.path, self.begun, self.notes, self.earlier = path, begun, list[str](), False
         self._fd = fd
         self._size = 0
         self._failure: OSError | None = None
@@ -86,12 +87,12 @@ class Partial:
             JournalError: it is a symbolic link or no plain file.
             JournalUnwritable: it cannot be written there.
         """
-        notes = []
-        if fresh and os.path.lexists(path):
+        notes, earlier = [], os.path.lexists(path)
+        if fresh and earlier:
             os.close(_held(path))
             notes.append(f"what an earlier export had read is now {set_aside(path)}")
         partial = cls(_held(path), path, header.begun)
-        partial.notes += notes
+        partial.notes, partial.earlier = notes, earlier
         try:
             partial._load(header)
         except BaseException:

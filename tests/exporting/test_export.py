@@ -242,6 +242,14 @@ def test_the_same_command_goes_on_and_reads_nothing_twice(place: Place) -> None:
     assert not PARTIAL.exists()
 
 
+def test_after_one_that_may_have_been_killed_just_now_it_waits_a_period(place: Place) -> None:
+    fill(place, 5)
+    interrupted(place)
+    place.run("export", "-o", PATH, "--rate", "2.5", "--no-share")
+    times = {it.operation: it.at for it in reversed(list(place.sandbox.arrivals))}
+    assert times[PAGE] - times["GetCallerIdentity"] > 0.38
+
+
 def test_what_is_gone_since_is_left_out_and_what_is_new_is_read(place: Place) -> None:
     fill(place, 6)
     known = interrupted(place)

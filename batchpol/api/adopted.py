@@ -35,7 +35,7 @@ class Adopted(Aws):
     async def ses(self, target: Target, service: str = "ses") -> Ses:
         if target != self._target:
             raise AccessRefused(
-                f"the client is of {self._target}, the records of {target}",
+                f"the client is of {self._target}, and the records are of {target}",
                 code="WrongRegion",
                 hint="give each target its own client and its own call",
             )

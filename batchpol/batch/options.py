@@ -63,7 +63,7 @@ class Options:
         if self.keeping.on is not None:
             self._check_driven()
         elif self.keeping.shards is not None:
-            text = "`shards` is into how many parts a batch falls that is run `on` a scheduler"
+            text = "`shards` is the number of parts of a batch that is run `on` a scheduler"
             raise UsageError(text, hint="name the scheduler with `on`, or give each worker its own part with `shard`")
         if not 0 < self.patience.period < inf:
             raise UsageError("`period` is a time in seconds, more than 0")
@@ -98,7 +98,7 @@ class Options:
         keeping = self.keeping
         if keeping.shards is None:
             raise UsageError(
-                "`on` needs `shards`: into how many parts the batch falls", hint="one for 500 targets or so"
+                "`on` needs `shards`, the number of parts of the batch", hint="one for 500 targets or so is enough"
             )
         if keeping.journal is None:
             text = "`on` needs a folder as `journal`, on a volume that all workers have under the same name"

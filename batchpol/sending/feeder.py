@@ -317,7 +317,9 @@ def _kept(job: Job, conduct: Conduct) -> tuple[Status, SesError | None] | None:
     if conduct.no_clobber and job.effect is not Effect.CREATE:
         return Status.FAILED, PolicyRefused("there is a policy of this name; `no_clobber` keeps it", code="Exists")
     if conduct.only_existing and job.effect is Effect.CREATE:
-        return Status.FAILED, PolicyRefused("no policy of this name; `only_existing` creates none", code="Absent")
+        return Status.FAILED, PolicyRefused(
+            "there is no policy of this name; `only_existing` creates none", code="Absent"
+        )
     return None
 
 

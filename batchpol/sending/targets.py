@@ -141,7 +141,7 @@ class Targets:
             caller = await self._aws.caller(target.region, target.account)
         if caller.account != target.account:
             raise AccessRefused(
-                f"the credentials are of account {caller.account}, the target is of {target.account}",
+                f"the credentials are of account {caller.account}, and the target is of {target.account}",
                 code="WrongAccount",
                 hint="use credentials of that account, or `role_arn` with {account} in it",
             )

@@ -245,7 +245,7 @@ def test_where_no_shard_could_begin_the_report_of_the_folder_is_left_alone(tmp_p
         ({"fresh": True}, "`fresh` is not for a batch"),
         ({"shard": (1, 3)}, "`shard` is not for a batch"),
         ({"client": object(), "account": "123456789012"}, "sends settings alone, and account, client"),
-        ({"on": None}, "`shards` is into how many parts"),
+        ({"on": None}, "`shards` is the number of parts"),
     ],
 )
 async def test_what_does_not_go_with_it_is_refused(tmp_path: Path, settings: dict[str, object], message: str) -> None:

@@ -150,7 +150,7 @@ async def test_a_client_is_of_one_target(ses_sandbox: Sandbox) -> None:
     async with AioSession().create_client("ses", region_name="us-east-1", config=once) as client:
         result = await batchpol.apply(records, client=client, account=ACCOUNT, period=SOON)
     assert result.exit_code == 3
-    assert "the client is of 123456789012/us-east-1, the records of 123456789012/eu-west-1" in result.reason
+    assert "the client is of 123456789012/us-east-1, and the records are of 123456789012/eu-west-1" in result.reason
     assert puts(ses_sandbox) == ["a.example"]
 
 

@@ -119,8 +119,10 @@ def begins_as(path: Path) -> str:
             head = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
         except zlib.error:
             return ""
-    if head.startswith((MAGIC, EXPORT_MAGIC)):
-        return "a journal" if head.startswith(MAGIC) else "what an export has read so far"
+    if head.startswith(EXPORT_MAGIC):
+        return "what an export has read so far"
+    if head.startswith(MAGIC):  # in the text of its header a quotation mark has a backslash
+        return "a saved plan" if b'"plan":true' in head.partition(b"\n")[0] else "a journal"
     return _by_names(_names(head.decode("utf-8-sig", "replace")))
 
 

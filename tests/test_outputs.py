@@ -31,6 +31,8 @@ BEGINS = {
     b"\xef\xbb\xbfIdentity;Policy Name;Tenant\r\na.example;p;7\r\n": "an input",
     b"sep=\t\nidentity\tpolicy\n": "an input",
     b'{"batchpol_export":1,"begun":"2026-01-01"}\n': "what an export has read so far",
+    b'{"t":"run","format":2,"options":{"command":["\\"plan\\":true"]}}\n': "a journal",
+    b'{"t":"run","format":2,"options":{"plan":true}}\n': "a saved plan",
     b'{"line":1,"identity":"a.example","policy_name":"p","effect":"create","changes":[],"status":null}\n': "a plan",
     ROW: "",
     b'{"at":1.5,"wall":1.7,"operation":"PutIdentityPolicy","identity":"a.example","policy_name":"p"}\n': "",

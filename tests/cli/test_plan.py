@@ -134,7 +134,9 @@ def test_a_saved_plan_is_of_one_place_whole_and_as_it_was_written(place: Place) 
     assert "the plan each.plan belongs to another place: region us-east-1" in ended.err
     assert "has no say" in place.run("apply", "each.plan", "--prune", code=2).err
     assert "--column has no say" in place.run("apply", "each.plan", "--column", "identity=Domain", code=2).err
-    assert "each.plan is a journal" in place.run("plan", "each.jsonl", "--out", "each.plan", code=2).err
+    again = place.run("plan", "each.jsonl", "--out", "each.plan", code=2).err
+    assert "each.plan is a saved plan, which no output replaces" in again
+    assert "name another file with --out, or move that one away first" in " ".join(again.split())
     assert "no journal of a run" in place.run("apply", "each.jsonl", "--journal", "each.plan", code=2).err
     written = Path("each.plan").read_bytes()
     Path("each.plan").write_bytes(written.replace(b"new.example", b"bad.example"))

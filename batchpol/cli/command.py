@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from batchpol.cli.config import defaults_of
 from batchpol.cli.screen import log
-from batchpol.cli.screen.terminal import COLOURS, Colours
+from batchpol.cli.screen.terminal import COLOURS, Colours, tell
 from batchpol.model import did_you_mean, shown
 from batchpol.model.errors import UsageError
 
@@ -140,7 +140,11 @@ class Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         self._check_variables()
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            tell("interrupted")  # Typer ends without a word
+            raise typer.Exit(130) from None
 
     def _check_variables(self) -> None:
         """Refuse a variable that no option is read from: misspelt, it would be overlooked. Raises UsageError."""

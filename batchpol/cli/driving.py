@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 import anyio
 import anyio.to_thread
-import typer
 from rich.live import Live
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from batchpol.cli.screen import folder as screen
 from batchpol.cli.screen.ending import print_result
 from batchpol.cli.screen.live import EVERY
 from batchpol.cli.screen.progress import console, is_wanted
+from batchpol.cli.screen.question import confirmed
 from batchpol.cli.screen.terminal import said, tell
 from batchpol.fleet.dask import Fleet
 from batchpol.journal import Folder, Shards
@@ -45,7 +45,7 @@ def drive(input: str, options: Options, form: Form, *, asks: bool, quiet: bool, 
     assert keeping.on is not None and keeping.shards is not None and keeping.journal is not None
     work, folder = work_of(input, options), Folder(keeping.journal)
     question = f"Have {keeping.shards:,} shards of {said(input)} applied by the workers of {said(keeping.on)}?"
-    if asks and not typer.confirm(question, default=False, err=True):
+    if asks and not confirmed(question):
         raise UsageError("not confirmed: nothing was submitted")
     limit = options.patience.max_duration
     make = partial(Fleet, keeping.on, folder, keeping.shards, work, lambda text: tell(said(text)), limit)

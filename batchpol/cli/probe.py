@@ -105,21 +105,24 @@ def _run(
     """Ask, and write down what came of it; returns the exit code."""
     with importing():
         import msgspec
+        from anyio import to_thread
 
         from batchpol.cli.running import attended, embedded, on_loop
+        from batchpol.cli.screen.question import confirmed
         from batchpol.files import Replacement
         from batchpol.outputs import check_outputs
         from batchpol.probe import Probe, page, reached
 
-    async def asked() -> Probe | None:
+    async def asked() -> Probe:
         async with AsyncExitStack() as stack:
             there = await embedded(connection, stack) if sandbox else connection
             also = {name: getattr(asking, name) for name in ("unverified", "principal", "deleted")}
             place, gate, send = await stack.enter_async_context(reached(there, str(asking.identity), **also))
             tell(f"account {place.account}, {place.region}: policies batchpol-probe-* of {said(place.identity)}")
             tell(_cost(questions))
-            if asks and not typer.confirm("Ask SES?", default=False, err=True):
-                return None
+            # In a thread, since Ctrl-C is the event loop's to notice.
+            if asks and not await to_thread.run_sync(confirmed, "Ask SES?", abandon_on_cancel=True):
+                raise UsageError("not confirmed: nothing was asked")
             output.append(written.output or Path(f"facts-{place.region}.json"))
             output.append(output[0].with_suffix(".md"))
             check_outputs(output, {}, setting="output")
@@ -129,8 +132,6 @@ def _run(
 
     output: list[Path] = []
     work = on_loop(asked)
-    if work is None:
-        return 0
     facts = work.facts(datetime.now(UTC).date(), named=written.named)
     texts = msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n", page(facts).encode()
     for path, text in zip(output, texts, strict=True):

@@ -47,7 +47,7 @@ class Counted(io.RawIOBase):
     ) -> None:
         self._readinto, self._name, self._shut = readinto, name, shut
         self._digest = hashlib.sha256() if digest else None
-        self._head = b""
+        self._head, self._over = b"", False
         self.count = 0
 
     def readable(self) -> bool:
@@ -58,6 +58,8 @@ class Counted(io.RawIOBase):
             size = min(len(buffer), len(self._head))
             buffer[:size], self._head = self._head[:size], self._head[size:]
             return size
+        if self._over:  # a terminal would have to be told so again, with another Ctrl-D
+            return 0
         try:
             size = self._readinto(buffer) or 0
         except OSError as error:
@@ -65,6 +67,7 @@ class Counted(io.RawIOBase):
         if self._digest is not None:
             self._digest.update(memoryview(buffer)[:size])
         self.count += size
+        self._over = not size
         return size
 
     def head(self, size: int) -> bytes:

@@ -12,6 +12,7 @@ from tests.e2e.command import FAST, arrived, await_that, policy, record, rows, r
 from tests.terminal import Terminal
 
 QUESTION = "? [y/N]"
+CTRL_C, CTRL_D = "\x03", "\x04"
 
 
 @pytest.mark.parametrize("columns", [60, 120, 0])  # 0: nobody told the terminal its size
@@ -26,7 +27,7 @@ def test_lines_are_as_long_as_the_terminal_is_wide(tmp_path: Path, columns: int)
 
 
 def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws: dict[str, str]) -> None:
-    answers = {"n\n": 2, "\n": 2, "\x03": 130, "y\n": 0}
+    answers = {"n\n": 2, "\n": 2, CTRL_D: 2, CTRL_C: 130, "y\n": 0}
     terminals = {}
     for answer in answers:
         folder = tmp_path / str(len(terminals))
@@ -49,12 +50,32 @@ def test_it_asks_and_heeds_the_answer(tmp_path: Path, ses_sandbox: Sandbox, aws:
     assert sum(it.operation == "PutIdentityPolicy" for it in ses_sandbox.arrivals) == 2
 
 
+def test_every_question_and_input_at_a_terminal_can_be_left(tmp_path: Path, aws: dict[str, str]) -> None:
+    save_table(tmp_path / "two.csv", tenants(2))
+    driven = ("apply", "two.csv", "--on", "tcp://127.0.0.1:1", "--shards", "2", "--journal", "run1")
+    probing = ("probe", "--identity", "a.example")
+    typed = [
+        (driven, QUESTION, CTRL_D, 2, "error: not confirmed: nothing was submitted"),
+        (driven, QUESTION, CTRL_C, 130, "interrupted"),
+        (probing, QUESTION, CTRL_D, 2, "error: not confirmed: nothing was asked"),
+        (probing, QUESTION, CTRL_C, 130, "interrupted"),
+        (("validate", "-"), "{}\r\n", CTRL_D, 1, "0 valid, 1 rejected"),
+    ]
+    terminals = [Terminal(*line, cwd=tmp_path, env=aws) for line, *_ in typed]
+    for terminal, (_, there, key, code, said) in zip(terminals, typed, strict=True):
+        if there != QUESTION:
+            terminal.type("{}\n")
+        terminal.read_until(there)
+        terminal.type(key)
+        assert (terminal.end(), said in terminal.shown) == (code, True), terminal.shown
+
+
 def test_a_no_overwrites_no_report(tmp_path: Path, aws: dict[str, str]) -> None:
     save_table(tmp_path / "two.csv", tenants(2))
     assert run("apply", "two.csv", *FAST, cwd=tmp_path, env=aws).code == 0
     report = (tmp_path / "two.report.csv").read_bytes()
     save_table(tmp_path / "two.csv", tenants(4))
-    for answer, code in (("n\n", 2), ("\x03", 130)):
+    for answer, code in (("n\n", 2), (CTRL_C, 130)):
         terminal = Terminal("apply", "two.csv", "--blind", cwd=tmp_path, env=aws)
         terminal.read_until(QUESTION)
         terminal.type(answer)

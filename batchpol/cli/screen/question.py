@@ -16,17 +16,20 @@ Confirm = Callable[[Preview], bool]
 def ask(preview: Preview) -> bool:
     """Ask on the terminal before the first write, and apart from it before anything is pruned; no answer is a no."""
     pruned = f"Delete {policies(preview.pruned)} that the input does not have?" if preview.pruned else ""
-    try:
-        return all(_confirmed(it) for it in (pruned, _question(preview)) if it)
-    except typer.Abort:  # Ctrl-D
-        return False
+    return all(confirmed(it) for it in (pruned, _question(preview)) if it)
 
 
-def _confirmed(question: str) -> bool:
-    """The answer. All of the question is written here: Typer would write its last blank to standard output, which may
-    come before the rest."""
+def confirmed(question: str) -> bool:
+    """The answer on the terminal. All of the question is written here: Typer would write its last blank to standard
+    output, which may come before the rest."""
     typer.echo(f"{question} [y/N]: ", nl=False, err=True)
-    return typer.confirm("", default=False, prompt_suffix="", show_default=False, err=True)
+    try:
+        return typer.confirm("", default=False, prompt_suffix="", show_default=False, err=True)
+    except typer.Abort as ending:
+        if isinstance(ending.__context__, KeyboardInterrupt):
+            raise ending.__context__ from None
+        typer.echo(err=True)  # Ctrl-D leaves the line open
+        return False
 
 
 def _question(preview: Preview) -> str:

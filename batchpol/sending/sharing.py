@@ -128,10 +128,11 @@ class Machine:
         text, self._trouble = self._trouble, ""
         return text
 
-    def turns(self, endpoint: str, target: Target, quota: int, step: float) -> Turns:
-        """The turns of one operation at a place, ``step`` seconds apart."""
+    def turns(self, endpoint: str, target: Target) -> Callable[[int, float], Turns]:
+        """What gives the turns at a place: those of an operation, by its number and so many seconds apart."""
         words = "\0".join((self._boot, endpoint.rstrip("/"), target.account, target.region))
-        return Turns(self, self.folder / sha256(words.encode()).hexdigest(), {quota}, step)
+        path = self.folder / sha256(words.encode()).hexdigest()
+        return lambda quota, step: Turns(self, path, {quota}, step)
 
 
 def _folder() -> Path:

@@ -159,7 +159,7 @@ class Targets:
             like, turns = self._regions.get(target.region), None
             known = self._facts.at(target.region)
             if self._machine is not None and self._here is not None:
-                turns = partial(self._machine.turns, self._here.endpoint, target)
+                turns = self._machine.turns(self._here.endpoint, target)
             self._gates[target] = self._regions[target.region] = Gates.at(
                 self.period,
                 shared=self._patience.shared_quota or bool(known.shared_quota),

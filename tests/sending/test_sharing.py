@@ -10,7 +10,6 @@ import stat
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from math import inf, nan
 from pathlib import Path
@@ -41,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 def gates(folder: Path, clock: Callable[[], float] = now, period: float = 1.0, **more: bool) -> Gates:
     """Those of one process: it has nothing in common with another one but the folder."""
-    return Gates.at(period, turns=partial(Machine(folder, clock).turns, "", TARGET), **more)
+    return Gates.at(period, turns=Machine(folder, clock).turns("", TARGET), **more)
 
 
 async def ask(server: Server, folder: Path, *records: int, apart: float = 0.3, **more) -> list[Caller]:
@@ -169,7 +168,7 @@ async def test_a_turn_that_is_not_used_is_the_next_one_s(folder: Path) -> None:
 
 def test_who_leaves_late_keeps_the_order_of_all_who_wait(folder: Path) -> None:
     at = 100.0
-    one, two, three = (Machine(folder, lambda: at).turns("", TARGET, 0, 1.0) for _ in range(3))
+    one, two, three = (Machine(folder, lambda: at).turns("", TARGET)(0, 1.0) for _ in range(3))
     assert [it.wait() for it in (one, two, three)] == [0, 1, 2]
     at = 102.5
     assert one.wait(claim=True) <= 0
@@ -246,7 +245,7 @@ async def test_places_are_apart_and_those_that_nobody_asks_are_removed(folder: P
     others = [("http://localhost:1", TARGET), ("", Target("444455556666", "us-east-1")), ("", Target("1", "eu-west-1"))]
     begun = now()
     for endpoint, target in [("", TARGET), *others]:
-        await attempt(Gates.at(turns=partial(machine.turns, endpoint, target)))
+        await attempt(Gates.at(turns=machine.turns(endpoint, target)))
     assert now() - begun < 0.5
     assert len(files(folder)) == 4
     old = files(folder)[:3]
@@ -262,7 +261,7 @@ async def test_places_are_apart_and_those_that_nobody_asks_are_removed(folder: P
 
 async def test_the_same_place_is_one_however_it_is_written(folder: Path) -> None:
     machine = Machine(folder, now)
-    assert machine.turns("http://a:1/", TARGET, 0, 1.0).path == machine.turns("http://a:1", TARGET, 1, 1.0).path
+    assert machine.turns("http://a:1/", TARGET)(0, 1.0).path == machine.turns("http://a:1", TARGET)(1, 1.0).path
 
 
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -286,14 +285,14 @@ async def test_a_folder_that_cannot_be_used_leaves_everybody_alone_and_is_told_o
     assert why in (text := machine.trouble())
     assert str(folder) in text
     assert machine.trouble() == "", "once"
-    one, two = (Gates.at(turns=partial(machine.turns, "", TARGET)) for _ in range(2))
+    one, two = (Gates.at(turns=machine.turns("", TARGET)) for _ in range(2))
     assert await attempt(two) - await attempt(one) < 0.2
 
 
 @pytest.mark.parametrize("kind", ["link", "open to others", "folder"])
 async def test_a_file_that_cannot_be_used_is_left_alone(folder: Path, tmp_path: Path, kind: str) -> None:
     machine = Machine(folder, now)
-    turns = machine.turns("", TARGET, 0, 1.0)
+    turns = machine.turns("", TARGET)(0, 1.0)
     (target := tmp_path / "target").write_text("as it was")
     target.chmod(0o600)
     if kind == "link":
@@ -320,7 +319,7 @@ async def test_what_is_made_is_the_user_s_alone_whatever_the_umask(folder: Path)
 
 
 def test_a_request_costs_less_than_a_fifth_of_a_millisecond(folder: Path) -> None:
-    turns = Machine(folder).turns("", TARGET, 0, 1e-6)
+    turns = Machine(folder).turns("", TARGET)(0, 1e-6)
 
     def cost(requests: int) -> float:
         begun = time.process_time()

@@ -125,6 +125,34 @@ def temporary() -> BinaryIO:
         ) from error
 
 
+IN_MEMORY = 1 << 20
+"""Bytes that a small file without a name may have before it goes to a disk."""
+
+
+def small() -> int:
+    """Open a file without a name, gone when it is closed, that is likely to stay small: in memory where the system has
+    such files, since making one on a disk costs more than all that a few lines do; :func:`to_disk` moves it there.
+
+    Raises:
+        BatchpolError: there is none, and no folder for it.
+    """
+    try:
+        return os.memfd_create("batchpol")
+    except (AttributeError, OSError):  # not on Linux, or not allowed
+        with temporary() as file:
+            return os.dup(file.fileno())
+
+
+def to_disk(fd: int) -> None:
+    """Go on behind the same descriptor in a temporary file of the same content."""
+    with tempfile.TemporaryFile(prefix="batchpol-") as file:
+        size = os.fstat(fd).st_size
+        while (done := file.tell()) < size:
+            file.write(os.pread(fd, size - done, done))
+        file.flush()
+        os.dup2(file.fileno(), fd, inheritable=False)
+
+
 def _new_part(path: Path) -> tuple[int, Path]:
     """Open a new file beside a place, held, so that nobody takes it for one that was left."""
     while True:

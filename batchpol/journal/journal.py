@@ -114,8 +114,7 @@ class Journal:
     @classmethod
     def temporary(cls) -> Self:
         """A journal without a name, gone when it is closed, for callers who keep none; nothing is made durable."""
-        with files.temporary() as file:
-            return cls(os.dup(file.fileno()), None, History())
+        return cls(files.small(), None, History())
 
     @classmethod
     def copied(cls, path: str | os.PathLike[str]) -> Self:

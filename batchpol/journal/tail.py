@@ -211,6 +211,8 @@ class Tail:
     def _flush(self) -> None:
         """Hand the buffer to the system; the lock is held."""
         try:
+            if self.path is None and self.written <= files.IN_MEMORY < self._size:
+                files.to_disk(self.fd)
             files.write_all(self.fd, self._buffer)
         except OSError as error:
             self._failure = unwritable(self.path, error)

@@ -289,6 +289,34 @@ def test_a_temporary_journal_is_a_journal(tmp_path: Path) -> None:
     assert rows == list(journal.outcomes(write(tmp_path / "j", sample())))
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["files in memory", "none here"])
+def test_a_temporary_journal_goes_to_a_disk_when_it_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    if not known:
+        monkeypatch.delattr("os.memfd_create", raising=False)
+    with Journal.temporary() as book:
+        book.append(run(), *(record(n, document="x" * 9000) for n in range(9)))
+        book.tail.flush()
+        rows = list(book.outcomes())
+        assert (os.fstat(book.tail.fd).st_dev == tmp_path.stat().st_dev) is not (known and hasattr(os, "memfd_create"))
+        book.append(*(record(n, document="x" * 9000) for n in range(9, 300)), planned(300, 300))
+        grown = book.outcomes()
+        assert os.fstat(book.tail.fd).st_dev == tmp_path.stat().st_dev
+        assert os.fstat(book.tail.fd).st_size == book.tail.written > files.IN_MEMORY
+        assert not os.get_inheritable(book.tail.fd)
+        assert [row.number for row in grown] == list(range(300))
+        assert list(grown)[:9] == rows
+        assert book.read_record(book.append(record(300))) == record(300)
+
+
+def test_a_temporary_journal_that_no_disk_has_room_for_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with Journal.temporary() as book, pytest.raises(JournalUnwritable, match="No such file"):
+        book.append(run(), *(record(n, document="x" * 9000) for n in range(300)))
+
+
 def test_text_without_utf_8_is_written_down_all_the_same(tmp_path: Path) -> None:
     odd = record(0, identity="a\ud800b", extra={"\udcff": "x\udfff"}, verdict="rejected")
     finding = Finding(Severity.ERROR, "text", "identity", "it holds \ud800")

@@ -49,9 +49,9 @@ class Scene:
 
     def start(self, *arguments: str, **how: Any) -> subprocess.Popen[str]:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        env = environment(self.sandbox, self.folder)
+        where = {"cwd": self.folder, "env": environment(self.sandbox, self.folder)}
         line = command(*arguments, "--endpoint-url", self.sandbox.url)
-        return subprocess.Popen(line, cwd=self.folder, env=env, **(pipes | how))
+        return subprocess.Popen(line, **(pipes | where | how))
 
     def wait_for_writes(self, count: int) -> None:
         deadline = time.monotonic() + 30
@@ -190,6 +190,8 @@ def a_disk_that_fills_up(scene: Scene) -> None:
         *APPLY,
         "--yes",
         "--blind",
+        # Python does not see that a module which it compiles was written half: the next process could not import it.
+        env=environment(scene.sandbox, scene.folder, PYTHONDONTWRITEBYTECODE="1"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
     )
     scene.end(process)

@@ -208,7 +208,7 @@ def test_set_aside_never_overwrites(tmp_path: Path) -> None:
 def test_a_full_disk_poisons_the_journal(tmp_path: Path, first_pass: tuple[str, ...]) -> None:
     path = tmp_path / "j"
     done = subprocess.run(
-        [sys.executable, "-c", FILE_SIZE_LIMITED, path, *first_pass],
+        [sys.executable, "-B", "-c", FILE_SIZE_LIMITED, path, *first_pass],
         capture_output=True,
         text=True,
         check=True,

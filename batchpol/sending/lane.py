@@ -103,24 +103,19 @@ class Lane:
     _queue: Queue = field(init=False)
     _outcomes: Outcomes = field(init=False)
     _feeder: Feeder = field(init=False)
-    _read_back: ReadBack = field(init=False)
+    _taken: ReadBack = field(init=False)
+    _unanswered: ReadBack = field(init=False)
     _tasks: TaskGroup = field(init=False)
 
     def __post_init__(self) -> None:
         contact, reads = self.contact, Reads(self.contact)
         self._queue = Queue(contact.halt, ahead=64, at_once=contact.patience.in_flight)
         self._outcomes = Outcomes(self.commit, self.observer, Prunes(wanted=self.conduct.prune))
-        self._feeder = Feeder(
-            reads,
-            self._queue,
-            self._outcomes,
-            self.conduct,
-            Windows(reads, self._queue, self._outcomes, self.conduct, self.ownership),
-            self.lately,
-            self.wall,
-        )
+        windows = Windows(reads, self._queue, self._outcomes, self.conduct, self.ownership)
+        self._feeder = Feeder(reads, self._queue, self._outcomes, self.conduct, windows, self.lately, self.wall)
         settle = 1.5 * contact.gates.writes.period  # so that the identity's next write is looked for with this one
-        self._read_back = ReadBack(reads, self._outcomes, self.conduct.staleness, settle)
+        looked_for = reads, self._outcomes, self.conduct.staleness, settle
+        self._taken, self._unanswered = (ReadBack(*looked_for, answered=it) for it in (True, False))
 
     @property
     def stopped(self) -> SesError | None:
@@ -249,7 +244,7 @@ class Lane:
         elif job.change.makes_room:
             self._outcomes.prunes.held.append(job)  # its outcome hangs on the put that it makes room for
         elif self.conduct.verify:
-            self._read_back.add(job, request_id, self._tasks)
+            self._taken.add(job, request_id, self._tasks)
         else:
             await self._outcomes.applied(job, request_id)
         await self._outcomes.end_room(job, self._queue, taken=True)
@@ -296,7 +291,7 @@ class Lane:
         if job.takes_back is not None or job.change.makes_room:
             await self._outcomes.settle(job.takes_back or job, Status.UNKNOWN, job.last_error, retryable=True)
         elif job.unsure and (self.conduct.reads or self.conduct.verify) and not self.contact.halt.called:
-            self._read_back.add(job, "", self._tasks)
+            self._unanswered.add(job, "", self._tasks)
         else:
             await self._outcomes.given_up(job)
         if not self.contact.halt.called:

@@ -36,7 +36,7 @@ class _Written:
 
 @dataclass(slots=True, eq=False)
 class _Identity:
-    """Writes of one identity, and when it is looked at next; those that were answered, or those that were not."""
+    """Writes of one identity, and when it is looked at next."""
 
     due: float
     pause: float
@@ -45,9 +45,10 @@ class _Identity:
 
 @dataclass(slots=True)
 class ReadBack:
-    """Reads back what was written to one target.
+    """Reads back what was written to one target: either what SES took, or what it never answered.
 
     Args:
+        answered: which of the two. What was not is given up at once when the lane halts.
         outcomes: given to a write that is there as it was asked for, or is not, or cannot be looked for.
         stale: seconds after a write during which reads may still show what was before it.
         settle: seconds after a write before it is looked for; those that follow meanwhile are looked for with it.
@@ -57,17 +58,16 @@ class ReadBack:
     outcomes: Outcomes
     stale: float
     settle: float
-    _waiting: dict[tuple[str, bool], _Identity] = field(default_factory=dict)
-    """By identity, and whether SES took them."""
+    answered: bool
+    _waiting: dict[str, _Identity] = field(default_factory=dict)
 
     def add(self, job: Job, request_id: str, tasks: TaskGroup) -> None:
         """Look for this write, beside what else there is to do; its outcome comes with that."""
-        begins, now, taken = not self._waiting, anyio.current_time(), bool(request_id)
-        pause = self.settle if taken else self.stale
-        if not taken and all(it[1] for it in self._waiting):
+        begins, now, pause = not self._waiting, anyio.current_time(), self.settle if self.answered else self.stale
+        if begins and not self.answered:
             text = f"line {job.change.line} was sent and not answered: what is there is read in {pause:g} s, when reads"
             self.reads.contact.observer.noted(self.reads.contact.target, f"{text} cannot be older; others likewise")
-        identity = self._waiting.setdefault((job.change.key_identity, taken), _Identity(0.0, pause))
+        identity = self._waiting.setdefault(job.change.key_identity, _Identity(0.0, pause))
         identity.due = max(identity.due, now + pause)
         identity.written.append(_Written(job, request_id, now + self.stale))
         if begins:
@@ -76,9 +76,9 @@ class ReadBack:
     async def run(self) -> None:
         """Look until nothing is left to look for."""
         while self._waiting:
-            (key, identity), halted = min(self._waiting.items(), key=self._due), self.reads.contact.halt.called
+            key, identity = min(self._waiting.items(), key=lambda item: item[1].due)
             pause = identity.due - anyio.current_time()
-            if halted and not key[1]:  # as long as that nobody waits who asked to stop
+            if self.reads.contact.halt.called and not self.answered:  # as long as that nobody waits who asked to stop
                 for it in identity.written:
                     await self.outcomes.given_up(it.job)
                 del self._waiting[key]
@@ -88,11 +88,7 @@ class ReadBack:
             else:
                 await self._look(key, identity)
 
-    def _due(self, item: tuple[tuple[str, bool], _Identity]) -> float:
-        (_, taken), identity = item
-        return 0.0 if self.reads.contact.halt.called and not taken else identity.due
-
-    async def _look(self, key: tuple[str, bool], identity: _Identity) -> None:
+    async def _look(self, key: str, identity: _Identity) -> None:
         """One look at the oldest writes of an identity; what is not there yet goes behind the others."""
         looked_for, later = identity.written[:MAX_POLICIES], identity.written[MAX_POLICIES:]
         identity.written = later
@@ -122,7 +118,7 @@ class ReadBack:
         change, over = it.job.change, asked >= it.deadline
         there = present.get(change.policy_name)
         shown = error is None and effect(change.action, change.document, there) is Effect.UNCHANGED
-        if shown and (it.request_id or over):
+        if shown and (self.answered or over):
             await self.outcomes.applied(it.job, it.request_id)
         elif isinstance(error, AccessRefused | PolicyRefused) or over:
             wanted = change.document if change.action is Action.PUT else None

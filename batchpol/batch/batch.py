@@ -148,7 +148,7 @@ class Batch(Stoppable):
                 conduct, attempts = options.conduct, options.patience.max_attempts
                 if conduct.prune:
                     with self._stoppable(0):
-                        await prune(intake, targets, conduct.prune_prefix, attempts, lanes.fence)
+                        await prune(intake, targets, conduct.prune_prefix, attempts, self._observer, lanes.fence)
                 if self.stopped is None:  # an input that was read half says nothing of what is to be sent
                     backlogs = self._close(intake, journal, here)
                     check_accounts(targets, backlogs, journal, at=self._now())
@@ -218,7 +218,8 @@ class Batch(Stoppable):
         options = self.options
         if self._observer.asks and options.conduct.ownership:  # without a question the lanes look them up
             with self._stoppable(0):
-                await look_up(preview, backlogs, journal, targets, options.patience.max_attempts, fence)
+                attempts = options.patience.max_attempts
+                await look_up(preview, backlogs, journal, targets, attempts, self._observer, fence)
         if self.stopped is None:
             with self._stoppable(0), self._untimed():
                 self._yes = await self._observer.planned(preview, journal)

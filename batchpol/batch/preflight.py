@@ -9,6 +9,7 @@ from batchpol.batch.observer import Preview
 from batchpol.journal import End, Journal
 from batchpol.model import MAX_POLICIES, Action, Target
 from batchpol.model.errors import SesError, TargetMismatch, UsageError
+from batchpol.sending.observer import ContactObserver
 from batchpol.sending.ownership import owners
 from batchpol.sending.targets import Targets
 
@@ -30,10 +31,18 @@ def check_accounts(targets: Targets, wanted: Iterable[Target], journal: Journal,
         raise
 
 
-async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int, fence: Callable[[], None]) -> None:
+async def prune(
+    intake: Intake,
+    targets: Targets,
+    prefix: str,
+    max_attempts: int,
+    observer: ContactObserver,
+    fence: Callable[[], None],
+) -> None:
     """Have deleted what the input's identities have and the input has not, of names that begin with ``prefix``.
 
     Args:
+        observer: told of what asking comes to.
         fence: asked before each read leaves.
 
     Raises:
@@ -46,7 +55,7 @@ async def prune(intake: Intake, targets: Targets, prefix: str, max_attempts: int
         )
     for target, identities in intake.names.items():
         try:
-            reads = await targets.reads(target, max_attempts)
+            reads = await targets.reads(target, max_attempts, observer)
             with reads.contact.gates.fenced(fence):
                 there = {identity: set(await reads.names(identity)) for identity in identities}
         except SesError as error:
@@ -77,6 +86,7 @@ async def look_up(
     journal: Journal,
     targets: Targets,
     max_attempts: int,
+    observer: ContactObserver,
     fence: Callable[[], None],
 ) -> None:
     """Tell a preview which identities are not verified, and of which targets that is not known.
@@ -90,7 +100,7 @@ async def look_up(
             if len(wanted) == MOST_LOOKED_UP:
                 break
         try:
-            reads = await targets.reads(target, max_attempts)
+            reads = await targets.reads(target, max_attempts, observer)
             with reads.contact.gates.fenced(fence):
                 await ownership.look_up(reads, set().union(*map(owners, wanted)))
         except SesError as error:

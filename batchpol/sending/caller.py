@@ -18,7 +18,7 @@ class Here:
     region: str
     endpoint: str
     also: tuple[str, ...] = ()
-    """What the connection itself has to say, and whether others on this machine are made room for."""
+    """What the connection itself has to say."""
 
     @property
     def target(self) -> Target:

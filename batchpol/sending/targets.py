@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Self
@@ -90,20 +89,16 @@ class Targets:
         """
         if self._here is None:
             async with self._asking:
-                self._here = self._here or self._sharing(await find_out(self._aws))
+                if self._here is None:
+                    self._here = await find_out(self._aws)
+                    # It takes turns, unless the SES is this process's own; where it cannot, a contact says so.
+                    self._machine = None if self._own or not self._patience.share else Machine()
         return self._here
 
     @property
     def _own(self) -> bool:
         """Whether the SES is this process's own, or the loop's clock is: nobody else can be there."""
         return self._aws.connection.embedded or abs(anyio.current_time() - time.monotonic()) > 1
-
-    def _sharing(self, here: Here) -> Here:
-        """Take turns with other processes from here on, unless the SES is this one's own, or the loop's clock is."""
-        if self._own or not self._patience.share:
-            return here
-        self._machine = Machine()
-        return replace(here, also=(*here.also, text)) if (text := self._machine.trouble()) else here
 
     async def ses(self, target: Target) -> Ses:
         """SES of a target, entered once, as soon as it is sure that the credentials are of its account.
@@ -199,6 +194,6 @@ class Targets:
         ses, renew = await self.ses(target), partial(self.renew, target)
         return Contact(target, ses, self.gates(target), patience, observer, renew, only_reads)
 
-    async def reads(self, target: Target, max_attempts: int) -> Reads:
+    async def reads(self, target: Target, max_attempts: int, observer: ContactObserver) -> Reads:
         """Reads of a target before its lane runs, through the same gates. Raises as :meth:`ses` does."""
-        return Reads(await self.contact(target, Patience(), ContactObserver()), at_most=max_attempts)
+        return Reads(await self.contact(target, Patience(), observer), at_most=max_attempts)

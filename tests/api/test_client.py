@@ -23,6 +23,7 @@ from batchpol.batch import desk
 from batchpol.journal import outcomes as outcomes_of
 from batchpol.journal import read
 from batchpol.model.errors import JournalLocked
+from batchpol.sending import sharing
 from batchpol.testing import Sandbox
 from tests.api.conftest import ACCOUNT, SOON, eventually, item, items, policy, puts
 
@@ -353,6 +354,16 @@ async def test_the_log_and_an_observer_hear_of_throttling_of_the_pace_and_of_ren
     words = {"throttled": "SES refused", "paced": "requests leave", "renewed": "the credentials were renewed"}
     for (level, text), event in zip(heard, told.events, strict=True):
         assert (level, text.startswith(words.get(event, event))) == ("INFO" if event in words else "WARNING", True)
+
+
+async def test_where_processes_cannot_take_turns_the_log_says_so_once(
+    ses_sandbox: Sandbox, environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment.setattr(sharing, "_folder", lambda: Path("/dev/null/places"))
+    async with batchpol.Client(**QUICK) as client:
+        await asyncio.gather(*map(client.put, items(3)))
+    (said,) = (it for it in caplog.records if it.name == "batchpol")
+    assert (said.levelname, "other runs on this machine are not known" in said.message) == ("WARNING", True)
 
 
 def save_credentials(key: str) -> None:

@@ -52,6 +52,7 @@ def test_where_the_folder_cannot_be_used_a_run_says_so_once_and_goes_on(place: P
         said = place.run(*command).err
         assert said.count(NOT_KNOWN) == 1, command
         assert f"{folder} is no folder; remove it" in said.replace("\n", " ")
+    assert place.run("apply", "in.jsonl", "--fresh", "--prune").err.count(NOT_KNOWN) == 1
     told = place.run("apply", "in.jsonl", "--fresh", "--log-format", "json").err
     assert [NOT_KNOWN in line for line in told.splitlines()].count(True) == 1
     assert NOT_KNOWN not in place.run("apply", "in.jsonl", "--no-share").err

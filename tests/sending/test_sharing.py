@@ -20,7 +20,7 @@ import pytest
 
 from batchpol.model import Target
 from batchpol.sending.gates import Gates
-from batchpol.sending.sharing import OLD, SWEPT, Machine
+from batchpol.sending.sharing import OLD, SWEPT, Machine, clock
 from tests.bench.quota import Caller
 from tests.sending.simulated import PUT, Server
 
@@ -330,3 +330,10 @@ def test_a_request_costs_less_than_a_fifth_of_a_millisecond(folder: Path) -> Non
         return (time.process_time() - begun) / requests
 
     assert min(cost(200) for _ in range(5)) < 0.0002
+
+
+def test_the_clock_is_one_that_nobody_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a clock that is set back nor a machine that sleeps makes anybody wait, or go too early."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    since_boot = time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    assert clock() == pytest.approx(since_boot, abs=1)

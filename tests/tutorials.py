@@ -113,8 +113,7 @@ def _answered(shell: Terminal, answers: Iterator[str]) -> str:
         shell.read_until(_PROMPT, _QUESTION)
         shown, shell.shown = shown + shell.shown, ""
         if shown.endswith(_PROMPT):
-            # The blank behind a question goes to standard output, so that it may come before the question itself.
-            return re.sub(rf"(?m)^ (.*{re.escape(_QUESTION)})", r"\1 ", shown.replace(_PROMPT, ""))
+            return shown.replace(_PROMPT, "")
         shell.type(next(answers, "y") + "\n")
 
 

@@ -147,10 +147,15 @@ class Desk(Stoppable, LaneObserver):
 
     @property
     def pending(self) -> Pending:
-        """How much waits or is under way, and how long that takes at least: as long as the longest lane."""
-        of_target = Counter(it.job.change.target for it in self._asked.values())
+        """How much waits or is under way, and how long that takes at least: as long as the longest lane, in which reads
+        may have to take turns with it."""
+        jobs = [it.job for it in self._asked.values()]
+        of_target = Counter(it.change.target for it in jobs)
+        if self._options.conduct.reads and any(self._targets.gates(target).joined for target in of_target):
+            unread = {(it.change.target, it.change.key_identity) for it in jobs if it.read_at is None}
+            of_target.update(target for target, _ in unread if self._targets.gates(target).joined)
         seconds = (count * self._targets.gates(target).writes.period for target, count in of_target.items())
-        return Pending(len(self._asked), max(seconds, default=0.0))
+        return Pending(len(jobs), max(seconds, default=0.0))
 
     def unfinished(self) -> list[Record]:
         """What was asked for, here or of those who kept this journal before, and came to no end; see ``_left``."""

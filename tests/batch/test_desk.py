@@ -255,6 +255,18 @@ async def test_a_full_queue_says_so(desk: Opened) -> None:
         assert len(await asyncio.gather(*tasks, again)) == 6
 
 
+async def test_where_reads_and_writes_take_turns_what_is_pending_takes_as_long(desk: Opened, server: Server) -> None:
+    server.shared = True
+    async with desk(shared_quota=True) as made:
+        tasks = [asyncio.create_task(made.ask(record(number % 3, f"name-{number}"))) for number in range(6)]
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(0)
+        said = made.pending
+        await asyncio.gather(*tasks)
+    assert (said.count, said.seconds) == (6, 9.0)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(said.seconds, abs=1.5)
+
+
 async def test_who_is_stopped_before_the_queue_is_done_tells_what_is_left(desk: Opened, server: Server) -> None:
     async with desk() as made:
         tasks = [asyncio.create_task(made.ask(record(number, f"name-{number}"))) for number in range(10)]

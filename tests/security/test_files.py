@@ -119,7 +119,7 @@ def test_no_output_is_another_output(kept: Place) -> None:
         "apply in.jsonl --report r.csv --report ./r.csv",
         f"report {JOURNAL} --report r.csv --report r.csv",
     ):
-        assert "r.csv is another output itself" in kept.run(*command.split(), code=2).err
+        assert "r.csv is given for two outputs" in kept.run(*command.split(), code=2).err
     for line in ("apply in.jsonl --journal j.jsonl --report j.jsonl", "apply in.jsonl --journal in.jsonl"):
         assert "itself" in kept.run(*line.split(), code=2).err
     assert "is the template itself" in kept.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from itertools import takewhile
 from typing import Any
 
@@ -74,6 +75,12 @@ def test_no_class_stands_in_a_function_and_nothing_is_let_in_to_be_asserted() ->
 def test_the_garbage_collector_is_switched_off_where_that_was_measured() -> None:
     off = re.compile(r"gc=False|gc\.(?:disable|freeze)")
     assert {path.name for path in PACKAGE.rglob("*.py") if off.search(path.read_text("utf-8"))} == {"process.py"}
+
+
+def test_one_name_stands_for_one_class() -> None:
+    trees = [ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")]
+    names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 ONCE = {

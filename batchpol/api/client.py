@@ -27,7 +27,7 @@ from batchpol.api.settings import (
     export_options_of,
     options_of,
 )
-from batchpol.api.told import LOG, Told, ToldOfExport
+from batchpol.api.told import LOG, ToldOfBatch, ToldOfExport
 from batchpol.batch.batch import Batch
 from batchpol.batch.desk import Desk, Pending
 from batchpol.batch.observer import Preview, Result
@@ -85,7 +85,7 @@ class Client:
     def _make(self) -> None:
         """What lasts from its opening to its end; a client may be opened again after that."""
         self._targets = self._options.targets(aws_of(self._settings))
-        self._desk = Desk(self._targets, self._options, Told(self._observer), most=self._most)
+        self._desk = Desk(self._targets, self._options, ToldOfBatch(self._observer), most=self._most)
         self._serving: asyncio.Task[None] | None = None
         self._in_use = self._ended = False
 
@@ -252,7 +252,7 @@ class Client:
         """Apply a batch as :func:`batchpol.apply` does, through the client's gates."""
         options = self._options_of("apply", settings, RUN)
         async with opened(records, options) as (items, details):
-            return await Batch(items, options, observer=Told(self._observer), **details).run(self._targets)
+            return await Batch(items, options, observer=ToldOfBatch(self._observer), **details).run(self._targets)
 
     async def stream(self, records: Input, **settings: Unpack[Applying]) -> AsyncGenerator[Outcome, None]:
         """Apply a batch and yield outcomes as :func:`batchpol.stream` does, through the client's gates."""
@@ -316,7 +316,7 @@ def _check_place(place: tuple[int, asyncio.AbstractEventLoop] | None) -> None:
         )
 
 
-class _Relay(Told):
+class _Relay(ToldOfBatch):
     """Hands outcomes to the stream: those of queued records as they come, the others from the journal."""
 
     def __init__(self, observer: ContactObserver | None) -> None:
@@ -344,7 +344,7 @@ class _Relay(Told):
             await self.taken.wait()
 
 
-class _Outcomes(Told):
+class _Outcomes(ToldOfBatch):
     """Keeps what the journal says at the end."""
 
     def __init__(self, observer: ContactObserver | None) -> None:

@@ -275,7 +275,7 @@ def options_of(call: str, settings: Mapping[str, Any], known: Collection[str], b
     return replace(options, template=Template.of(options.reading))
 
 
-def export_options_of(settings: Mapping[str, Any], output: Any, base: Options) -> exporting.Options:
+def export_options_of(settings: Mapping[str, Any], output: Any, base: Options) -> exporting.ExportOptions:
     """The options of an export to a file. Raises UsageError as :func:`options_of` does."""
     _check_known("export", settings, EXPORTED)
     given = {name: _value(name, value) for name, value in settings.items() if value is not None}
@@ -285,7 +285,7 @@ def export_options_of(settings: Mapping[str, Any], output: Any, base: Options) -
         return replace(heading, **{name: value for name, value in given.items() if name in of_it})
 
     path = _path("output", output, "a path")
-    return exporting.Options(
+    return exporting.ExportOptions(
         told(base.connection), told(Scope()), told(base.patience), path, fresh=given.get("fresh", False)
     )
 

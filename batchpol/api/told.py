@@ -37,9 +37,9 @@ class _Told(ContactObserver):
         self.own.renewed(target)
 
 
-class Told(_Told, Observer):
+class ToldOfBatch(_Told, Observer):
     """Tells them of a batch."""
 
 
-class ToldOfExport(_Told, exporting.Observer):
+class ToldOfExport(_Told, exporting.ExportObserver):
     """Tells them of an export."""

@@ -29,7 +29,7 @@ from typing import Annotated, Any, ClassVar
 
 import typer
 
-from batchpol.cli.command import Group, State
+from batchpol.cli.command import Program, State
 from batchpol.cli.process import leave
 from batchpol.cli.screen import log
 from batchpol.cli.screen.streams import OutputLost, open_standard_streams
@@ -38,7 +38,7 @@ from batchpol.model.errors import BatchpolError
 from batchpol.version import __version__
 
 
-class _Commands(Group):
+class _Commands(Program):
     short: ClassVar[Mapping[str, str]] = {
         "apply": "Put the policies of INPUT, one a second; a row for each.",
         "validate": "Check every record of INPUT, offline.",

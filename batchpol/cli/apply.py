@@ -36,7 +36,7 @@ EPILOG = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Confirming:
     HEADING: ClassVar[str] = "What is written"
 
     yes: bool = setting(False, "Do not ask before the first write.", short="y")
@@ -57,7 +57,7 @@ def apply(
     checks: Checks,
     connection: Annotated[Connection, Part(but=("accounts",))],
     embedded: Embedded,
-    question: Question,
+    question: Confirming,
     conduct: Annotated[Conduct, Part(compare="Write without reading what is there.")],
     rate: Rate,
     patience: Annotated[Patience, Part(but=("period",), max_duration="Stop after this time, e.g. 90s, 30m, 2h.")],

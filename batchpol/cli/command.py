@@ -119,7 +119,7 @@ class Commands(Mapping[str, Any]):
 _UNDEBUGGED = frozenset({"sandbox", "schema", "help"})
 
 
-class Group(TyperGroup):
+class Program(TyperGroup):
     """The command as a whole."""
 
     short: ClassVar[Mapping[str, str]] = {}

@@ -49,11 +49,11 @@ def _run(settings: dict[str, Any], *, quiet: bool) -> int:
         import anyio.to_thread
 
         from batchpol.cli.running import attended, on_loop
-        from batchpol.cli.screen.exporting import Screen
-        from batchpol.exporting import Export, Exported, Options
+        from batchpol.cli.screen.exporting import ExportScreen
+        from batchpol.exporting import Export, Exported, ExportOptions
 
-    options = Options(**settings)
-    screen = Screen(options, quiet=quiet)
+    options = ExportOptions(**settings)
+    screen = ExportScreen(options, quiet=quiet)
 
     async def exported() -> Exported:
         async def deliver(rows: list[bytes]) -> None:

@@ -105,7 +105,7 @@ class Quiet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class RowReport:
     HEADING: ClassVar[str] = "Journal, report and output"
 
     report: Path | None = setting(None, "One JSON line a record, *.jsonl.", metavar="FILE")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from batchpol.cli.options import Embedded, Form, Input, Part, Quiet, Rate, Rows, flattened
+from batchpol.cli.options import Embedded, Form, Input, Part, Quiet, Rate, RowReport, flattened
 from batchpol.cli.process import importing
 from batchpol.cli.screen.streams import drain_output, is_output_closed, output_lost
 from batchpol.cli.screen.terminal import reserve_output
@@ -49,7 +49,7 @@ def plan(
     input: Input,
     reading: Annotated[Reading, Part(but=("limit",))],
     shown: Shown,
-    rows: Annotated[Rows, Part(report="*.jsonl, one line a record; or *.html, a page to agree on.")],
+    rows: Annotated[RowReport, Part(report="*.jsonl, one line a record; or *.html, a page to agree on.")],
     form: Form,
     quiet: Annotated[Quiet, Part(quiet="The summary only; errors all the same.")],
     checks: Annotated[Checks, Part(but=("strict",))],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from batchpol.cli.apply import Question
+from batchpol.cli.apply import Confirming
 from batchpol.cli.options import Embedded, Part, flattened
 from batchpol.cli.process import importing
 from batchpol.cli.screen.terminal import duration, offer, said, tell
@@ -22,8 +22,7 @@ from batchpol.model.settings import Connection, setting
 
 if TYPE_CHECKING:
     from batchpol.facts import Told
-    from batchpol.probe import Probe
-    from batchpol.probe import Question as Asked
+    from batchpol.probe import Probe, Question
 
 EPILOG = (
     "Examples:\n"
@@ -48,7 +47,7 @@ class Asking:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class FactsOutput:
     HEADING: ClassVar[str] = "Journal, report and output"
 
     output: Path | None = setting(
@@ -60,10 +59,10 @@ class Written:
 @flattened
 def probe(
     asking: Asking,
-    question: Annotated[Question, Part(yes="Do not ask before the first request.")],
+    question: Annotated[Confirming, Part(yes="Do not ask before the first request.")],
     connection: Annotated[Connection, Part("regions", "profile", "endpoint_url", "expect_account")],
     embedded: Embedded,
-    written: Written,
+    written: FactsOutput,
 ) -> None:
     """Find out what SES does where nobody has published it, by policies of one identity that are removed again."""
     with importing():
@@ -88,7 +87,7 @@ def probe(
     raise typer.Exit(_run(asking, connection, questions, written, asks=asks, sandbox=embedded.sandbox))
 
 
-def _cost(questions: Sequence[Asked]) -> str:
+def _cost(questions: Sequence[Question]) -> str:
     requests, seconds = sum(it.requests for it in questions), sum(it.seconds for it in questions)
     return f"{len(questions)} questions, some {requests} requests, {duration(seconds)} or more; no mail is sent"
 
@@ -96,8 +95,8 @@ def _cost(questions: Sequence[Asked]) -> str:
 def _run(
     asking: Asking,
     connection: Connection,
-    questions: Sequence[Asked],
-    written: Written,
+    questions: Sequence[Question],
+    written: FactsOutput,
     *,
     asks: bool,
     sandbox: bool,
@@ -145,6 +144,6 @@ def _run(
     return int(any(told.open for told in facts.questions.values()))
 
 
-def _answered(_: Asked, told: Told) -> None:
+def _answered(_: Question, told: Told) -> None:
     for it in told.says:
         tell(f"  {said(it)}")

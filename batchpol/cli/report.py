@@ -27,7 +27,7 @@ EPILOG = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class ReportFiles:
     HEADING: ClassVar[str] = "Journal, report and output"
 
     reports: tuple[Path, ...] = setting(
@@ -54,7 +54,7 @@ class Written:
 @flattened
 def report(
     journal: JournalFile,
-    written: Written,
+    written: ReportFiles,
     reading: Annotated[
         Reading, Part("policy_template", policy_template="That of the workers, where `input` is given.")
     ],

@@ -27,7 +27,7 @@ EPILOG = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class Quotas:
     HEADING: ClassVar[str] = "Pace and patience"
 
     rate: float = setting(1.0, "Requests a second for each operation; 0 is no limit.", min=0)
@@ -63,7 +63,7 @@ class Server:
 
 
 @flattened
-def sandbox(limits: Limits, server: Server) -> None:
+def sandbox(limits: Quotas, server: Server) -> None:
     """Run the embedded SES on loopback: the real protocol and limits, no account, nothing kept."""
     from batchpol.facts import read_facts
     from batchpol.outputs import check_no_input

@@ -23,7 +23,7 @@ EPILOG = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
+class WhichRuns:
     HEADING: ClassVar[str] = "Journal, report and output"
 
     last: bool = setting(False, "Only what the last run wrote, not the ones before it.")
@@ -38,7 +38,7 @@ class Section:
 def undo(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Of a run of apply that compared (the default).")],
     lines: Lines,
-    section: Section,
+    section: WhichRuns,
 ) -> None:
     """Write an input file that restores what the runs of a journal replaced; what changed since is left alone."""
     from batchpol.cli.output import check_output, write_lines

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from batchpol.cli.options import Form, Part, Quiet, Rows, flattened
+from batchpol.cli.options import Form, Part, Quiet, RowReport, flattened
 from batchpol.cli.screen.terminal import reserve_output, said, tell, write
 from batchpol.cli.spelling import spelled
 from batchpol.model import Rule, Target, did_you_mean, shown, visible
@@ -52,7 +52,7 @@ def validate(
     assumed: Assumed,
     connection: Annotated[Connection, Part("facts")],
     checks: Annotated[Checks, Part(but=("strict",))],
-    rows: Rows,
+    rows: RowReport,
     form: Forms,
     quiet: Annotated[Quiet, Part(quiet="The summary only.")],
     explained: Explained,

@@ -12,9 +12,9 @@
 """
 
 from batchpol.exporting.export import Export
-from batchpol.exporting.observer import Exported, Observer
-from batchpol.exporting.options import Options
-from batchpol.exporting.partial import Header, Partial
+from batchpol.exporting.observer import Exported, ExportObserver
+from batchpol.exporting.options import ExportOptions
+from batchpol.exporting.partial import Partial, PartialHeader
 from batchpol.exporting.target import TargetReader, Watch
 
-__all__ = ["Export", "Exported", "Header", "Observer", "Options", "Partial", "TargetReader", "Watch"]
+__all__ = ["Export", "ExportObserver", "ExportOptions", "Exported", "Partial", "PartialHeader", "TargetReader", "Watch"]

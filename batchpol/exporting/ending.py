@@ -6,13 +6,13 @@ from pathlib import Path
 
 from batchpol.exporting.observer import Exported
 from batchpol.exporting.partial import Partial
-from batchpol.exporting.reading import Reading
+from batchpol.exporting.reading import Readers
 from batchpol.files import Replacement
 from batchpol.journal import FINISHED
 from batchpol.model.errors import BatchpolError
 
 
-def end(reading: Reading, partial: Partial, output: Path | None, early: tuple[str, int] | None) -> Exported:
+def end(reading: Readers, partial: Partial, output: Path | None, early: tuple[str, int] | None) -> Exported:
     """Put the output in its place, or keep what was read for the next run of the same command.
 
     Args:
@@ -40,7 +40,7 @@ def end(reading: Reading, partial: Partial, output: Path | None, early: tuple[st
     return result
 
 
-def _write(reading: Reading, partial: Partial, output: Path | None) -> None:
+def _write(reading: Readers, partial: Partial, output: Path | None) -> None:
     """Write the output: by target, then in the order of the listing."""
     if output is not None:
         with Replacement(output) as place:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import anyio.to_thread
 
 from batchpol.exporting.ending import end
-from batchpol.exporting.observer import Exported, Observer
-from batchpol.exporting.options import ANY, Options, named_in
-from batchpol.exporting.partial import Header, Partial
-from batchpol.exporting.reading import Deliver, Reading
+from batchpol.exporting.observer import Exported, ExportObserver
+from batchpol.exporting.options import ANY, ExportOptions, named_in
+from batchpol.exporting.partial import Partial, PartialHeader
+from batchpol.exporting.reading import Deliver, Readers
 from batchpol.model import Target
 from batchpol.outputs import check_outputs
 from batchpol.sending.stopping import Stoppable
@@ -35,9 +35,11 @@ class Export(Stoppable):
         UsageError: what is to be exported cannot be.
     """
 
-    def __init__(self, options: Options, *, observer: Observer | None = None, deliver: Deliver | None = None) -> None:
+    def __init__(
+        self, options: ExportOptions, *, observer: ExportObserver | None = None, deliver: Deliver | None = None
+    ) -> None:
         super().__init__()
-        self.options, self._observer, self._deliver = options, observer or Observer(), deliver
+        self.options, self._observer, self._deliver = options, observer or ExportObserver(), deliver
         self._named = options.named()
 
     async def run(self, targets: Targets) -> Exported:
@@ -62,7 +64,7 @@ class Export(Stoppable):
             if partial.earlier:
                 targets.heed(None, datetime.now(UTC))
             self._observer.begun(here, list(wanted), partial)
-            reading = Reading(self, targets, wanted, partial, options, self._observer)
+            reading = Readers(self, targets, wanted, partial, options, self._observer)
             with self._stoppable(options.drain, reading.halt):
                 await reading.read(self._deliver)
             result = await anyio.to_thread.run_sync(end, reading, partial, options.output, self.early)
@@ -71,7 +73,7 @@ class Export(Stoppable):
 
     def _open_partial(self, targets: Sequence[Target], endpoint: str) -> Partial:
         scope, output = self.options.scope, self.options.output
-        header = Header(
+        header = PartialHeader(
             begun=datetime.now(UTC).isoformat(timespec="seconds"),
             endpoint=endpoint,
             targets=tuple(map(str, targets)),

@@ -12,7 +12,7 @@ from batchpol.model import Target
 from batchpol.sending.caller import Here
 
 
-class Observer(Watch):
+class ExportObserver(Watch):
     """What somebody may want to know of an export as a whole, too."""
 
     def begun(self, here: Here, targets: list[Target], partial: Partial) -> None:

@@ -21,7 +21,7 @@ DRAIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ExportOptions:
     """Every choice of one export. Times are in seconds.
 
     Without accounts and Regions in ``connection`` the caller's and the run's own are exported. ``output`` None keeps

@@ -27,7 +27,7 @@ _ANEW = "set it aside and read everything anew with `fresh`, or name another fil
 _Kind = TypeVar("_Kind")
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class PartialHeader(msgspec.Struct, frozen=True, kw_only=True):
     """Of which export it is; ``begun`` and ``format`` apart, another export has another one."""
 
     format: int = msgspec.field(default=FORMAT, name="batchpol_export")
@@ -41,7 +41,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     match_name: str
 
 
-class _Line(msgspec.Struct):
+class _IdentityLine(msgspec.Struct):
     account: str
     region: str
     identity: str
@@ -68,13 +68,13 @@ class Partial:
         self._at: dict[tuple[Target, str], tuple[int, int, int]] = {}
 
     @classmethod
-    def temporary(cls, header: Header) -> Self:
+    def temporary(cls, header: PartialHeader) -> Self:
         """One without a name, gone when it is closed."""
         with files.temporary() as file:
             return cls(os.dup(file.fileno()), None, header.begun)
 
     @classmethod
-    def at(cls, path: Path, header: Header, *, fresh: bool) -> Self:
+    def at(cls, path: Path, header: PartialHeader, *, fresh: bool) -> Self:
         """The one at this place, with what an earlier run of the same export left in it; readable by its owner alone.
 
         Args:
@@ -114,7 +114,7 @@ class Partial:
         Raises:
             JournalUnwritable: this or an earlier line could not be written.
         """
-        line = _Line(target.account, target.region, identity, [Raw(row) for row in rows])
+        line = _IdentityLine(target.account, target.region, identity, [Raw(row) for row in rows])
         start = self._size
         self._write(msgspec.json.encode(line) + b"\n")
         self._at[target, identity] = start, self._size - start, len(line.rows)
@@ -128,7 +128,7 @@ class Partial:
         start, size, count = self._at.get((target, identity), _NOWHERE)
         if not count:
             return []
-        line = msgspec.json.decode(os.pread(self._fd, size, start), type=_Line)
+        line = msgspec.json.decode(os.pread(self._fd, size, start), type=_IdentityLine)
         return [bytes(row) + b"\n" for row in line.rows]
 
     def sync(self) -> None:
@@ -176,7 +176,7 @@ class Partial:
             hint="nothing more is read; mend that, and run the same command again to go on",
         ) from error
 
-    def _load(self, header: Header) -> None:
+    def _load(self, header: PartialHeader) -> None:
         """Read what is there, or write the header of a new partial."""
         with open(self._fd, "rb", closefd=False) as file:
             first = file.readline(_LONGEST_HEADER)
@@ -187,7 +187,7 @@ class Partial:
                 os.ftruncate(self._fd, 0)
                 self._write(msgspec.json.encode(header) + b"\n")
                 return
-            there = self._decoded(first, 1, Header)
+            there = self._decoded(first, 1, PartialHeader)
             self._check(there, header)
             self.begun, self._size = there.begun, len(first)
             for number, line in enumerate(file, 2):
@@ -196,7 +196,7 @@ class Partial:
                     os.ftruncate(self._fd, self._size)
                     self.notes.append(f"the last line of {self.path} was cut off; that identity is read again")
                     break
-                found = self._decoded(line, number, _Line)
+                found = self._decoded(line, number, _IdentityLine)
                 self._at[Target(found.account, found.region), found.identity] = self._size, len(line), len(found.rows)
                 self._size += len(line)
 
@@ -214,7 +214,7 @@ class Partial:
                 f"line {number} of {self.path} is not as it was written: {error}", hint=_ANEW
             ) from error
 
-    def _check(self, there: Header, here: Header) -> None:
+    def _check(self, there: PartialHeader, here: PartialHeader) -> None:
         if there.format > FORMAT:
             raise JournalMismatch(f"a newer batchpol wrote {self.path}", hint=f"use that one, or {_ANEW}")
         for field in ("targets", "endpoint", "identities", "match", "match_name"):

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 import anyio
 import anyio.to_thread
 
-from batchpol.exporting.observer import Observer
-from batchpol.exporting.options import ANY, Options
+from batchpol.exporting.observer import ExportObserver
+from batchpol.exporting.options import ANY, ExportOptions
 from batchpol.exporting.partial import Partial
 from batchpol.exporting.target import TargetReader
 from batchpol.model import Target
@@ -23,7 +23,7 @@ SYNC_EVERY = 10.0
 Deliver = Callable[[list[bytes]], Awaitable[None]]
 
 
-class Reading:
+class Readers:
     """The reading of one export.
 
     Args:
@@ -44,8 +44,8 @@ class Reading:
         targets: Targets,
         wanted: Mapping[Target, Sequence[str] | None],
         partial: Partial,
-        options: Options,
-        observer: Observer,
+        options: ExportOptions,
+        observer: ExportObserver,
     ) -> None:
         self._run, self._targets, self._wanted, self._partial = run, targets, wanted, partial
         self._options, self._observer = options, observer

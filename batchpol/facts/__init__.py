@@ -69,7 +69,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FactsFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file of facts. ``measured`` is the day in ISO 8601; ``account`` and ``identity`` are there only where asked."""
 
     format: int = 0
@@ -99,16 +99,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def read_facts(path: Path | None) -> Facts:
+def read_facts(path: Path | None) -> FactsFile:
     """The facts in a file, none of no Region where there is no file.
 
     Raises:
         UsageError: it cannot be read, or is no such file.
     """
     if path is None:
-        return Facts(format=FORMAT, region="", measured="", batchpol="", known=Known())
+        return FactsFile(format=FORMAT, region="", measured="", batchpol="", known=Known())
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Facts)
+        found = msgspec.json.decode(path.read_bytes(), type=FactsFile)
     except OSError as error:
         raise UsageError(f"the facts {path} cannot be read: {error.strerror}", hint="check `facts`") from error
     except msgspec.MsgspecError as error:

@@ -31,7 +31,7 @@ from batchpol.identity.arn import (
 )
 from batchpol.identity.domain import check_domain, is_usual_domain
 from batchpol.identity.name import check_name, is_usual_name
-from batchpol.identity.owner import Owner
+from batchpol.identity.owner import PolicyOwner
 from batchpol.identity.place import (
     check_account,
     check_cell,
@@ -50,7 +50,7 @@ __all__ = [
     "RULES",
     "UNVERIFIED",
     "Identity",
-    "Owner",
+    "PolicyOwner",
     "arn_of",
     "canonical_name",
     "check_account",

@@ -51,7 +51,7 @@ RESOURCE_CASE = Rule(
 RULES = rules_in(vars())
 
 
-class Owner:
+class PolicyOwner:
     """The identity a policy is attached to, with as much of its account and Region as is known ("" for not).
 
     Without an identity (None: its own text is faulty) every identity's ARN will do. ``check`` is handed every

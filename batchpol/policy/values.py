@@ -125,7 +125,7 @@ def _address_mend(value: str) -> str:
     return f"for a whole domain: StringLike with *@{value}"[:200] if re.fullmatch(r"[\w-]+(\.[\w-]+)+", value) else ""
 
 
-class Form(NamedTuple):
+class KeyForm(NamedTuple):
     """How the values of some keys look: what a whole one is, how it begins, and what anything else is not."""
 
     is_whole: Callable[[str], object]
@@ -135,16 +135,18 @@ class Form(NamedTuple):
 
 
 _UNIT = "(?:r-[a-z0-9]{4,32}/)?(?:ou-[a-z0-9]{4,32}-[a-z0-9]{8,32}/)*"
-_ACCOUNT = Form(is_account_id, "", "is no account id of 12 digits", account_mend)
-_ORGANIZATION = Form(re.compile("o-[a-z0-9]{4,32}").fullmatch, "o-", "is no id of an organization (o-…)")
-_PATH = Form(re.compile(f"o-[a-z0-9]{{4,32}}/{_UNIT}").fullmatch, "o-", "is no path of an organization (o-…/r-…/ou-…/)")
-_VPC = Form(re.compile("vpc-[0-9a-f]{8,17}").fullmatch, "vpc-", "is no id of a VPC (vpc-…)")
-_ENDPOINT = Form(re.compile("vpce-[0-9a-f]{8,17}").fullmatch, "vpce-", "is no id of a VPC endpoint (vpce-…)")
+_ACCOUNT = KeyForm(is_account_id, "", "is no account id of 12 digits", account_mend)
+_ORGANIZATION = KeyForm(re.compile("o-[a-z0-9]{4,32}").fullmatch, "o-", "is no id of an organization (o-…)")
+_PATH = KeyForm(
+    re.compile(f"o-[a-z0-9]{{4,32}}/{_UNIT}").fullmatch, "o-", "is no path of an organization (o-…/r-…/ou-…/)"
+)
+_VPC = KeyForm(re.compile("vpc-[0-9a-f]{8,17}").fullmatch, "vpc-", "is no id of a VPC (vpc-…)")
+_ENDPOINT = KeyForm(re.compile("vpce-[0-9a-f]{8,17}").fullmatch, "vpce-", "is no id of a VPC endpoint (vpce-…)")
 _REGION_FORM = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}")
-_REGION = Form(_REGION_FORM.fullmatch, "", "is no Region")
-_ADDRESS = Form(re.compile("[^@]*@[^@]+").fullmatch, "", "is no address", _address_mend)
+_REGION = KeyForm(_REGION_FORM.fullmatch, "", "is no Region")
+_ADDRESS = KeyForm(re.compile("[^@]*@[^@]+").fullmatch, "", "is no address", _address_mend)
 ADDRESSES = frozenset(("ses:FromAddress", "ses:FeedbackAddress", "ses:Recipients"))
-FORMS: dict[str, Form] = {
+FORMS: dict[str, KeyForm] = {
     **dict.fromkeys(("aws:SourceAccount", "aws:PrincipalAccount", "aws:ResourceAccount", "aws:VpceAccount"), _ACCOUNT),
     **dict.fromkeys(("aws:PrincipalOrgID", "aws:ResourceOrgID", "aws:SourceOrgID", "aws:VpceOrgID"), _ORGANIZATION),
     **dict.fromkeys(("aws:PrincipalOrgPaths", "aws:ResourceOrgPaths", "aws:SourceOrgPaths", "aws:VpceOrgPaths"), _PATH),
@@ -166,7 +168,7 @@ def form_fault(key: str, value: str, *, is_pattern: bool) -> Never | None:
     return Never(FORM, f"{form.what}, as {key} always is", form.mend(value))
 
 
-def _may_match(pattern: str, form: Form, key: str) -> bool:
+def _may_match(pattern: str, form: KeyForm, key: str) -> bool:
     """Whether some text of this form may fit a pattern with ``*`` and ``?``."""
     start = re.split(r"[*?]", pattern, maxsplit=1)[0]
     if start == pattern:

@@ -30,7 +30,7 @@ Send = Callable[[str, Mapping[str, Any], Callable[[], None]], Awaitable[Mapping[
 """One attempt: an operation, its arguments, and what to call when the request leaves. Raises SesError."""
 
 
-class Fate(StrEnum):
+class Reaction(StrEnum):
     """What came of one request."""
 
     TAKEN = "taken"
@@ -45,7 +45,7 @@ class Reply(NamedTuple):
 
     left: float
     back: float
-    fate: Fate
+    fate: Reaction
     code: str = ""
     text: str = ""
     answer: Mapping[str, Any] = {}
@@ -53,12 +53,12 @@ class Reply(NamedTuple):
     @property
     def passed(self) -> bool:
         """Whether it surely came past the limit."""
-        return self.fate in (Fate.TAKEN, Fate.REFUSED)
+        return self.fate in (Reaction.TAKEN, Reaction.REFUSED)
 
     @property
     def taken(self) -> bool | None:
         """Whether SES took it; None where that is not known."""
-        return self.fate is Fate.TAKEN if self.passed else None
+        return self.fate is Reaction.TAKEN if self.passed else None
 
 
 @dataclass(slots=True)
@@ -89,8 +89,8 @@ class Asker:
             await passage.admit()
             reply = await self.now(call, passage.departed)
         finally:
-            answered = reply is not None and reply.fate is not Fate.NOTHING
-            passage.ended(answered=answered, refused=reply is not None and reply.fate is Fate.THROTTLED)
+            answered = reply is not None and reply.fate is not Reaction.NOTHING
+            passage.ended(answered=answered, refused=reply is not None and reply.fate is Reaction.THROTTLED)
         return reply
 
     async def told(self, call: Call) -> Reply:
@@ -99,11 +99,11 @@ class Asker:
         refusals: Counter[tuple[str, str]] = Counter()
         for _ in range(TRIES):
             reply = await self.paced(call)
-            if reply.fate is Fate.REFUSED:
+            if reply.fate is Reaction.REFUSED:
                 refusals[reply.code, reply.text] += 1
-            if reply.fate is Fate.TAKEN or refusals[reply.code, reply.text] == 3:
+            if reply.fate is Reaction.TAKEN or refusals[reply.code, reply.text] == 3:
                 return reply
-        return reply._replace(fate=Fate.NOTHING)
+        return reply._replace(fate=Reaction.NOTHING)
 
     async def volley(self, *calls: Call, quiet: float) -> list[Reply]:
         """Several at once, after so many seconds of quiet."""
@@ -157,11 +157,11 @@ class Asker:
         self._denied[operation] = self._denied[operation] + 1 if isinstance(error, AccessRefused) else 0
         if error is not None and self._denied[operation] >= DENIED:
             raise error
-        if fate is not Fate.NOTHING:
+        if fate is not Reaction.NOTHING:
             self._trips[operation].append(back - left)
-        if fate is Fate.TAKEN and operation in PUTS:
+        if fate is Reaction.TAKEN and operation in PUTS:
             self.there.add(policy)
-        elif fate is Fate.TAKEN and operation == "DeleteIdentityPolicy":
+        elif fate is Reaction.TAKEN and operation == "DeleteIdentityPolicy":
             self.made.pop(policy, None)
             self.there.discard(policy)
         return Reply(left, back, fate, error.code if error else "", str(error or ""), answer)
@@ -178,21 +178,21 @@ class Asker:
         return reply.left, reply.back - quickest + unseen
 
 
-def _fate(error: SesError | None) -> Fate:
+def _fate(error: SesError | None) -> Reaction:
     if error is None:
-        return Fate.TAKEN
+        return Reaction.TAKEN
     if isinstance(error, Throttled):
-        return Fate.THROTTLED
-    return Fate.REFUSED if isinstance(error, PolicyRefused) else Fate.NOTHING
+        return Reaction.THROTTLED
+    return Reaction.REFUSED if isinstance(error, PolicyRefused) else Reaction.NOTHING
 
 
 def spread(call: Call, replies: list[Reply], asker: Asker) -> float:
     """Within how many seconds they all arrived, at most."""
-    arrivals = [asker.arrived(call, reply) for reply in replies if reply.fate is not Fate.NOTHING]
+    arrivals = [asker.arrived(call, reply) for reply in replies if reply.fate is not Reaction.NOTHING]
     return max(latest for _, latest in arrivals) - min(earliest for earliest, _ in arrivals) if arrivals else 0.0
 
 
 def passed(replies: list[Reply]) -> tuple[int, int]:
     """How many came past the limit, at least and at most."""
     sure = sum(reply.passed for reply in replies)
-    return sure, sure + sum(reply.fate is Fate.NOTHING for reply in replies)
+    return sure, sure + sum(reply.fate is Reaction.NOTHING for reply in replies)

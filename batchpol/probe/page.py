@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from batchpol.facts import Facts
+from batchpol.facts import FactsFile
 from batchpol.probe.probe import QUESTIONS
 
 
-def page(facts: Facts) -> str:
+def page(facts: FactsFile) -> str:
     """One page: what was asked, why it matters, and what came of it."""
     return "\n".join(_lines(facts)) + "\n"
 
 
-def _lines(facts: Facts) -> Iterator[str]:
+def _lines(facts: FactsFile) -> Iterator[str]:
     answers = facts.questions.values()
     yield f"# What SES does in {facts.region}"
     yield ""

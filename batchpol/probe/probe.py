@@ -11,10 +11,10 @@ from typing import Any
 import anyio
 import msgspec
 
-from batchpol.facts import FORMAT, Facts, Known, Told
+from batchpol.facts import FORMAT, FactsFile, Known, Told
 from batchpol.model.errors import AccessRefused, NoAnswer, SesError, UsageError
 from batchpol.probe import burst, document, identity, length, names, quota, refused, staleness, stored, tolerance
-from batchpol.probe.asking import Asker, Fate, Send
+from batchpol.probe.asking import Asker, Reaction, Send
 from batchpol.probe.place import PREFIX, Call, Place
 from batchpol.probe.question import Question, cannot_tell
 from batchpol.sending.gate import Gate
@@ -115,13 +115,13 @@ class Probe(Stoppable):
                 self._asking("removing what was made")
                 await self._tidy()
 
-    def facts(self, today: date, *, named: bool = False) -> Facts:
+    def facts(self, today: date, *, named: bool = False) -> FactsFile:
         """What is known now; with the account and the identity where it is to be ``named``."""
         known: dict[str, Any] = {"accepted": [], "refused": []}
         for told in self.told.values():
             for name, it in told.known.items():
                 known[name] = known[name] + it if isinstance(it, list) else it
-        return Facts(
+        return FactsFile(
             format=FORMAT,
             region=self._place.region,
             measured=today.isoformat(),
@@ -151,7 +151,7 @@ class Probe(Stoppable):
     async def _open(self) -> None:
         """Put the policy that most questions are about."""
         opened = await self._asker.told(self._place.put(PREFIX + "01"))
-        if opened.fate is Fate.NOTHING:
+        if opened.fate is Reaction.NOTHING:
             raise NoAnswer(f"SES does not answer: {opened.text}", code=opened.code)
         if not opened.taken:
             raise UsageError(

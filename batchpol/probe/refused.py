@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 
 from batchpol.facts import Told
-from batchpol.probe.asking import Asker, Fate, passed, spread
+from batchpol.probe.asking import Asker, Reaction, passed, spread
 from batchpol.probe.burst import ROUNDS, TOGETHER
 from batchpol.probe.odds import Odds
 from batchpol.probe.place import PREFIX, Call
@@ -69,7 +69,7 @@ async def _follow(asker: Asker, put: Call, burst: int, odds: Odds[bool]) -> None
     replies = await asker.together(
         *first, *(partial(asker.at, began + EVERY * number, put) for number in range(1, SINGLES + 1))
     )
-    answered = [it for it in replies if it.fate is not Fate.NOTHING]
+    answered = [it for it in replies if it.fate is not Reaction.NOTHING]
     longest = max(
         asker.arrived(put, later)[1] - asker.arrived(put, earlier)[0] for earlier, later in pairwise(answered)
     )

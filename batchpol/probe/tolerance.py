@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchpol.facts import Told
-from batchpol.probe.asking import Asker, Fate
+from batchpol.probe.asking import Asker, Reaction
 from batchpol.probe.odds import SURE, Odds
 from batchpol.probe.place import PREFIX, Call
 from batchpol.probe.question import Question, cannot_tell, told_of
@@ -50,8 +50,8 @@ async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
 async def _attempt(asker: Asker, put: Call, burst: int, copies: int, odds: Odds[int], *, early: bool) -> None:
     """Use up the burst, and send what comes about as much too early as is to be found out."""
     first = await asker.volley(*[put] * (burst if copies == 1 else burst + copies - 1), quiet=burst + 1.5)
-    taken = [reply.left for reply in first if reply.fate is Fate.TAKEN]
-    if len(taken) != burst or any(reply.fate is Fate.NOTHING for reply in first):
+    taken = [reply.left for reply in first if reply.fate is Reaction.TAKEN]
+    if len(taken) != burst or any(reply.fate is Reaction.NOTHING for reply in first):
         return
     bucket = min(taken), min(asker.arrived(put, reply)[1] for reply in first)  # who is refused came after it
     aim = (odds.likely[0] + odds.likely[-1]) / 2000
@@ -60,10 +60,10 @@ async def _attempt(asker: Asker, put: Call, burst: int, copies: int, odds: Odds[
         return
     replies = await asker.together(*[lambda: asker.at(leaves, put)] * (copies if early else 1))
     fates = {reply.fate: reply for reply in sorted(replies, key=lambda it: it.left)}
-    if reply := fates.get(Fate.TAKEN):  # the others came too late for it
+    if reply := fates.get(Reaction.TAKEN):  # the others came too late for it
         least = 1000 * (bucket[0] + 1 - asker.arrived(put, reply)[1])
         odds.saw(it for it in odds.against if it + 1 <= least)
-    elif (reply := fates.get(Fate.THROTTLED)) and Fate.NOTHING not in fates:
+    elif (reply := fates.get(Reaction.THROTTLED)) and Reaction.NOTHING not in fates:
         below = 1000 * (bucket[1] + 1 - reply.left)
         odds.saw(it for it in odds.against if it >= below)
 

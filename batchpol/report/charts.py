@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from batchpol.model import Status, excerpt
-from batchpol.report.pace import Lane, RoundTrips
+from batchpol.report.pace import Durations, LaneRequests
 
 WIDTH, HEIGHT = 1000.0, 200.0
 """Of every drawing, in its own units: it is stretched to the page's width, with lines that keep their thickness."""
@@ -84,7 +84,7 @@ def outcome_bar(counts: dict[Status, int]) -> str:
 # The timeline of a lane
 
 
-def timeline(lane: Lane, period: float, place: int) -> str:
+def timeline(lane: LaneRequests, period: float, place: int) -> str:
     """A figure: how many requests had left, against what one every ``period`` seconds allows.
 
     Args:
@@ -107,7 +107,7 @@ def _requests(count: int) -> str:
     return "1 request" if count == 1 else f"{count:,} requests"
 
 
-def _said(lane: Lane, period: float, active: float, pauses: int) -> str:
+def _said(lane: LaneRequests, period: float, active: float, pauses: int) -> str:
     """The chart in words."""
     parts = [f"{_requests(lane.requests)} in {lasting(active)}"]
     if active > 0:
@@ -121,17 +121,17 @@ def _said(lane: Lane, period: float, active: float, pauses: int) -> str:
     return "; ".join(parts) + "."
 
 
-def share_of_limit(lane: Lane, period: float, active: float) -> str:
+def share_of_limit(lane: LaneRequests, period: float, active: float) -> str:
     """How much of what the limit allowed was used, as a percentage."""
     return f"{100 * (lane.requests - 1) * period / active:.1f}%"
 
 
-def active_seconds(lane: Lane) -> float:
+def active_seconds(lane: LaneRequests) -> float:
     """How long a lane was at work: from its first request to its last, without the pauses between runs."""
     return sum(points[-1][0] - points[0][0] for points in _stretches(lane))
 
 
-def _stretches(lane: Lane) -> list[list[tuple[float, int]]]:
+def _stretches(lane: LaneRequests) -> list[list[tuple[float, int]]]:
     """The curve, parted where nothing was sent for long. Each part begins with the first request known in it."""
     points = lane.curve()
     if points[0][1] > 1:
@@ -145,7 +145,7 @@ def _stretches(lane: Lane) -> list[list[tuple[float, int]]]:
     return parts
 
 
-def _drawn(lane: Lane, stretches: list[list[tuple[float, int]]], period: float, active: float) -> Iterator[str]:
+def _drawn(lane: LaneRequests, stretches: list[list[tuple[float, int]]], period: float, active: float) -> Iterator[str]:
     """The limit first, so that what was sent lies on it."""
     pause = _PAUSE_DRAWN * active
     scale = WIDTH / ((active + pause * (len(stretches) - 1)) or 1.0)
@@ -172,7 +172,7 @@ def _drawn(lane: Lane, stretches: list[list[tuple[float, int]]], period: float, 
 # Round trips
 
 
-def round_trips(trips: RoundTrips) -> str:
+def round_trips(trips: Durations) -> str:
     """A figure: how many answers took how long; and the same as a table for who does not see it."""
     bars = trips.bars()
     most = max(count for _, _, count in bars)

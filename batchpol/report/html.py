@@ -35,7 +35,7 @@ from batchpol.report.charts import (
     table,
     timeline,
 )
-from batchpol.report.pace import MOST_LANES, Pace, RoundTrips
+from batchpol.report.pace import MOST_LANES, Durations, Requests
 from batchpol.report.planned import Group, Plan
 from batchpol.report.rows import COLUMNS, FORMULA, HARMLESS, INSIDE, Value, extra_name, finding_object, values
 from batchpol.report.summary import WENT_WELL, Cause, Summary, counted, effects_line, shared_line
@@ -129,7 +129,7 @@ def write_page(
         next_steps: what to do now: for what, and the command to type, if any.
     """
     facts = dict(about or {})
-    pace, trips = Pace(), RoundTrips()
+    pace, trips = Requests(), Durations()
     for account, region, left, attempt in sends:
         pace.add(account, region, left, attempt)
     with ExitStack() as stack:
@@ -196,7 +196,7 @@ def write_plan_page(
         _write(parts, table, target.file)
 
 
-def _passing(outcomes: Iterable[Outcome], table: _Table, trips: RoundTrips) -> Iterator[Outcome]:
+def _passing(outcomes: Iterable[Outcome], table: _Table, trips: Durations) -> Iterator[Outcome]:
     for outcome in outcomes:
         table.add(outcome)
         if outcome.duration_ms is not None:
@@ -315,7 +315,7 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _charts(pace: Pace, trips: RoundTrips, period: float) -> str:
+def _charts(pace: Requests, trips: Durations, period: float) -> str:
     answered = round_trips(trips) if trips.count else "<p>Nothing was answered.</p>"
     return _section("pace", "Pace", _pace(pace, period)) + _section("trips", "Round trips", answered)
 
@@ -556,7 +556,7 @@ def _next_steps(found: Sequence[tuple[str, str]]) -> str:
 # When they were sent
 
 
-def _pace(pace: Pace, period: float) -> str:
+def _pace(pace: Requests, period: float) -> str:
     if not pace.lanes:
         return "<p>Nothing was sent.</p>"
     limit = "one request a second" if period == 1 else f"{1 / period:,.3g} requests a second"
@@ -572,7 +572,7 @@ def _pace(pace: Pace, period: float) -> str:
     return f'{_lanes(pace, period)}{key}<div id="lanes">{figures}</div>'
 
 
-def _lanes(pace: Pace, period: float) -> str:
+def _lanes(pace: Requests, period: float) -> str:
     """A table of all lanes, where there are several."""
     if len(pace.lanes) == 1:
         return ""

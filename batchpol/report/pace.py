@@ -17,7 +17,7 @@ _FINEST = 1 / 8
 
 
 @dataclass(slots=True)
-class Lane:
+class LaneRequests:
     """The requests to one account and Region.
 
     The bins are aligned to multiples of their width in seconds and double it when they become too many. Only those
@@ -71,10 +71,10 @@ class Lane:
 
 
 @dataclass(slots=True)
-class Pace:
+class Requests:
     """Filled by :meth:`add` with every request; ``others`` are those of lanes beyond :data:`MOST_LANES`."""
 
-    lanes: dict[tuple[str, str], Lane] = field(default_factory=dict)
+    lanes: dict[tuple[str, str], LaneRequests] = field(default_factory=dict)
     others: int = 0
 
     def add(self, account: str, region: str, left: str, attempt: int = 1) -> None:
@@ -89,7 +89,7 @@ class Pace:
             if len(self.lanes) >= MOST_LANES:
                 self.others += 1
                 return
-            lane = self.lanes[place] = Lane(*place)
+            lane = self.lanes[place] = LaneRequests(*place)
         most = min(MOST_BINS, max(FEWEST_BINS, _SHARED_BINS // len(self.lanes)))
         lane.add(at, attempt, most)
 
@@ -99,7 +99,7 @@ _SHORTEST, _LONGEST = 0.01, 1e7
 
 
 @dataclass(slots=True)
-class RoundTrips:
+class Durations:
     """The distribution of round trips in milliseconds, each known to a hundredth of itself."""
 
     count: int = 0

@@ -19,7 +19,7 @@ MOST_GROUPS = 500
 UNCHANGED = "unchanged"
 
 
-class Place(NamedTuple):
+class Member(NamedTuple):
     """One record of a group."""
 
     line: int
@@ -34,7 +34,7 @@ class Group:
     effect: str
     lines: tuple[str, ...]
     count: int = 0
-    places: list[Place] = field(default_factory=list)
+    places: list[Member] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class Plan:
         group = self._groups.setdefault(key, Group(*key))
         group.count += 1
         if self.most_places is None or len(group.places) < self.most_places:
-            group.places.append(Place(outcome.line, outcome.identity, outcome.policy_name))
+            group.places.append(Member(outcome.line, outcome.identity, outcome.policy_name))
 
     @property
     def groups(self) -> list[Group]:

@@ -44,7 +44,7 @@ _SENT = (Status.APPLIED, Status.UNKNOWN)
 
 
 @dataclass(slots=True)
-class _Written:
+class _Writes:
     """By policy: where its first before-image and its last record sent stand, and whether that took effect.
 
     ``turn`` counts what was sent, up to the policy's last write; ``run`` is the place in ``runs`` of the run that wrote
@@ -177,15 +177,15 @@ def undo_records(
                 yield _line(record, restore)
 
 
-def _written(path: str | os.PathLike[str], tally: Undone, *, last: bool, run: str) -> _Written:
+def _written(path: str | os.PathLike[str], tally: Undone, *, last: bool, run: str) -> _Writes:
     """What all runs wrote together, or what the one wrote that is meant."""
-    written, chosen, wrote = _Written(), list[_Written](), 0
+    written, chosen, wrote = _Writes(), list[_Writes](), 0
     for offset, entry in read(path):
         if isinstance(entry, Run) and (last or run):
             written.close_section()
             wrote += written.anything
             chosen = _meant(chosen, written, run)
-            written = _Written(numbered=written.numbered)
+            written = _Writes(numbered=written.numbered)
         written.take(offset, entry)
     written.close_section()
     if not (last or run):
@@ -198,14 +198,14 @@ def _written(path: str | os.PathLike[str], tally: Undone, *, last: bool, run: st
     return chosen[-1] if chosen else written
 
 
-def _meant(chosen: list[_Written], written: _Written, run: str) -> list[_Written]:
+def _meant(chosen: list[_Writes], written: _Writes, run: str) -> list[_Writes]:
     """Those that are meant, once it is known what one more run wrote: the last one, or those of an id."""
     if not written.anything or not written.runs[-1].run_id.startswith(run):
         return chosen
     return [*chosen, written] if run else [written]
 
 
-def _restore(written: _Written, slot: int, file: BinaryIO) -> tuple[RecordEntry, Restore | None]:
+def _restore(written: _Writes, slot: int, file: BinaryIO) -> tuple[RecordEntry, Restore | None]:
     """The last record sent of a policy, and what takes it and those before it back, if anything does."""
     before = read_entry(file, written.before[slot])
     assert isinstance(before, Before)

@@ -13,7 +13,7 @@ from batchpol.sandbox import rules
 from batchpol.sandbox.document import check_policy, with_ids
 from batchpol.sandbox.options import SandboxOptions
 from batchpol.sandbox.store import Owner, Store
-from batchpol.sandbox.wire import Caller, Clock, ServiceError
+from batchpol.sandbox.wire import Clock, Requester, ServiceError
 
 
 class Identities:
@@ -25,7 +25,7 @@ class Identities:
         self.clock = clock
         self._seen: Counter[str] = Counter()
 
-    def owner(self, caller: Caller, form: Mapping[str, str], name: str = "Identity") -> Owner:
+    def owner(self, caller: Requester, form: Mapping[str, str], name: str = "Identity") -> Owner:
         """The identity that a parameter names, by name or ARN."""
         identity = rules.identity_name(rules.required(form, name), caller, self.options)
         return Owner(caller.account, caller.region, identity)
@@ -37,7 +37,7 @@ class Identities:
             return "Success" if verified else "Pending"
         return ""
 
-    def put(self, caller: Caller, owner: Owner, form: Mapping[str, str]) -> None:
+    def put(self, caller: Requester, owner: Owner, form: Mapping[str, str]) -> None:
         """Set a policy, unless SES refuses it."""
         name, document = rules.required(form, "PolicyName"), rules.required(form, "Policy")
         rules.check_name(name, self.options)
@@ -79,7 +79,9 @@ class Identities:
             return found
         return {name: with_ids(text, options.deleted, options) for name, text in found.items()}
 
-    def page(self, caller: Caller, size: str, token: str, wanted: Callable[[Owner], bool]) -> tuple[list[Owner], str]:
+    def page(
+        self, caller: Requester, size: str, token: str, wanted: Callable[[Owner], bool]
+    ) -> tuple[list[Owner], str]:
         """One page of the identities of an account and Region, and the token of the next, ``""`` after the last."""
         if not size.isdecimal() or not 1 <= int(size) <= 1000:
             raise ServiceError("InvalidParameterValue", "MaxItems must be between 1 and 1000.")

@@ -10,7 +10,7 @@ from batchpol.sandbox import rules
 from batchpol.sandbox.identities import Identities
 from batchpol.sandbox.sessions import credentials_of, open_session
 from batchpol.sandbox.store import Owner
-from batchpol.sandbox.wire import Caller, ServiceError, element, list_of, map_of, members, text
+from batchpol.sandbox.wire import Requester, ServiceError, element, list_of, map_of, members, text
 
 Form = Mapping[str, str]
 
@@ -20,7 +20,7 @@ class Operations:
 
     def __init__(self, identities: Identities) -> None:
         self._identities = identities
-        self.table: dict[str, Callable[[Caller, Form], str]] = {
+        self.table: dict[str, Callable[[Requester, Form], str]] = {
             "PutIdentityPolicy": self._put_policy,
             "GetIdentityPolicies": self._get_policies,
             "ListIdentityPolicies": self._list_policies,
@@ -35,11 +35,11 @@ class Operations:
             "AssumeRole": self._assume_role,
         }
 
-    def _put_policy(self, caller: Caller, form: Form) -> str:
+    def _put_policy(self, caller: Requester, form: Form) -> str:
         self._identities.put(caller, self._identities.owner(caller, form), form)
         return ""
 
-    def _get_policies(self, caller: Caller, form: Form) -> str:
+    def _get_policies(self, caller: Requester, form: Form) -> str:
         names = members(form, "PolicyNames")
         if len(names) > rules.MAX_NAMES:
             raise rules.too_many("policyNames", rules.MAX_NAMES)
@@ -47,14 +47,14 @@ class Operations:
         found = ((name, text(present[name])) for name in dict.fromkeys(names) if name in present)
         return map_of("Policies", found)
 
-    def _list_policies(self, caller: Caller, form: Form) -> str:
+    def _list_policies(self, caller: Requester, form: Form) -> str:
         return list_of("PolicyNames", sorted(self._identities.policies(self._identities.owner(caller, form), "list")))
 
-    def _delete_policy(self, caller: Caller, form: Form) -> str:
+    def _delete_policy(self, caller: Requester, form: Form) -> str:
         self._identities.delete(self._identities.owner(caller, form), rules.required(form, "PolicyName"))
         return ""
 
-    def _list_identities(self, caller: Caller, form: Form) -> str:
+    def _list_identities(self, caller: Requester, form: Form) -> str:
         kind = form.get("IdentityType", "")
         if kind not in ("", "EmailAddress", "Domain"):
             raise ServiceError("InvalidParameterValue", f"Invalid identity type: {kind}")
@@ -66,30 +66,30 @@ class Operations:
         )
         return list_of("Identities", (it.identity for it in page)) + (element("NextToken", token) if token else "")
 
-    def _verify_domain(self, caller: Caller, form: Form) -> str:
+    def _verify_domain(self, caller: Requester, form: Form) -> str:
         owner = self._identities.owner(caller, form, "Domain")
         self._identities.store.registered.add(owner)
         return element("VerificationToken", _token(owner.identity))
 
-    def _verify_address(self, caller: Caller, form: Form) -> str:
+    def _verify_address(self, caller: Requester, form: Form) -> str:
         address = rules.required(form, "EmailAddress")
         if "@" not in address:
             raise ServiceError("InvalidParameterValue", f"Invalid email address<{address}>.")
         self._identities.store.registered.add(self._identities.owner(caller, form, "EmailAddress"))
         return ""
 
-    def _delete_identity(self, caller: Caller, form: Form) -> str:
+    def _delete_identity(self, caller: Requester, form: Form) -> str:
         self._identities.store.forget(self._identities.owner(caller, form), self._identities.clock.monotonic())
         return ""
 
-    def _verification_attributes(self, caller: Caller, form: Form) -> str:
+    def _verification_attributes(self, caller: Requester, form: Form) -> str:
         def attributes(owner: Owner, status: str) -> str:
             token = "" if "@" in owner.identity else element("VerificationToken", _token(owner.identity))
             return element("VerificationStatus", status) + token
 
         return map_of("VerificationAttributes", self._of_known(caller, form, attributes))
 
-    def _notification_attributes(self, caller: Caller, form: Form) -> str:
+    def _notification_attributes(self, caller: Requester, form: Form) -> str:
         headers = "".join(
             element(f"HeadersIn{kind}NotificationsEnabled", "false") for kind in ("Bounce", "Complaint", "Delivery")
         )
@@ -97,7 +97,7 @@ class Operations:
         return map_of("NotificationAttributes", self._of_known(caller, form, lambda owner, status: defaults))
 
     def _of_known(
-        self, caller: Caller, form: Form, attributes: Callable[[Owner, str], str]
+        self, caller: Requester, form: Form, attributes: Callable[[Owner, str], str]
     ) -> Iterable[tuple[str, str]]:
         """Each identity asked for that SES knows, as it was asked for, with its attributes."""
         asked = members(form, "Identities")
@@ -109,10 +109,10 @@ class Operations:
             if status:
                 yield identity, attributes(owner, status)
 
-    def _caller_identity(self, caller: Caller, form: Form) -> str:
+    def _caller_identity(self, caller: Requester, form: Form) -> str:
         return element("Arn", caller.arn) + element("UserId", caller.user_id) + element("Account", caller.account)
 
-    def _assume_role(self, caller: Caller, form: Form) -> str:
+    def _assume_role(self, caller: Requester, form: Form) -> str:
         options = self._identities.options
         role = rules.required(form, "RoleArn")
         if options.external_id not in (None, form.get("ExternalId")):

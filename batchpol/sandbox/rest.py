@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from batchpol.sandbox.wire import Call, Request, ServiceError
+from batchpol.sandbox.wire import ApiCall, Request, ServiceError
 
 ROOT: Final = "/v2/email/"
 """Where SESv2's operations begin; whatever else is not the root is nothing that SES knows."""
@@ -31,36 +31,36 @@ _CODES: Final = {
 """What SES's codes are called in SESv2, and with which status."""
 
 
-def read_call(request: Request) -> Call:
+def read_call(request: Request) -> ApiCall:
     """The operation of a method and path, and its parameters, called as SES calls them."""
     inside = request.path.startswith(ROOT)
     match request.method, [unquote(part) for part in request.path.removeprefix(ROOT).split("/")] if inside else []:
         case "GET", ["identities"]:  # as it was asked until 2026
-            return Call("ListEmailIdentities", dict(parse_qsl(request.query)))
+            return ApiCall("ListEmailIdentities", dict(parse_qsl(request.query)))
         case "POST", ["list-identities"]:
             return _read("ListEmailIdentities", {}, request.body, _listing)
         case "GET", ["identities", identity]:
-            return Call("GetEmailIdentity", {"Identity": identity})
+            return ApiCall("GetEmailIdentity", {"Identity": identity})
         case "GET", ["identities", identity, "policies"]:
-            return Call("GetEmailIdentityPolicies", {"Identity": identity})
+            return ApiCall("GetEmailIdentityPolicies", {"Identity": identity})
         case "DELETE", ["identities", identity, "policies", name]:
-            return Call("DeleteEmailIdentityPolicy", {"Identity": identity, "PolicyName": name})
+            return ApiCall("DeleteEmailIdentityPolicy", {"Identity": identity, "PolicyName": name})
         case ("POST" | "PUT") as method, ["identities", identity, "policies", name]:
             operation = "CreateEmailIdentityPolicy" if method == "POST" else "UpdateEmailIdentityPolicy"
             return _read(operation, {"Identity": identity, "PolicyName": name}, request.body, _policy)
-    return Call("", {}, ServiceError("UnknownOperationException", "", 404))
+    return ApiCall("", {}, ServiceError("UnknownOperationException", "", 404))
 
 
 def _read(
     operation: str, named: dict[str, str], body: bytes, parameters: Callable[[dict[str, Any]], dict[str, str]]
-) -> Call:
+) -> ApiCall:
     """A call with the parameters that its body holds, too."""
     try:
-        return Call(operation, named | parameters(msgspec.json.decode(body or b"{}", type=dict[str, Any])))
+        return ApiCall(operation, named | parameters(msgspec.json.decode(body or b"{}", type=dict[str, Any])))
     except ServiceError as problem:
-        return Call(operation, named, problem)
+        return ApiCall(operation, named, problem)
     except (msgspec.MsgspecError, ValueError):
-        return Call(operation, named, _unreadable("The request body is not a JSON object"))
+        return ApiCall(operation, named, _unreadable("The request body is not a JSON object"))
 
 
 def _unreadable(message: str) -> ServiceError:

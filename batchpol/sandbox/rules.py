@@ -12,7 +12,7 @@ from typing import Final
 
 from batchpol.sandbox.doubts import DOUBTS
 from batchpol.sandbox.facts import Facts
-from batchpol.sandbox.wire import ACCOUNT_ID, Caller, ServiceError
+from batchpol.sandbox.wire import ACCOUNT_ID, Requester, ServiceError
 
 MAX_NAMES: Final = 20
 """Policies that one read may name."""
@@ -48,7 +48,7 @@ def canonical(identity: str) -> str:
     return identity if "@" in identity else identity.lower()
 
 
-def identity_name(identity: str, caller: Caller, facts: Facts) -> str:
+def identity_name(identity: str, caller: Requester, facts: Facts) -> str:
     """The canonical name behind a name or an ARN, which must be of the caller's account and Region."""
     if identity.startswith("arn:"):
         found = _ARN.fullmatch(identity)
@@ -83,7 +83,7 @@ def is_verified(identity: str) -> bool:
     return not ("." + identity.rpartition("@")[2].lower()).endswith(".invalid")
 
 
-def identity_arn(identity: str, caller: Caller) -> str:
+def identity_arn(identity: str, caller: Requester) -> str:
     return f"arn:{caller.partition}:ses:{caller.region}:{caller.account}:identity/{identity}"
 
 

@@ -31,11 +31,11 @@ from batchpol.sandbox.wire import (
     SES_VERSION,
     STS_NAMESPACE,
     STS_VERSION,
-    Call,
-    Caller,
+    ApiCall,
     Clock,
+    CredentialScope,
     Request,
-    Scope,
+    Requester,
     ServiceError,
     error_xml,
     partition_of,
@@ -63,7 +63,7 @@ class Answer:
 class _Progress:
     """How far a request came; what its line in the log says."""
 
-    call: Call
+    call: ApiCall
     place: int
     fault: str
     namespace: str = SES_NAMESPACE
@@ -129,7 +129,7 @@ class Service:
         self._record(progress, now, wall, request_id)
         return _answered(progress, result, request_id)
 
-    def _authenticate(self, request: Request, progress: _Progress) -> tuple[Scope, Caller]:
+    def _authenticate(self, request: Request, progress: _Progress) -> tuple[CredentialScope, Requester]:
         """Who calls; past the credentials' door."""
         scope = scope_of(request.authorization)
         if scope is None:
@@ -141,7 +141,7 @@ class Service:
         if session is None:
             caller = self._user(scope)
         else:
-            caller = Caller(session.account, scope.region, session.arn, session.user_id)
+            caller = Requester(session.account, scope.region, session.arn, session.user_id)
         progress.account = caller.account
         past = session is not None and session.expires <= self._clock.wall()
         if past or scope.access_key in self._options.expired:
@@ -155,12 +155,12 @@ class Service:
             raise
         return scope, caller
 
-    def _user(self, scope: Scope) -> Caller:
+    def _user(self, scope: CredentialScope) -> Requester:
         account = self._options.accounts.get(scope.access_key, self._options.account)
         arn = f"arn:{partition_of(scope.region)}:iam::{account}:user/sandbox"
-        return Caller(account, scope.region, arn, "AIDASANDBOXSANDBOXSB")
+        return Requester(account, scope.region, arn, "AIDASANDBOXSANDBOXSB")
 
-    def _perform(self, caller: Caller, progress: _Progress, now: float) -> Any:
+    def _perform(self, caller: Requester, progress: _Progress, now: float) -> Any:
         """Past the limit, past whatever strikes right behind it, and do what is asked."""
         operation, key = progress.call.operation, self._bucket(caller, progress.call.operation)
         _strike(progress, Stage.LIMIT, caller)
@@ -178,7 +178,7 @@ class Service:
                 self._limits.give_back(key, self._options)
             raise
 
-    def _authorize(self, caller: Caller, call: Call) -> None:
+    def _authorize(self, caller: Requester, call: ApiCall) -> None:
         """Refuse what IAM does not allow the caller."""
         if not self._options.denied or "Identity" not in call.form:
             return
@@ -189,7 +189,7 @@ class Service:
             denied = f"User: {caller.arn} is not authorized to perform: {action} on resource: {arn} {why}"
             raise ServiceError("AccessDenied", denied, 403)
 
-    def _bucket(self, caller: Caller, operation: str) -> Key | None:
+    def _bucket(self, caller: Requester, operation: str) -> Key | None:
         """Whose limit a request takes from; STS has none."""
         if operation in STS_OPERATIONS:
             return None
@@ -225,7 +225,7 @@ class Service:
             self._log.write(arrival)
 
 
-def _check_operation(scope: Scope, progress: _Progress) -> None:
+def _check_operation(scope: CredentialScope, progress: _Progress) -> None:
     """Of the Query protocol: whether it is SES that is asked or STS, and whether that has the operation."""
     operation, form = progress.call.operation, progress.call.form
     sts = scope.service == "sts" or form.get("Version") == STS_VERSION
@@ -236,7 +236,7 @@ def _check_operation(scope: Scope, progress: _Progress) -> None:
         raise ServiceError("InvalidAction", f"Could not find operation {operation} for version {asked}")
 
 
-def _strike(progress: _Progress, stage: Stage, caller: Caller) -> None:
+def _strike(progress: _Progress, stage: Stage, caller: Requester) -> None:
     """Raise the answer of the fault that was drawn if it is one of ``stage``."""
     if not progress.fault or FAULTS[progress.fault].stage is not stage:
         return

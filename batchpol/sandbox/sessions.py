@@ -39,7 +39,7 @@ class Session(msgspec.Struct, frozen=True):
         return f"{self.role_id}:{self.name}"
 
 
-class Credentials(NamedTuple):
+class SessionKeys(NamedTuple):
     access_key: str
     secret_key: str
     token: str
@@ -55,11 +55,11 @@ def open_session(role_arn: str, name: str, expires: float) -> Session:
     return Session(found[1], found[2], found[3], name, _identifier("AROA"), expires)
 
 
-def credentials_of(session: Session) -> Credentials:
+def credentials_of(session: Session) -> SessionKeys:
     """New credentials for a session."""
     token = _PREFIX + base64.urlsafe_b64encode(msgspec.json.encode(session)).decode()
     expiration = datetime.fromtimestamp(session.expires, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Credentials(_identifier("ASIA"), secrets.token_urlsafe(30), token, expiration)
+    return SessionKeys(_identifier("ASIA"), secrets.token_urlsafe(30), token, expiration)
 
 
 def session_of(token: str) -> Session | None:

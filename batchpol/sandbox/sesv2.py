@@ -12,7 +12,7 @@ from typing import Any
 from batchpol.sandbox import rules
 from batchpol.sandbox.identities import Identities
 from batchpol.sandbox.store import Owner
-from batchpol.sandbox.wire import Caller, ServiceError
+from batchpol.sandbox.wire import Requester, ServiceError
 
 Form = Mapping[str, str]
 
@@ -22,7 +22,7 @@ class OperationsV2:
 
     def __init__(self, identities: Identities) -> None:
         self._identities = identities
-        self.table: dict[str, Callable[[Caller, Form], dict[str, Any]]] = {
+        self.table: dict[str, Callable[[Requester, Form], dict[str, Any]]] = {
             "CreateEmailIdentityPolicy": self._create_policy,
             "UpdateEmailIdentityPolicy": self._update_policy,
             "DeleteEmailIdentityPolicy": self._delete_policy,
@@ -31,25 +31,25 @@ class OperationsV2:
             "GetEmailIdentity": self._get_identity,
         }
 
-    def _create_policy(self, caller: Caller, form: Form) -> dict[str, Any]:
+    def _create_policy(self, caller: Requester, form: Form) -> dict[str, Any]:
         owner, name = self._known(caller, form), form["PolicyName"]
         if name in self._identities.store.policies.get(owner, {}):
             raise ServiceError("AlreadyExistsException", f"Policy <{name}> already exists")
         self._identities.put(caller, owner, form)
         return {}
 
-    def _update_policy(self, caller: Caller, form: Form) -> dict[str, Any]:
+    def _update_policy(self, caller: Requester, form: Form) -> dict[str, Any]:
         self._identities.put(caller, self._with_policy(caller, form), form)
         return {}
 
-    def _delete_policy(self, caller: Caller, form: Form) -> dict[str, Any]:
+    def _delete_policy(self, caller: Requester, form: Form) -> dict[str, Any]:
         self._identities.delete(self._with_policy(caller, form), form["PolicyName"])
         return {}
 
-    def _get_policies(self, caller: Caller, form: Form) -> dict[str, Any]:
+    def _get_policies(self, caller: Requester, form: Form) -> dict[str, Any]:
         return {"Policies": self._identities.policies(self._known(caller, form), "get")}
 
-    def _list_identities(self, caller: Caller, form: Form) -> dict[str, Any]:
+    def _list_identities(self, caller: Requester, form: Form) -> dict[str, Any]:
         size, token = form.get("PageSize", "100"), form.get("NextToken", "")
         page, token = self._identities.page(caller, size, token, lambda owner: self._passes(owner, form))
         return {"EmailIdentities": [self._described(owner) for owner in page]} | ({"NextToken": token} if token else {})
@@ -72,7 +72,7 @@ class OperationsV2:
             "VerificationStatus": status.upper(),
         }
 
-    def _get_identity(self, caller: Caller, form: Form) -> dict[str, Any]:
+    def _get_identity(self, caller: Requester, form: Form) -> dict[str, Any]:
         owner = self._known(caller, form)
         status = self._identities.status(owner) or "Pending"
         return {
@@ -86,14 +86,14 @@ class OperationsV2:
             "VerificationStatus": status.upper(),
         }
 
-    def _known(self, caller: Caller, form: Form) -> Owner:
+    def _known(self, caller: Requester, form: Form) -> Owner:
         """The identity asked for, which must be one that SES knows: a registered one, or one with policies."""
         owner = self._identities.owner(caller, form)
         if not self._identities.status(owner) and owner not in self._identities.store.policies:
             raise ServiceError("NotFoundException", f"Email identity <{form['Identity']}> does not exist.", 404)
         return owner
 
-    def _with_policy(self, caller: Caller, form: Form) -> Owner:
+    def _with_policy(self, caller: Requester, form: Form) -> Owner:
         """The identity asked for, which must have the policy that is asked for."""
         owner, name = self._known(caller, form), form["PolicyName"]
         rules.check_name(name, self._identities.options)

@@ -75,7 +75,7 @@ class Clock(NamedTuple):
     wall: Callable[[], float] = time.time
 
 
-class Call(NamedTuple):
+class ApiCall(NamedTuple):
     """What a request asks for: an operation, ``""`` where it names none, and what is wrong with the asking."""
 
     operation: str
@@ -83,7 +83,7 @@ class Call(NamedTuple):
     problem: ServiceError | None = None
 
 
-class Scope(NamedTuple):
+class CredentialScope(NamedTuple):
     """What a signature says of its maker; the signature itself is not checked."""
 
     access_key: str
@@ -92,7 +92,7 @@ class Scope(NamedTuple):
     service: str
 
 
-class Caller(NamedTuple):
+class Requester(NamedTuple):
     """Who is calling, and from where."""
 
     account: str
@@ -110,13 +110,13 @@ def partition_of(region: str) -> str:
     return next((partition for prefix, partition in _PARTITIONS if region.startswith(prefix)), "aws")
 
 
-def scope_of(authorization: str) -> Scope | None:
+def scope_of(authorization: str) -> CredentialScope | None:
     """The credential scope of an ``Authorization`` header, None if it is not one of Signature Version 4."""
     found = _CREDENTIAL.match(authorization)
-    return Scope(found[1], found[2], found[3], found[4]) if found else None
+    return CredentialScope(found[1], found[2], found[3], found[4]) if found else None
 
 
-def signature_told(request: Request, scope: Scope) -> str:
+def signature_told(request: Request, scope: CredentialScope) -> str:
     """What AWS adds to the message of a signature that does not match: all that was signed, as it was sent.
 
     A session token is a header that is signed, so it stands in there.
@@ -138,13 +138,13 @@ def signature_told(request: Request, scope: Scope) -> str:
     )
 
 
-def read_call(body: bytes) -> Call:
+def read_call(body: bytes) -> ApiCall:
     """The operation and parameters of a form."""
     try:
         form = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict"))
     except ValueError:
-        return Call("", {}, ServiceError("MalformedQueryString", "The request body is not a form in UTF-8"))
-    return Call(form.get("Action", ""), form)
+        return ApiCall("", {}, ServiceError("MalformedQueryString", "The request body is not a form in UTF-8"))
+    return ApiCall(form.get("Action", ""), form)
 
 
 def members(form: Mapping[str, str], name: str) -> list[str]:

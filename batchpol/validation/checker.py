@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from batchpol import identity, policy
-from batchpol.identity import Identity, Owner, is_usual_domain, is_usual_name
+from batchpol.identity import Identity, PolicyOwner, is_usual_domain, is_usual_name
 from batchpol.model import MAX_POLICIES, Action, Change, Finding, Record, Rule, Severity, Target, if_match_of, shown
 from batchpol.model.mends import is_nothing
 from batchpol.model.settings import Checks
@@ -226,7 +226,7 @@ class Checker:
         """The document as it will be sent, and where it belongs."""
         text = record.policy
         faulty = self._faulty(findings) if findings else ()
-        owner = Owner(None if "identity" in faulty else named, target)
+        owner = PolicyOwner(None if "identity" in faulty else named, target)
         is_json = True
         if not text or text.isspace():
             if "action" not in faulty:  # else nobody knows whether it needs one
@@ -246,7 +246,7 @@ class Checker:
             text, findings[:] = fitted(text, is_json, findings)
         return text, _place_of(target, *owner.places)
 
-    def _keep_place(self, record: Record, arn: str, owner: Owner, target: Target) -> None:
+    def _keep_place(self, record: Record, arn: str, owner: PolicyOwner, target: Target) -> None:
         """Remember where such records belong: with nothing wrong but, at most, in the document."""
         name, is_arn = str(owner.name), record.identity == arn
         if arn.endswith(identity.NAMED + name) and (is_arn or record.identity == name):

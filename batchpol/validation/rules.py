@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from batchpol import identity, policy
-from batchpol.identity import Owner
+from batchpol.identity import PolicyOwner
 from batchpol.model import (
     MAX_POLICIES,
     Action,
@@ -255,7 +255,7 @@ def place_said(cell: str | None, of_arn: str, where: str, findings: list[Finding
     return of_arn or value
 
 
-def check_document(text: str, owner: Owner) -> tuple[list[Finding], bool]:
+def check_document(text: str, owner: PolicyOwner) -> tuple[list[Finding], bool]:
     """What is wrong with a document, and whether its text is JSON at all."""
     parsed = reader.parse(text)
     found = list(parsed.findings)

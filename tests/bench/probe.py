@@ -29,7 +29,7 @@ import anyio
 import botocore.exceptions as bx
 import msgspec
 
-from batchpol.facts import Facts as Found
+from batchpol.facts import FactsFile
 from batchpol.model.errors import NoAnswer
 from batchpol.model.settings import Connection
 from batchpol.probe import Place, Probe, chosen, reached
@@ -172,7 +172,7 @@ class Outcome(NamedTuple):
     left: int
 
 
-def judged(found: Found, truth: Facts) -> Iterator[Verdict]:
+def judged(found: FactsFile, truth: Facts) -> Iterator[Verdict]:
     """Each fact that was asked for, against what is so."""
     for question, told in found.questions.items():
         names = [it for it in told.known if it not in ("refused", "accepted", "tolerance_below_ms")]

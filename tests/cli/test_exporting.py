@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from batchpol.cli.screen.exporting import Screen
-from batchpol.exporting import Options
+from batchpol.cli.screen.exporting import ExportScreen
+from batchpol.exporting import ExportOptions
 
 
 def test_time_left_is_said_only_while_something_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    screen: Any = Screen(Options(), quiet=True)
+    screen: Any = ExportScreen(ExportOptions(), quiet=True)
     reader: Any = SimpleNamespace(left=3, seconds=3.0, stopped=None, contact=SimpleNamespace(silent=False))
     screen._readers.append(reader)
     assert screen._words() == "0 policies, about 3 s left"

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchpol.exporting import Header, Partial
+from batchpol.exporting import Partial, PartialHeader
 from batchpol.model import Target
 from batchpol.model.errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch, JournalUnwritable
 
@@ -24,9 +24,9 @@ ROWS = {
 }
 
 
-def header(**other: object) -> Header:
+def header(**other: object) -> PartialHeader:
     fields = {"begun": "2026-01-01T00:00:00+00:00", "endpoint": "", "targets": (str(HERE),), "identities": ()}
-    return Header(**fields | {"match": "*", "match_name": "*"} | other)
+    return PartialHeader(**fields | {"match": "*", "match_name": "*"} | other)
 
 
 @dataclass

@@ -10,7 +10,7 @@ import anyio
 import msgspec
 import pytest
 
-from batchpol.facts import FORMAT, Facts, Known, read_facts
+from batchpol.facts import FORMAT, FactsFile, Known, read_facts
 from batchpol.model import Record, Severity, Target
 from batchpol.model.errors import UsageError
 from batchpol.model.settings import Connection, Patience
@@ -25,8 +25,8 @@ from tests.sandbox.documents import ACCOUNT, REGION, policy_for
 HERE = Target(ACCOUNT, REGION)
 
 
-def facts(**known: Any) -> Facts:
-    return Facts(format=FORMAT, region=REGION, measured="2026-01-01", batchpol="1", known=Known(**known))
+def facts(**known: Any) -> FactsFile:
+    return FactsFile(format=FORMAT, region=REGION, measured="2026-01-01", batchpol="1", known=Known(**known))
 
 
 def saved(folder: Path, **known: Any) -> Path:

@@ -9,7 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchpol.identity import Owner, check_address, check_name, check_region, partition_of, read_identity
+from batchpol.identity import PolicyOwner, check_address, check_name, check_region, partition_of, read_identity
 from batchpol.model import Severity, Target
 from tests.validation.checks import OWN_ARN, codes
 
@@ -208,9 +208,9 @@ def test_wrong_names(name: str, expected: set[str]) -> None:
     assert codes(check_name(name)) == expected
 
 
-def owner(text: str, account: str = "", region: str = "") -> Owner:
+def owner(text: str, account: str = "", region: str = "") -> PolicyOwner:
     identity, _ = read_identity(text)
-    return Owner(identity, Target(identity.account or account, identity.region or region))
+    return PolicyOwner(identity, Target(identity.account or account, identity.region or region))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_resource_against_its_owner(
 
 
 def test_without_an_identity_any_identity_s_arn_will_do() -> None:
-    anybody = Owner(None, Target("", "us-east-1"))
+    anybody = PolicyOwner(None, Target("", "us-east-1"))
     assert anybody.check(OWN_ARN) == ()
     assert codes(anybody.check("*")) == {"resource-wildcard"}
     assert codes(anybody.check(OWN_ARN.replace("us-east-1", "eu-west-1"))) == {"resource-mismatch"}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchpol.identity import Owner
+from batchpol.identity import PolicyOwner
 from batchpol.model import Target
 from batchpol.policy.reader import MAX_BYTES, Parsed, minify, parse, parse_slowly, size
 from batchpol.validation.rules import check_document
@@ -314,5 +314,5 @@ def test_a_text_that_is_no_document_is_named_once(text: str) -> None:
     ],
 )
 def test_nothing_is_concluded_from_a_value_that_is_none(text: str, expected: set[str]) -> None:
-    found, _ = check_document(text, Owner(None, Target("", "")))
+    found, _ = check_document(text, PolicyOwner(None, Target("", "")))
     assert sorted(it.code for it in found) == sorted(expected)

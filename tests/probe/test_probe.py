@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from batchpol.facts import Facts, Known, Told
+from batchpol.facts import FactsFile, Known, Told
 from batchpol.model import Record, Target
 from batchpol.model.errors import NoAnswer, UsageError
 from batchpol.probe import Probe, Question, chosen, page, permissions
@@ -146,7 +146,7 @@ def test_the_principal_that_is_asked_for_is_the_caller(caller: str, principal: s
 
 def test_the_page_shows_the_words_of_ses_as_they_are() -> None:
     told = Told(says=("refused: a (B: <ID> is *not*\nset_up)",))
-    found = Facts(region="r", measured="2026-01-01", batchpol="1", known=Known(), questions={"names": told})
+    found = FactsFile(region="r", measured="2026-01-01", batchpol="1", known=Known(), questions={"names": told})
     assert r"- refused: a (B: \<ID\> is \*not\* set\_up)" in page(found).splitlines()
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from batchpol.report.charts import active_seconds, lasting, timeline
-from batchpol.report.pace import MOST_BINS, MOST_LANES, Lane, Pace, RoundTrips
+from batchpol.report.pace import MOST_BINS, MOST_LANES, Durations, LaneRequests, Requests
 from tests.report.pages import START
 
 
@@ -20,14 +20,14 @@ def at(second: float) -> str:
     return (START + timedelta(seconds=second)).isoformat(timespec="milliseconds")
 
 
-def pace_of(seconds: Iterable[float], attempt: int = 1) -> Pace:
-    pace = Pace()
+def pace_of(seconds: Iterable[float], attempt: int = 1) -> Requests:
+    pace = Requests()
     for second in seconds:
         pace.add("111122223333", "eu-west-1", at(second), attempt)
     return pace
 
 
-def lane_of(seconds: Iterable[float]) -> Lane:
+def lane_of(seconds: Iterable[float]) -> LaneRequests:
     (lane,) = pace_of(seconds).lanes.values()
     return lane
 
@@ -100,25 +100,25 @@ def test_what_was_tried_again_is_said() -> None:
 
 
 def test_a_time_that_is_none_is_left_out() -> None:
-    pace = Pace()
+    pace = Requests()
     pace.add("111122223333", "eu-west-1", "yesterday")
     assert pace.lanes == {}
 
 
 def test_lanes_are_bounded() -> None:
-    pace = Pace()
+    pace = Requests()
     for number in range(MOST_LANES + 5):
         pace.add(f"{number:012}", "eu-west-1", at(number))
     assert len(pace.lanes) == MOST_LANES
     assert pace.others == 5
-    pace = Pace()
+    pace = Requests()
     for number in range(20_000):
         pace.add(f"{number % 300:012}", "eu-west-1", at(number))
     assert 20 * 300 < sum(len(lane.curve()) for lane in pace.lanes.values()) <= 48 * 300
 
 
 def test_round_trips_are_known_to_a_hundredth() -> None:
-    chance, trips = random.Random(3), RoundTrips()
+    chance, trips = random.Random(3), Durations()
     times = sorted(round(80 + chance.expovariate(0.05), 1) for _ in range(3000))
     for time in times:
         trips.add(time)
@@ -132,7 +132,7 @@ def test_round_trips_are_known_to_a_hundredth() -> None:
 
 @pytest.mark.parametrize("times", [[80.0], [80.0] * 50, [0.0], [0.001, 1e9], [1.0, 1e7], [0.5, 0.6]])
 def test_odd_distributions_have_bars_too(times: list[float]) -> None:
-    trips = RoundTrips()
+    trips = Durations()
     for time in times:
         trips.add(time)
     bars = trips.bars()
@@ -142,7 +142,7 @@ def test_odd_distributions_have_bars_too(times: list[float]) -> None:
 
 @pytest.mark.parametrize("odd", [-1.0, float("nan")])
 def test_what_is_no_duration_is_not_counted(odd: float) -> None:
-    trips = RoundTrips()
+    trips = Durations()
     trips.add(odd)
     assert trips.count == 0
     assert trips.bars() == []

@@ -18,7 +18,7 @@ from aiobotocore.session import AioSession
 
 import batchpol
 from batchpol.sandbox import operations
-from batchpol.sandbox.sessions import Credentials, credentials_of, open_session
+from batchpol.sandbox.sessions import SessionKeys, credentials_of, open_session
 from batchpol.testing import Sandbox, SandboxOptions
 from tests.runs import REGION, command, environment, row, run_command, write_input, writes
 
@@ -33,11 +33,11 @@ FAST = ("--yes", "--rate", "200", "--i-have-a-higher-quota", "--debug")
 
 
 @pytest.fixture
-def handed_out(monkeypatch: pytest.MonkeyPatch) -> list[Credentials]:
+def handed_out(monkeypatch: pytest.MonkeyPatch) -> list[SessionKeys]:
     """All temporary credentials of the test: the run's own, and those that the sandbox hands out."""
-    found: list[Credentials] = []
+    found: list[SessionKeys] = []
 
-    def noted(session: object) -> Credentials:
+    def noted(session: object) -> SessionKeys:
         found.append(credentials_of(session))  # type: ignore[arg-type]
         return found[-1]
 
@@ -59,7 +59,7 @@ def source(tmp_path: Path) -> Path:
     return write_input(tmp_path / "in.jsonl", [row(number) for number in range(6)])
 
 
-def logging_all(folder: Path, given: Credentials, **more: str) -> dict[str, str]:
+def logging_all(folder: Path, given: SessionKeys, **more: str) -> dict[str, str]:
     keys = {
         "AWS_ACCESS_KEY_ID": given.access_key,
         "AWS_SECRET_ACCESS_KEY": given.secret_key,
@@ -68,7 +68,7 @@ def logging_all(folder: Path, given: Credentials, **more: str) -> dict[str, str]
     return keys | {"PYTHONPATH": str(folder)} | more
 
 
-def needles(secrets: list[Credentials]) -> list[str]:
+def needles(secrets: list[SessionKeys]) -> list[str]:
     """Everything that must not be anywhere."""
     found = [EXTERNAL_ID, PORTAL_TOKEN, "AWS4-HMAC-SHA256 Credential", "SecretAccessKey>"]
     for given in secrets:
@@ -76,7 +76,7 @@ def needles(secrets: list[Credentials]) -> list[str]:
     return found
 
 
-def search(folder: Path, ended: subprocess.CompletedProcess[str] | None, secrets: list[Credentials]) -> set[str]:
+def search(folder: Path, ended: subprocess.CompletedProcess[str] | None, secrets: list[SessionKeys]) -> set[str]:
     """Every file in the folder and everything said, for everything that must not be there; gives their names."""
     places = {file.name: file.read_text() for file in folder.iterdir() if file.is_file() and file.name != "credentials"}
     if ended is not None:
@@ -87,7 +87,7 @@ def search(folder: Path, ended: subprocess.CompletedProcess[str] | None, secrets
 
 
 async def test_a_run_with_a_role_and_failures_of_every_kind(
-    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[Credentials]
+    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[SessionKeys]
 ) -> None:
     sandbox.change(
         external_id=EXTERNAL_ID,
@@ -108,7 +108,7 @@ async def test_a_run_with_a_role_and_failures_of_every_kind(
 
 async def test_a_program_that_logs_everything_gets_its_own_and_none_of_ours(
     sandbox: Sandbox,
-    handed_out: list[Credentials],
+    handed_out: list[SessionKeys],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -133,7 +133,7 @@ async def test_a_program_that_logs_everything_gets_its_own_and_none_of_ours(
 class Portal(BaseHTTPRequestHandler):
     """What single sign-on answers: credentials of a role, for the token that the browser brought."""
 
-    given: Credentials
+    given: SessionKeys
 
     def do_GET(self) -> None:
         assert self.headers["x-amz-sso_bearer_token"] == PORTAL_TOKEN
@@ -155,7 +155,7 @@ class Portal(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def portal(handed_out: list[Credentials]) -> Iterator[str]:
+def portal(handed_out: list[SessionKeys]) -> Iterator[str]:
     handler = type("Handler", (Portal,), {"given": handed_out[0]})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -180,7 +180,7 @@ def sign_on(home: Path) -> None:
 
 
 async def test_a_single_sign_on_that_expires_in_mid_run(
-    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[Credentials], portal: str
+    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[SessionKeys], portal: str
 ) -> None:
     sign_on(tmp_path)
     sandbox.change(faults_at={"expired_token": range(3, 99)})
@@ -194,7 +194,7 @@ async def test_a_single_sign_on_that_expires_in_mid_run(
 
 
 async def test_a_run_that_is_killed(
-    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[Credentials]
+    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[SessionKeys]
 ) -> None:
     env = environment(sandbox, tmp_path, **logging_all(tmp_path, handed_out[0]))
     process = await asyncio.create_subprocess_exec(
@@ -223,7 +223,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_what_aws_quotes_is_in_no_message_cause_or_log(
-    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[Credentials], way: str
+    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[SessionKeys], way: str
 ) -> None:
     (tmp_path / "config").write_text(OF_A_PROFILE)
     fault, arguments = WAYS[way]
@@ -236,7 +236,7 @@ async def test_what_aws_quotes_is_in_no_message_cause_or_log(
 
 
 async def test_what_a_helper_says_that_brings_credentials(
-    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[Credentials]
+    sandbox: Sandbox, source: Path, tmp_path: Path, handed_out: list[SessionKeys]
 ) -> None:
     """Its standard error is in the message, so that people see why; the credentials in it are not."""
     given = handed_out[0]

@@ -19,7 +19,7 @@ ONCE = frozenset(map(flag, ("fresh", "retry_failed", "dry_run")))
 MEND, FINDINGS = "mend.csv", "findings.jsonl"
 
 
-class Step(NamedTuple):
+class NextStep(NamedTuple):
     """What to do next: for what, the command, and what else there is to know of it."""
 
     purpose: str
@@ -80,12 +80,12 @@ def mend(journal: Path, statuses: Iterable[Status]) -> list[str]:
     return ["batchpol", "report", str(journal), flag("only"), ",".join(only), flag("reports"), MEND]
 
 
-def how_to_mend(what: str, run: Run, journal: Path, statuses: Iterable[Status]) -> Step:
+def how_to_mend(what: str, run: Run, journal: Path, statuses: Iterable[Status]) -> NextStep:
     """How ``what`` is mended: a list whose policies a template makes is mended itself, not what was made of it."""
     if run.options.get("template") and run.input:
         purpose = f"to mend {what}, mend {visible(run.input)} and run the same command again"
-        return Step(purpose, again(run, journal))
-    return Step(f"to mend {what}, and then apply {MEND}", mend(journal, statuses))
+        return NextStep(purpose, again(run, journal))
+    return NextStep(f"to mend {what}, and then apply {MEND}", mend(journal, statuses))
 
 
 def report(journal: Path) -> list[str]:
@@ -109,15 +109,15 @@ def undo(journal: Path) -> list[str]:
     return ["batchpol", "undo", str(journal), flag("last"), "-o", "undo.jsonl"]
 
 
-def checked(paths: Sequence[str], rejected: int, given: Iterable[Any]) -> list[Step]:
+def checked(paths: Sequence[str], rejected: int, given: Iterable[Any]) -> list[NextStep]:
     """What follows a validation that was ``given`` these settings."""
     words = [word for it in given for word in _options(it)]
     if rejected:
         command = ["batchpol", "validate", *paths, *words, flag("report"), FINDINGS]
-        return [Step("to see what is wrong, record by record", command)]
+        return [NextStep("to see what is wrong, record by record", command)]
     words = _without(words, flag("account"))  # that is whose credentials ask
     lists = [it for it in paths if not it.casefold().endswith(".json")]
-    return [Step("to see what it would change", ["batchpol", "plan", it, *words]) for it in lists]
+    return [NextStep("to see what it would change", ["batchpol", "plan", it, *words]) for it in lists]
 
 
 def _options(settings: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from batchpol.batch.observer import Result
 from batchpol.cli.screen import commands, log
-from batchpol.cli.screen.commands import Step
+from batchpol.cli.screen.commands import NextStep
 from batchpol.cli.screen.streams import settle
 from batchpol.cli.screen.terminal import said, tell, write
 from batchpol.cli.spelling import spelled
@@ -74,44 +74,44 @@ def verdict(result: Result) -> list[str]:
     return ["all went well: every record is as asked"] if counts else []
 
 
-def next_steps(result: Result, run: Run | None) -> list[Step]:
+def next_steps(result: Result, run: Run | None) -> list[NextStep]:
     """What to do now, each with the command to type; the most urgent comes last, where people look first."""
     if run is None:
         return []
     if result.reason == DRY_RUN:
         valid, command = result.summary.counts.get(Status.NOT_ATTEMPTED, 0), commands.again(run, None)
-        return [Step(f"to carry out the {valid:,} that are valid", command)] if valid else []
+        return [NextStep(f"to carry out the {valid:,} that are valid", command)] if valid else []
     if run.sandbox:
-        gone = [Step("the embedded SES is gone with all it had; the same command starts over", [])]
+        gone = [NextStep("the embedded SES is gone with all it had; the same command starts over", [])]
         return [*_mends(result, run), *(gone if result.summary.can_go_on else [])]
     return [*_mends(result, run), *_retry(result, run), *_way_back(result, run), *_way_on(result, run)]
 
 
-def _mends(result: Result, run: Run) -> Iterable[Step]:
+def _mends(result: Result, run: Run) -> Iterable[NextStep]:
     """What to do about records that the same command would not send again."""
     bad = [status.value for status in (Status.REJECTED, Status.FAILED) if status in result.summary.counts]
     if bad and result.journal:
         yield commands.how_to_mend(f"what is {' or '.join(bad)}", run, result.journal, result.summary.counts)
 
 
-def _retry(result: Result, run: Run) -> Iterable[Step]:
+def _retry(result: Result, run: Run) -> Iterable[NextStep]:
     refused = any(cause.status is Status.FAILED for cause in result.summary.causes)
     if refused and not result.summary.can_go_on and (command := commands.retry(run, result.journal)):
-        yield Step("to send again what SES refused", command)
+        yield NextStep("to send again what SES refused", command)
 
 
-def _way_back(result: Result, run: Run) -> Iterable[Step]:
+def _way_back(result: Result, run: Run) -> Iterable[NextStep]:
     """How to restore what was there; a run that read nothing kept nothing."""
     if Status.APPLIED in result.summary.counts and result.journal and run.options.get("compare", True):
-        yield Step("to take back what this run did", commands.undo(result.journal))
+        yield NextStep("to take back what this run did", commands.undo(result.journal))
 
 
-def _way_on(result: Result, run: Run) -> Iterable[Step]:
+def _way_on(result: Result, run: Run) -> Iterable[NextStep]:
     if result.journal and result.exit_code in (1, 3, 130, 143) and result.summary.can_go_on:
         command = commands.again(run, result.journal)
         whole = commands.unlimited(command)
         if whole != command:
-            yield Step("to go on with as many again, run the same command; with all that are left", whole)
+            yield NextStep("to go on with as many again, run the same command; with all that are left", whole)
             return
         kept = f"what went through is in {visible(str(result.journal))}"
-        yield Step(f"to go on, run the same command again ({kept})", command)
+        yield NextStep(f"to go on, run the same command again ({kept})", command)

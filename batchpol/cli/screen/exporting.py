@@ -13,7 +13,7 @@ from batchpol.cli.screen import commands
 from batchpol.cli.screen.progress import is_wanted
 from batchpol.cli.screen.standing import STALLED
 from batchpol.cli.screen.terminal import duration, identities, is_coloured, policies, said, tell
-from batchpol.exporting import Exported, Observer, Options, Partial, TargetReader
+from batchpol.exporting import Exported, ExportObserver, ExportOptions, Partial, TargetReader
 from batchpol.journal import FINISHED
 from batchpol.model import Target, visible
 from batchpol.model.errors import SesError
@@ -29,14 +29,14 @@ SHOWN = 20
 """Targets that are told of; the others are counted."""
 
 
-class Screen(Observer):
+class ExportScreen(ExportObserver):
     """Shows an export on standard error.
 
     Args:
         quiet: no progress and no costs; errors all the same.
     """
 
-    def __init__(self, options: Options, *, quiet: bool) -> None:
+    def __init__(self, options: ExportOptions, *, quiet: bool) -> None:
         self._options, self._quiet = options, quiet
         self._readers: list[TargetReader] = []
         self._policies, self._moved = 0, time.monotonic()

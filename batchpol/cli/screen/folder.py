@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batchpol.cli.screen import commands
-from batchpol.cli.screen.commands import Step
+from batchpol.cli.screen.commands import NextStep
 from batchpol.cli.screen.status import EVERY, RunStatus, failed_line, find_status
 from batchpol.cli.screen.status import as_json as json_of_run
 from batchpol.cli.screen.status import failed as failed_of
@@ -149,18 +149,20 @@ def _left(standing: Standing) -> int:
     return sum(it.section.left for it in standing.values() if it is not None)
 
 
-def next_step(shards: Shards, standing: Standing) -> Step:
+def next_step(shards: Shards, standing: Standing) -> NextStep:
     """What to do now."""
     path = shards.path
     if Folder(path).is_stopped:
-        return Step("to let the workers go on, and then start them again", commands.withdraw(path))
+        return NextStep("to let the workers go on, and then start them again", commands.withdraw(path))
     if is_at_work(standing):
-        return Step("to follow it", commands.follow(path))
+        return NextStep("to follow it", commands.follow(path))
     if not is_over(standing):
-        return Step("start the workers of the other shards again, each with the same command", [])
+        return NextStep("start the workers of the other shards again, each with the same command", [])
     if shards.counts().keys() & {Status.REJECTED, Status.FAILED}:
-        return Step(f"to mend what went wrong, and then apply {commands.MEND}", commands.mend(path, shards.counts()))
-    return Step("nothing is left to do; to write the report again", commands.report(path))
+        return NextStep(
+            f"to mend what went wrong, and then apply {commands.MEND}", commands.mend(path, shards.counts())
+        )
+    return NextStep("nothing is left to do; to write the report again", commands.report(path))
 
 
 def json_of(shards: Shards, standing: Standing) -> dict[str, Any]:

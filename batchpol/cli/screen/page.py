@@ -20,7 +20,7 @@ _CODE = Theme({"markdown.code": "bold cyan"})
 """Without a background, as :data:`Page.code_theme`: a terminal may be light or dark."""
 
 
-class _Table(TableElement):
+class _FittingTable(TableElement):
     """One whose cells are broken rather than cut off; where words would be, each of its rows is a paragraph."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -46,7 +46,7 @@ def _paragraphs(table: Table) -> Iterator[Text]:
 
 
 class _Page(Markdown):
-    elements = Markdown.elements | {"table_open": _Table}
+    elements = Markdown.elements | {"table_open": _FittingTable}
 
 
 def show(text: str) -> None:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from batchpol.batch.observer import Preview, Result
 from batchpol.batch.options import Options
 from batchpol.cli.screen import commands, log
-from batchpol.cli.screen.commands import Step
+from batchpol.cli.screen.commands import NextStep
 from batchpol.cli.screen.live import Screen
 from batchpol.cli.screen.streams import settle
 from batchpol.cli.screen.terminal import duration, said, tell, write
@@ -20,7 +20,7 @@ from batchpol.cli.spelling import spelled
 from batchpol.journal import FINISHED, Journal
 from batchpol.model import Outcome, Status, visible
 from batchpol.report import Plan, Summary
-from batchpol.report.planned import UNCHANGED, Group, Place
+from batchpol.report.planned import UNCHANGED, Group, Member
 from batchpol.report.summary import causes_json
 from batchpol.rewriting.saved import steps
 
@@ -68,12 +68,12 @@ class Comparisons(Screen):
     def next_steps(self, result: Result) -> Sequence[tuple[str, str]]:
         return [self._step(result).as_typed()] if Status.NOT_ATTEMPTED in result.summary.counts else []
 
-    def _step(self, result: Result) -> Step:
+    def _step(self, result: Result) -> NextStep:
         """How it is carried out."""
         saved = self._saved(result)
         if saved is None:
-            return Step("to carry that out", commands.applied(self.run))
-        return Step(f"saved as {visible(str(saved))}; to carry that out", commands.carry_out(str(saved), self.run))
+            return NextStep("to carry that out", commands.applied(self.run))
+        return NextStep(f"saved as {visible(str(saved))}; to carry that out", commands.carry_out(str(saved), self.run))
 
     def _saved(self, result: Result) -> Path | None:
         return self._options.save if result.reason == FINISHED else None
@@ -165,9 +165,9 @@ _OURS = ("Changed", "BadIfMatch", "TooManyPolicies", "Exists", "Absent")
 """Codes of what would stand in the way of a write; any other says why something was not compared."""
 
 
-def _where(place: Place) -> str:
+def _where(place: Member) -> str:
     return f"line {place.line}" if place.line else "prune"
 
 
-def _name(place: Place) -> str:
+def _name(place: Member) -> str:
     return visible(f"{place.identity} {place.policy_name}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchpol.cli.screen import commands
-from batchpol.cli.screen.commands import Step
+from batchpol.cli.screen.commands import NextStep
 from batchpol.cli.screen.terminal import counts_line, duration, moment, said
 from batchpol.cli.spelling import spelled
 from batchpol.journal import Intent, OutcomeEntry, Section, Started, is_held, latest, outcomes, runs, scan, section_of
@@ -212,24 +212,24 @@ def _pace(found: RunStatus) -> str:
     return f", {1 / found.interval:.2g} a second lately" if found.interval < 1 else f", every {found.interval:.1f} s"
 
 
-def next_steps(found: RunStatus) -> list[Step]:
+def next_steps(found: RunStatus) -> list[NextStep]:
     """What to do now, the most urgent first."""
     section, journal = found.section, found.journal
     if found.held:
-        stop = Step("to stop it (it can be resumed)", ["kill", str(section.run.pid)])
-        return [Step("to follow it", commands.follow(journal)), stop]
+        stop = NextStep("to stop it (it can be resumed)", ["kill", str(section.run.pid)])
+        return [NextStep("to follow it", commands.follow(journal)), stop]
     if section.run.options.get("plan"):
-        return [Step("to carry it out", commands.carry_out(str(journal), section.run))]
+        return [NextStep("to carry it out", commands.carry_out(str(journal), section.run))]
     if section.run.sandbox:
-        return [Step("nothing: the embedded SES is gone; the same command starts over", [])]
-    undo = [Step("to take the last run back", commands.undo(journal))] if _has_written(found) else []
+        return [NextStep("nothing: the embedded SES is gone; the same command starts over", [])]
+    undo = [NextStep("to take the last run back", commands.undo(journal))] if _has_written(found) else []
     if found.can_go_on:
         command = commands.unlimited(commands.again(section.run, journal))
         purpose = "to go on (what went through is not sent again)"
-        return [Step(purpose if command else f"{purpose}, make the same call with this journal", command), *undo]
+        return [NextStep(purpose if command else f"{purpose}, make the same call with this journal", command), *undo]
     if found.causes or Status.REJECTED in section.counts():
         return [commands.how_to_mend("them", section.run, journal, section.counts()), *undo]
-    return [Step("nothing is left to do; to write the report again", commands.report(journal)), *undo]
+    return [NextStep("nothing is left to do; to write the report again", commands.report(journal)), *undo]
 
 
 def _has_written(found: RunStatus) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from textwrap import indent
 from types import ModuleType
 from typing import Any
 
@@ -17,14 +20,24 @@ import pytest
 import batchpol
 from batchpol.cli.help import MANUAL
 from batchpol.testing import Sandbox
-from tests.api.conftest import ACCOUNT, SOON, puts
+from tests.api.conftest import ACCOUNT, SOON, item, policy, puts
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-(EXAMPLE,) = (
-    block
-    for block in re.findall(r"```python\n(.*?)```", (MANUAL / "service.md").read_text("utf-8"), re.DOTALL)
-    if "FastAPI" in block
-)
+BLOCKS = re.findall(r"```python\n(.*?)```", (MANUAL / "service.md").read_text("utf-8"), re.DOTALL)
+SERVE, AGAIN, MIGRATE, EXAMPLE = BLOCKS
+IN_THE_MANUAL = f"""# pyright: reportUnusedVariable=false
+import logging
+from typing import Any
+
+{SERVE}
+{MIGRATE}
+log = logging.getLogger(__name__)
+policy: dict[str, Any] = {{}}
+
+
+async def again(client: batchpol.Client) -> None:
+{indent(AGAIN, "    ")}"""
+"""What else the manual shows, with what it takes for granted."""
 
 
 @pytest.fixture
@@ -91,6 +104,36 @@ async def test_the_manuals_example_serves_sign_ups_at_once(service: str, ses_san
     assert times[-1] - times[0] >= 1.99
 
 
+async def test_the_manuals_other_examples_do_what_they_say(
+    ses_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown: dict[str, Any] = {}
+    exec(IN_THE_MANUAL.replace('region="eu-west-1"', f'region="us-east-1", period={SOON}'), shown)
+    shown["policy"] |= policy("example.com")
+    await asyncio.to_thread(write_table, "tenants.csv", item("a.example"))
+    await shown["serve"]()
+    assert puts(ses_sandbox) == ["example.com", "a.example"]
+    caplog.set_level("INFO")
+    await shown["migrate"]("tenants.csv")
+    assert "a.example unchanged" in caplog.messages
+    async with batchpol.Client(period=0.5, staleness=0, drain=0, journal="left.jsonl") as client:
+        asking = [asyncio.create_task(client.put(item(f"left{number}.example"))) for number in range(3)]
+        await asyncio.sleep(0.01)
+    await asyncio.wait(asking)
+    async with batchpol.Client(period=SOON, staleness=0, journal="left.jsonl") as client:
+        assert client.unfinished()
+        await shown["again"](client)
+        assert client.unfinished() == []
+    assert puts(ses_sandbox)[2:] == [f"left{number}.example" for number in range(3)]
+
+
+def write_table(path: str, record: dict[str, Any]) -> None:
+    with Path(path).open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["identity", "policy_name", "policy"])
+        rows.writerow([record["Identity"], record["PolicyName"], json.dumps(record["Policy"])])
+
+
 @pytest.mark.parametrize("checker", [["mypy", "--strict"], ["pyright"]], ids=lambda it: it[0])
 def test_they_are_typed(checker: list[str], tmp_path: Path) -> None:
     for needed in (checker[0], "fastapi"):
@@ -99,9 +142,10 @@ def test_they_are_typed(checker: list[str], tmp_path: Path) -> None:
     (tmp_path / "onboarding.py").write_text((SAMPLES / "onboarding.py").read_text("utf-8"), "utf-8")
     (tmp_path / "service.py").write_text(EXAMPLE, "utf-8")
     (tmp_path / "streaming.py").write_text(STREAMING, "utf-8")
+    (tmp_path / "manual.py").write_text(IN_THE_MANUAL, "utf-8")
     (tmp_path / "pyrightconfig.json").write_text(f'{{"typeCheckingMode": "strict", "extraPaths": ["{root}"]}}', "utf-8")
     (tmp_path / "mypy.ini").write_text(f"[mypy]\nmypy_path = {root}\n", "utf-8")
-    command = [sys.executable, "-m", *checker, "onboarding.py", "service.py", "streaming.py"]
+    command = [sys.executable, "-m", *checker, "onboarding.py", "service.py", "streaming.py", "manual.py"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import multiprocessing
 import os
 import shutil
@@ -339,6 +340,8 @@ async def test_the_log_and_an_observer_hear_of_throttling_of_the_pace_and_of_ren
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         environment.delenv(name)
+    log = logging.getLogger("batchpol")
+    assert [(type(it), log.level) for it in log.handlers] == [(logging.NullHandler, logging.NOTSET)], "it is not ours"
     save_credentials("OLD")
     ses_sandbox.change(faults_at={"throttle@PutIdentityPolicy": [2, 3]})
     caplog.set_level("INFO", "batchpol")

@@ -145,6 +145,15 @@ def test_each_version_of_python_that_is_promised_is_tried(workflow: str, job: st
     assert PROJECT["requires-python"] == f">={promised[0]}"
 
 
+def test_every_benchmark_says_what_it_guards() -> None:
+    paths = (README.parent / "tests" / "bench").glob("*.py")
+    found = {path.stem for path in paths if "ArgumentParser" in path.read_text(encoding="utf-8")} - {
+        "clients",
+        "server",
+    }  # which others start
+    assert found <= set(re.findall(r"`(?:python -m )?tests\.bench\.(\w+)`", CONTRIBUTING))
+
+
 def test_the_dependencies_are_those_of_the_package() -> None:
     asked = [*PROJECT["dependencies"], *chain.from_iterable(PROJECT["optional-dependencies"].values())]
     listed = re.findall(r"^\| ([a-z0-9, -]+?)(?: \(.+?\))? \| ", CONTRIBUTING.partition("## Why each")[2], re.MULTILINE)

@@ -58,7 +58,8 @@ class Passage:
                 with anyio.move_on_after(pace.overdue_until(now) - now):
                     await pace.news.wait()
                 await self._until(lambda pace: pace.due - lead - anyio.current_time())
-            await self._until(lambda pace: pace.turns.wait() - lead if pace.turns else 0.0)
+            if lead:  # else it has its turn among processes as soon as it claims it, which is next
+                await self._until(lambda pace: pace.turns.wait() - lead if pace.turns else 0.0)
         except BaseException:
             self._give_up_turn()
             raise

@@ -138,14 +138,14 @@ async def attempt(of: Gates) -> float:
 async def test_who_is_killed_costs_the_others_a_turn(folder: Path) -> None:
     dead, alive = gates(folder), gates(folder)
     first = await attempt(alive)
-    await dead.writes.approach()  # its turn is the next one, and it never claims it
+    await dead.writes.approach(0.05)  # its turn is the next one, and it never claims it
     assert await attempt(alive) - first == pytest.approx(2.0, abs=0.03)
     assert await attempt(alive) - first == pytest.approx(3.0, abs=0.03)
 
 
 async def test_who_was_stopped_with_a_turn_goes_next_and_holds_nobody_up_for_the_time(folder: Path) -> None:
     stopped, other = gates(folder), gates(folder)
-    passage = await stopped.writes.approach()
+    passage = await stopped.writes.approach(0.05)
     times = [await attempt(other) for _ in range(4)]
     await passage.admit()
     passage.departed()
@@ -161,7 +161,7 @@ async def test_a_turn_that_is_not_used_is_the_next_one_s(folder: Path) -> None:
     unused = await two.writes.approach(0.9)
     unused.ended()
     with anyio.move_on_after(0.5) as scope:
-        await two.writes.approach()
+        await two.writes.approach(0.05)
     assert scope.cancelled_caught
     assert await attempt(one) - first == pytest.approx(1.0, abs=0.03)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batchpol.files import STANDARD_OUTPUT, NotPlain, check_folder, check_place, is_held, open_plain
-from batchpol.journal.chain import MAGIC
+from batchpol.model import JOURNAL_MAGIC
 from batchpol.model.errors import UsageError
 from batchpol.report import check_suffix
 from batchpol.source.fields import OURS
@@ -46,6 +46,9 @@ def check_run(inputs: Inputs, journal: Path | None, reports: Sequence[Path]) -> 
     if journal is not None:
         check_different([journal], inputs, setting="journal")
         check_folder(journal, f"the journal {journal}")
+        if os.path.isdir(journal):  # noqa: PTH112 - which never raises
+            hint = "name a file with `journal`; a folder is what the workers of a batch share, each with its `shard`"
+            raise UsageError(f"the journal {journal} is a folder", hint=hint)
     for path in reports:
         check_suffix(path)
     check_outputs(reports, {"the journal": journal, **inputs})
@@ -121,7 +124,7 @@ def begins_as(path: Path) -> str:
             return ""
     if head.startswith(EXPORT_MAGIC):
         return "what an export has read so far"
-    if head.startswith(MAGIC):  # in the text of its header a quotation mark has a backslash
+    if head.startswith(JOURNAL_MAGIC):  # in the text of its header a quotation mark has a backslash
         return "a saved plan" if b'"plan":true' in head.partition(b"\n")[0] else "a journal"
     return _by_names(_names(head.decode("utf-8-sig", "replace")))
 

@@ -10,7 +10,7 @@ import pytest
 
 from batchpol.journal import Journal
 from batchpol.model.errors import UsageError
-from batchpol.outputs import begins_as, check_outputs
+from batchpol.outputs import begins_as, check_outputs, check_run
 from tests.journal.books import run, write
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -58,6 +58,12 @@ def test_what_we_ship_and_what_we_wrote() -> None:
     assert {begins_as(path) for path in inputs if path.name != "customers.csv"} == {"an input"}
     assert begins_as(WRITTEN / "journal.jsonl") == "a journal"
     assert {begins_as(path) for path in WRITTEN.glob("report-*")} == {""}
+
+
+def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder") as caught:
+        check_run({}, tmp_path, [])
+    assert "name a file with `journal`" in caught.value.hint
 
 
 def test_an_empty_journal_that_a_run_has_just_begun(tmp_path: Path) -> None:

@@ -56,4 +56,4 @@ def undo(
     if tally.restores and lines.output != "-":
         undone, _ = [*tally.runs.values()][-1]
         command = commands.typed(commands.carry_out(lines.output, undone))
-        tell(f"to carry that out: {command}; it leaves alone what somebody changed since")
+        tell(f"to carry that out, and leave alone what somebody changed since: {command}")

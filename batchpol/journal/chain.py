@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from batchpol.journal.entries import FORMAT
+from batchpol.model import JOURNAL_MAGIC
 from batchpol.model.errors import JournalDamaged, JournalError, JournalMismatch
 
 SEAL = b',"crc":"%08x"}\n'
 SEAL_SIZE = len(SEAL % 0)
-MAGIC = b'{"t":"run","format":'
 BLOCK = 1 << 18
 LONGEST = 1 << 26
 """No line is longer (bytes): an input line is at most 1 MiB, and escaping makes at most six bytes of one."""
@@ -135,7 +135,7 @@ class Chain:
 
     def _recognise(self, head: bytes) -> None:
         """Refuse what is no journal, before anything is made of its bytes."""
-        if not head.startswith(MAGIC[: len(head)]):
+        if not head.startswith(JOURNAL_MAGIC[: len(head)]):
             raise JournalDamaged(f"{self._name} is not a batchpol journal", hint=NAMED)
         found = _FORMAT.match(head)
         if found:

@@ -20,6 +20,9 @@ MAX_POLICIES = 20
 ACCOUNT_ID = "[0-9]{12}"
 """The pattern of an account id, for longer ones to hold (IAM User Guide, AWS account identifiers)."""
 
+JOURNAL_MAGIC = b'{"t":"run","format":'
+"""How a journal begins, so that none is taken for a list of records, or replaced."""
+
 
 class Severity(StrEnum):
     """How bad a finding is: an ``error`` rejects its record, a ``warning`` is reported and the record is sent."""

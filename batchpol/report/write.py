@@ -33,9 +33,8 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
     if suffix not in RENDERINGS:
         *others, last = RENDERINGS
         known = f"{', '.join(others)} or {last}"
-        raise UsageError(
-            f"no report format is called {suffix or 'nothing'}: {path}", hint=f"let its name end in {known}"
-        )
+        what = f"no report format is called {suffix}" if suffix else "the name of the report says no format"
+        raise UsageError(f"{what}: {path}", hint=f"let its name end in {known}")
     return suffix
 
 

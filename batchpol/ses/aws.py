@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -374,7 +375,8 @@ def _check(session: AioSession, connection: Connection) -> None:
         session.get_scoped_config()
     except bx.ProfileNotFound as error:
         known = ", ".join(sorted(session.available_profiles)[:10])
-        hint = f"name one that there is with `profile` or AWS_PROFILE: {known}" if known else "make it: aws configure"
+        make = f"make it: aws configure --profile {shlex.quote(error.kwargs['profile'])}"
+        hint = f"name one that there is with `profile` or AWS_PROFILE: {known}" if known else make
         raise UsageError(plain(str(error)), hint=hint) from error
     except (bx.BotoCoreError, OSError, UnicodeError) as error:
         raise UsageError(

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Self
 
-from batchpol.model import Record, shown
+from batchpol.model import JOURNAL_MAGIC, Record, shown
 from batchpol.model.errors import InputError
 from batchpol.source.fields import OURS, Layout, Names
 from batchpol.source.jsonlines import JsonLines
@@ -212,10 +212,10 @@ def _open_file(name: str, digest: bool) -> Counted:
 
 _ELSEWHERE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BRINGS: Final = {
-    "s3": ("an object in Amazon S3", "aws s3 cp {} -"),
-    "gs": ("an object in Google Cloud Storage", "gcloud storage cat {}"),
-    "http": ("a web address", "curl -fsS {}"),
-    "https": ("a web address", "curl -fsS {}"),
+    "s3": ("an object in Amazon S3", "aws s3 cp {} ."),
+    "gs": ("an object in Google Cloud Storage", "gcloud storage cp {} ."),
+    "http": ("a web address", "curl -fsSO {}"),
+    "https": ("a web address", "curl -fsSO {}"),
 }
 """What is not on this machine, by scheme, and what brings it."""
 
@@ -227,9 +227,7 @@ def _elsewhere(name: str, scheme: str) -> InputError:
     if suffix in _SPREADSHEETS:
         hint = f"fetch it, {_SAVE_AS}"
     elif brings:
-        format = _SUFFIXES.get(suffix, PIPED)
-        told = f" `format={format}`" if format != PIPED else ""
-        hint = f"pipe it in: {brings.format(shlex.quote(name))} | batchpol apply -{told}"
+        hint = f"fetch it, and give that file: {brings.format(shlex.quote(name))}"
     else:
         hint = "give the path of a file, or pipe it in, with - as INPUT"
     return InputError(f"{shown(name)} is {what}, and batchpol reads files", hint=hint)
@@ -251,6 +249,9 @@ def _check_text(name: str, format: str, head: bytes) -> None:
     """
     if not head:
         raise InputError(f"{name} is empty", hint="it needs records; was it written to the end?")
+    if head.startswith(JOURNAL_MAGIC):
+        hint = "give what the run was given; batchpol status and batchpol undo take a journal, and apply a saved .plan"
+        raise InputError(f"{name} is a journal, and no list of records", hint=hint)
     for magic, what, hint in _MAGIC:
         if head.startswith(magic):
             raise InputError(f"{name} is {what}, not UTF-8 text", hint=hint or _as_utf8(name, format, what[:6]))

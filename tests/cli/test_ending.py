@@ -144,10 +144,12 @@ def test_the_commands_are_those_to_type(folder: Path, command: Command, ses_sand
     undo = shlex.split(done.err.splitlines()[-1].removeprefix("to take back what this run did: "))
     assert command(*undo[1:]).code == 0
     undone = command(*undo[1:-1], "a b/it's undone.jsonl").err.splitlines()[-1]
-    assert shlex.split(undone.removeprefix("to carry that out: ").partition(";")[0])[2:] == [
-        "a b/it's undone.jsonl",
-        *FAST[1:],
-    ]
+    carry_out = shlex.split(undone.removeprefix("to carry that out, and leave alone what somebody changed since: "))
+    assert carry_out[2:] == ["a b/it's undone.jsonl", *FAST[1:]]
+    back = command(*carry_out[1:], "--yes", **ses_sandbox.environment())
+    redo = shlex.split(back.err.splitlines()[-1].removeprefix("to take back what this run did: "))
+    assert redo[-1] == "undo-2.jsonl", "no output replaces the input that the first one wrote"
+    assert command(*redo[1:]).code == 0
 
 
 def test_what_a_limit_left_is_counted_and_gone_on_with_where_status_says(

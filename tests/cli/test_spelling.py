@@ -21,7 +21,7 @@ FLAGS = {name for it in GROUP.commands.values() for param in it.params for name 
 TEXTS = [path for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".html", ".js")]
 
 
-OF_OTHERS = {("ses/configuration.py", "--profile")}
+OF_OTHERS = {("ses/configuration.py", "--profile"), ("ses/aws.py", "--profile")}
 """Options of the AWS CLI's, in commands of its own that are to be typed."""
 
 

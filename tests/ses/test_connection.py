@@ -213,7 +213,7 @@ def test_a_profile_that_is_not_there(environment: Environment, config_file: Path
     config_file.unlink()
     with pytest.raises(UsageError) as caught:
         Aws(Connection(profile="three"))
-    assert "aws configure" in caught.value.hint
+    assert caught.value.hint == "make it: aws configure --profile three"
 
 
 def test_a_configuration_file_that_is_none(config_file: Path) -> None:

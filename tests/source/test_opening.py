@@ -102,6 +102,7 @@ def test_a_pipe_that_gives_little_at_a_time() -> None:
         ("x.csv", CSV.decode().encode("utf-16-le"), "UTF-16|CSV UTF-8"),
         ("x.jsonl", JSONL.decode().encode("utf-32"), "UTF-"),
         ("x.csv", b"BZh91AY", "bzip2|unpack"),
+        ("x.jsonl", b'{"t":"run","format":2,"run_id":"7"}\n', "a journal, and no list of records|batchpol undo"),
         ("x.csv", bytes(range(256)) * 4, "binary"),
         ("x.csv", b"", "empty"),
         ("x.csv", b"\xef\xbb\xbf", "empty"),
@@ -122,6 +123,19 @@ def test_what_is_no_input_is_named_with_the_mend(tmp_path: Path, name: str, cont
     assert name in text
     parts = [part in text for part in says.split("|")]
     assert any(parts) if name == "x.csv.gz" else all(parts), text
+
+
+@pytest.mark.parametrize(
+    ("name", "fetched"),
+    [
+        ("s3://lists/my list.csv", "aws s3 cp 's3://lists/my list.csv' ."),
+        ("https://example.com/list.jsonl", "curl -fsSO https://example.com/list.jsonl"),
+    ],
+)
+def test_what_lies_elsewhere_is_to_be_fetched(name: str, fetched: str) -> None:
+    with pytest.raises(InputError, match="and batchpol reads files") as caught:
+        open_source(name)
+    assert caught.value.hint == f"fetch it, and give that file: {fetched}"
 
 
 def test_a_real_spreadsheet_named_csv(tmp_path: Path) -> None:

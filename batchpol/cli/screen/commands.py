@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,27 +18,25 @@ from batchpol.model.settings import Connection
 ONCE = frozenset(map(flag, ("fresh", "retry_failed", "dry_run")))
 """Options that a command to type next does not take over: they were meant for that one time."""
 
-MEND, FINDINGS = "mend.csv", "findings.jsonl"
+FINDINGS = "findings.jsonl"
 
 
 class NextStep(NamedTuple):
-    """What to do next: for what, the command, and what else there is to know of it."""
+    """What to do next: for what, and the command."""
 
     purpose: str
     command: list[str]
-    more: str = ""
 
     def __str__(self) -> str:
-        command = f": {typed(self.command)}" if self.command else ""
-        return f"{self.purpose}{command}{self.more}"
+        return f"{self.purpose}: {typed(self.command)}" if self.command else self.purpose
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; the command as a list of its arguments."""
-        return {"to": f"{self.purpose}{self.more}".removeprefix("to "), "command": self.command}
+        return {"to": self.purpose.removeprefix("to "), "command": self.command}
 
     def as_typed(self) -> tuple[str, str]:
         """For a page: for what, and the command as it is typed; empty where there is none."""
-        return f"{self.purpose}{self.more}", typed(self.command)
+        return self.purpose, typed(self.command)
 
 
 def typed(command: Sequence[str]) -> str:
@@ -74,10 +74,18 @@ def retry(run: Run, journal: Path | None) -> list[str]:
     return [*command, flag("retry_failed")] if command else []
 
 
-def mend(journal: Path, statuses: Iterable[Status]) -> list[str]:
+def free(name: str) -> str:
+    """This name, or one like it that no file here has: none that may be an input is replaced."""
+    numbered = (f"-{number}".join(os.path.splitext(name)) for number in count(2))  # noqa: PTH122
+    return next(it for it in chain((name,), numbered) if not os.path.lexists(it))
+
+
+def mend(what: str, journal: Path, statuses: Iterable[Status]) -> NextStep:
     """What writes the records that have one of these statuses, to be mended and applied."""
     only = [status.value for status in (Status.REJECTED, Status.FAILED) if status in set(statuses)]
-    return ["batchpol", "report", str(journal), flag("only"), ",".join(only), flag("reports"), MEND]
+    name = free("mend.csv")
+    command = ["batchpol", "report", str(journal), flag("only"), ",".join(only), flag("reports"), name]
+    return NextStep(f"to mend {what}, and then apply {name}", command)
 
 
 def how_to_mend(what: str, run: Run, journal: Path, statuses: Iterable[Status]) -> NextStep:
@@ -85,7 +93,7 @@ def how_to_mend(what: str, run: Run, journal: Path, statuses: Iterable[Status]) 
     if run.options.get("template") and run.input:
         purpose = f"to mend {what}, mend {visible(run.input)} and run the same command again"
         return NextStep(purpose, again(run, journal))
-    return NextStep(f"to mend {what}, and then apply {MEND}", mend(journal, statuses))
+    return mend(what, journal, statuses)
 
 
 def report(journal: Path) -> list[str]:
@@ -106,7 +114,7 @@ def follow(journal: Path) -> list[str]:
 
 def undo(journal: Path) -> list[str]:
     """What writes an input that restores what was there before the last run."""
-    return ["batchpol", "undo", str(journal), flag("last"), "-o", "undo.jsonl"]
+    return ["batchpol", "undo", str(journal), flag("last"), "-o", free("undo.jsonl")]
 
 
 def checked(paths: Sequence[str], rejected: int, given: Iterable[Any]) -> list[NextStep]:

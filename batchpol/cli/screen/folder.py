@@ -159,9 +159,7 @@ def next_step(shards: Shards, standing: Standing) -> NextStep:
     if not is_over(standing):
         return NextStep("start the workers of the other shards again, each with the same command", [])
     if shards.counts().keys() & {Status.REJECTED, Status.FAILED}:
-        return NextStep(
-            f"to mend what went wrong, and then apply {commands.MEND}", commands.mend(path, shards.counts())
-        )
+        return commands.mend("what went wrong", path, shards.counts())
     return NextStep("nothing is left to do; to write the report again", commands.report(path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from batchpol import exporting
 from batchpol.batch.observer import Observer
@@ -22,19 +23,26 @@ class _Told(ContactObserver):
 
     def noted(self, target: Target, text: str) -> None:
         LOG.warning("%s: %s", target, text)
-        self.own.noted(target, text)
+        self._tell(self.own.noted, target, text)
 
     def throttled(self, target: Target) -> None:
         LOG.info("%s: SES refused a request as too fast", target)
-        self.own.throttled(target)
+        self._tell(self.own.throttled, target)
 
     def paced(self, target: Target, period: float) -> None:
         LOG.info("%s: requests leave %.2f s apart from now on", target, period)
-        self.own.paced(target, period)
+        self._tell(self.own.paced, target, period)
 
     def renewed(self, target: Target) -> None:
         LOG.info("%s: the credentials were renewed", target)
-        self.own.renewed(target)
+        self._tell(self.own.renewed, target)
+
+    def _tell(self, what: Callable[..., None], *of: object) -> None:
+        """A mistake in somebody's metrics stops nobody's records."""
+        try:
+            what(*of)
+        except Exception:
+            LOG.exception("the observer raised an error, which is passed over")
 
 
 class ToldOfBatch(_Told, Observer):

@@ -359,6 +359,18 @@ async def test_the_log_and_an_observer_hear_of_throttling_of_the_pace_and_of_ren
         assert (level, text.startswith(words.get(event, event))) == ("INFO" if event in words else "WARNING", True)
 
 
+async def test_an_observer_that_raises_stops_nothing(ses_sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    class Wrong(batchpol.ContactObserver):
+        def throttled(self, target: batchpol.Target) -> None:
+            raise OSError("the metrics are gone")
+
+    ses_sandbox.change(faults_at={"throttle@PutIdentityPolicy": [2]})
+    async with batchpol.Client(**QUICK, observer=Wrong()) as client:
+        outcomes = await asyncio.gather(*map(client.put, items(3)))
+    assert {it.status for it in outcomes} == {"applied"}
+    assert "the metrics are gone" in caplog.text
+
+
 async def test_where_processes_cannot_take_turns_the_log_says_so_once(
     ses_sandbox: Sandbox, environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -41,11 +41,11 @@ class Reaction(StrEnum):
 
 
 class Reply(NamedTuple):
-    """One request: when it left and was answered, in seconds of the loop, and its fate."""
+    """One request: when it left and was answered, in seconds of the loop, and the reaction to it."""
 
     left: float
     back: float
-    fate: Reaction
+    reaction: Reaction
     code: str = ""
     text: str = ""
     answer: Mapping[str, Any] = {}
@@ -53,12 +53,12 @@ class Reply(NamedTuple):
     @property
     def passed(self) -> bool:
         """Whether it surely came past the limit."""
-        return self.fate in (Reaction.TAKEN, Reaction.REFUSED)
+        return self.reaction in (Reaction.TAKEN, Reaction.REFUSED)
 
     @property
     def taken(self) -> bool | None:
         """Whether SES took it; None where that is not known."""
-        return self.fate is Reaction.TAKEN if self.passed else None
+        return self.reaction is Reaction.TAKEN if self.passed else None
 
 
 @dataclass(slots=True)
@@ -89,8 +89,8 @@ class Asker:
             await passage.admit()
             reply = await self.now(call, passage.departed)
         finally:
-            answered = reply is not None and reply.fate is not Reaction.NOTHING
-            passage.ended(answered=answered, refused=reply is not None and reply.fate is Reaction.THROTTLED)
+            answered = reply is not None and reply.reaction is not Reaction.NOTHING
+            passage.ended(answered=answered, refused=reply is not None and reply.reaction is Reaction.THROTTLED)
         return reply
 
     async def told(self, call: Call) -> Reply:
@@ -99,11 +99,11 @@ class Asker:
         refusals: Counter[tuple[str, str]] = Counter()
         for _ in range(TRIES):
             reply = await self.paced(call)
-            if reply.fate is Reaction.REFUSED:
+            if reply.reaction is Reaction.REFUSED:
                 refusals[reply.code, reply.text] += 1
-            if reply.fate is Reaction.TAKEN or refusals[reply.code, reply.text] == 3:
+            if reply.reaction is Reaction.TAKEN or refusals[reply.code, reply.text] == 3:
                 return reply
-        return reply._replace(fate=Reaction.NOTHING)
+        return reply._replace(reaction=Reaction.NOTHING)
 
     async def volley(self, *calls: Call, quiet: float) -> list[Reply]:
         """Several at once, after so many seconds of quiet."""
@@ -153,18 +153,18 @@ class Asker:
         except SesError as refusal:
             error = refusal
         self._last = back = anyio.current_time()
-        fate = _fate(error)
+        reaction = _reaction(error)
         self._denied[operation] = self._denied[operation] + 1 if isinstance(error, AccessRefused) else 0
         if error is not None and self._denied[operation] >= DENIED:
             raise error
-        if fate is not Reaction.NOTHING:
+        if reaction is not Reaction.NOTHING:
             self._trips[operation].append(back - left)
-        if fate is Reaction.TAKEN and operation in PUTS:
+        if reaction is Reaction.TAKEN and operation in PUTS:
             self.there.add(policy)
-        elif fate is Reaction.TAKEN and operation == "DeleteIdentityPolicy":
+        elif reaction is Reaction.TAKEN and operation == "DeleteIdentityPolicy":
             self.made.pop(policy, None)
             self.there.discard(policy)
-        return Reply(left, back, fate, error.code if error else "", str(error or ""), answer)
+        return Reply(left, back, reaction, error.code if error else "", str(error or ""), answer)
 
     def arrived(self, call: Call, reply: Reply) -> tuple[float, float]:
         """Between which times it arrived at SES's door, on a clock that is behind by the quickest way there.
@@ -178,7 +178,7 @@ class Asker:
         return reply.left, reply.back - quickest + unseen
 
 
-def _fate(error: SesError | None) -> Reaction:
+def _reaction(error: SesError | None) -> Reaction:
     if error is None:
         return Reaction.TAKEN
     if isinstance(error, Throttled):
@@ -188,11 +188,11 @@ def _fate(error: SesError | None) -> Reaction:
 
 def spread(call: Call, replies: list[Reply], asker: Asker) -> float:
     """Within how many seconds they all arrived, at most."""
-    arrivals = [asker.arrived(call, reply) for reply in replies if reply.fate is not Reaction.NOTHING]
+    arrivals = [asker.arrived(call, reply) for reply in replies if reply.reaction is not Reaction.NOTHING]
     return max(latest for _, latest in arrivals) - min(earliest for earliest, _ in arrivals) if arrivals else 0.0
 
 
 def passed(replies: list[Reply]) -> tuple[int, int]:
     """How many came past the limit, at least and at most."""
     sure = sum(reply.passed for reply in replies)
-    return sure, sure + sum(reply.fate is Reaction.NOTHING for reply in replies)
+    return sure, sure + sum(reply.reaction is Reaction.NOTHING for reply in replies)

@@ -37,7 +37,7 @@ async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
 
     at_64, at_65, none, *odd = [await takes(name) for name in (*LONG, "", *ODD)]
     doubts = {
-        "name-long": at_65 if at_64.taken else at_65._replace(fate=Reaction.NOTHING),
+        "name-long": at_65 if at_64.taken else at_65._replace(reaction=Reaction.NOTHING),
         "name-characters": max(odd, key=lambda it: (it.taken is True, it.taken is None)),
     }
     says = [f"a policy without a name is {'taken' if none.taken else 'refused'}"] if none.taken is not None else []

@@ -151,7 +151,7 @@ class Probe(Stoppable):
     async def _open(self) -> None:
         """Put the policy that most questions are about."""
         opened = await self._asker.told(self._place.put(PREFIX + "01"))
-        if opened.fate is Reaction.NOTHING:
+        if opened.reaction is Reaction.NOTHING:
             raise NoAnswer(f"SES does not answer: {opened.text}", code=opened.code)
         if not opened.taken:
             raise UsageError(

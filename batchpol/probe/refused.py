@@ -69,7 +69,7 @@ async def _follow(asker: Asker, put: Call, burst: int, odds: Odds[bool]) -> None
     replies = await asker.together(
         *first, *(partial(asker.at, began + EVERY * number, put) for number in range(1, SINGLES + 1))
     )
-    answered = [it for it in replies if it.fate is not Reaction.NOTHING]
+    answered = [it for it in replies if it.reaction is not Reaction.NOTHING]
     longest = max(
         asker.arrived(put, later)[1] - asker.arrived(put, earlier)[0] for earlier, later in pairwise(answered)
     )

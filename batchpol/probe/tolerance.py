@@ -50,8 +50,8 @@ async def ask(asker: Asker, known: Mapping[str, Any]) -> Told:
 async def _attempt(asker: Asker, put: Call, burst: int, copies: int, odds: Odds[int], *, early: bool) -> None:
     """Use up the burst, and send what comes about as much too early as is to be found out."""
     first = await asker.volley(*[put] * (burst if copies == 1 else burst + copies - 1), quiet=burst + 1.5)
-    taken = [reply.left for reply in first if reply.fate is Reaction.TAKEN]
-    if len(taken) != burst or any(reply.fate is Reaction.NOTHING for reply in first):
+    taken = [reply.left for reply in first if reply.reaction is Reaction.TAKEN]
+    if len(taken) != burst or any(reply.reaction is Reaction.NOTHING for reply in first):
         return
     bucket = min(taken), min(asker.arrived(put, reply)[1] for reply in first)  # who is refused came after it
     aim = (odds.likely[0] + odds.likely[-1]) / 2000
@@ -59,7 +59,7 @@ async def _attempt(asker: Asker, put: Call, burst: int, copies: int, odds: Odds[
     if leaves < first[0].back:
         return
     replies = await asker.together(*[lambda: asker.at(leaves, put)] * (copies if early else 1))
-    fates = {reply.fate: reply for reply in sorted(replies, key=lambda it: it.left)}
+    fates = {reply.reaction: reply for reply in sorted(replies, key=lambda it: it.left)}
     if reply := fates.get(Reaction.TAKEN):  # the others came too late for it
         least = 1000 * (bucket[0] + 1 - asker.arrived(put, reply)[1])
         odds.saw(it for it in odds.against if it + 1 <= least)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from batchpol.cli import main
+import sys
+
+try:
+    from batchpol.cli import main
+except KeyboardInterrupt:  # on a slow disk it takes long enough for somebody to think better of it
+    sys.exit(130)
 
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from functools import cache, partial
 from importlib import import_module
@@ -119,6 +120,16 @@ class Commands(Mapping[str, Any]):
 _UNDEBUGGED = frozenset({"sandbox", "schema", "help"})
 
 
+@contextmanager
+def _interrupted() -> Iterator[None]:
+    """Say that somebody pressed Ctrl-C, where Typer would end without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("interrupted")
+        raise typer.Exit(130) from None
+
+
 class Program(TyperGroup):
     """The command as a whole."""
 
@@ -138,13 +149,14 @@ class Program(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(list(self.short.items()))
 
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        with _interrupted():
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: Any) -> Any:
-        self._check_variables()
-        try:
+        with _interrupted():
+            self._check_variables()
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            tell("interrupted")  # Typer ends without a word
-            raise typer.Exit(130) from None
 
     def _check_variables(self) -> None:
         """Refuse a variable that no option is read from: misspelt, it would be overlooked. Raises UsageError."""

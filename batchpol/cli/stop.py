@@ -36,14 +36,17 @@ def stop(
     withdrawal: Withdrawal,
 ) -> None:
     """Ask all workers of a run folder to stop, resumably, whatever machine they are on."""
+    from batchpol.cli.screen import commands
     from batchpol.journal import Folder
 
     found = Folder.at(folder)
     if found is None:
-        raise UsageError(f"there is no run folder {folder}", hint="name what the workers have as `journal`")
+        hint = "name what the workers have as `journal`; how a run without workers is stopped, batchpol status says"
+        raise UsageError(f"there is no run folder {folder}", hint=hint)
     found.stop(not withdrawal.withdraw)
     name = visible(str(folder))
     if withdrawal.withdraw:
         tell(f"the workers of {name} may go on: start them again as they were")
     else:
-        tell(f"the workers of {name} stop within seconds, and go on after batchpol stop {name} --withdraw")
+        back = commands.typed(commands.withdraw(folder))
+        tell(f"the workers of {name} stop within seconds, and go on after {back}")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+
+import pytest
 
 from batchpol.testing import SandboxOptions, running_sandbox
 from tests.e2e.command import (
@@ -66,6 +69,24 @@ def test_the_first_signal_finishes_what_is_under_way_the_second_ends_at_once(tmp
             assert {row["status"] for row in report} == {sent, "not_attempted"}, name
             attempted = [row for row in report if row["status"] == sent]
             assert len(attempted) == sum(it.operation == "PutIdentityPolicy" for it in sandbox.arrivals)
+
+
+INTERRUPTED = """
+import runpy, sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == MODULE:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+runpy.run_module("batchpol", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("module", "said"), [("typer", ""), ("batchpol.cli.validate", "interrupted\n")])
+def test_an_interrupt_amid_the_imports_leaves_no_traceback(tmp_path: Path, module: str, said: str) -> None:
+    line = [sys.executable, "-c", INTERRUPTED.replace("MODULE", repr(module)), "validate", "a.csv"]
+    ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", said)
 
 
 def test_a_silent_standard_input_can_be_interrupted(tmp_path: Path, aws: dict[str, str]) -> None:

@@ -82,14 +82,13 @@ class ExportScreen(ExportObserver):
         """The last lines: counts, what could not be read, how to go on."""
         output = self._options.output
         found = f"{policies(result.policies)} of {identities(result.identities - result.without)}"
-        if result.without:
-            found += f", {identities(result.without)} without"
+        none = f"; {identities(result.without)} without" if result.without else ""
         if result.reason == FINISHED:
             place = f" to {visible(str(output))}" if output else ""
-            self.say(f"exported {found}{place} in {duration(result.seconds)}")
+            self.say(f"exported {found}{place} in {duration(result.seconds)}{none}")
         else:
             tell(f"the export ended early: {said(result.reason)}")
-            tell(f"read: {found}")
+            tell(f"read: {found}{none}")
         if result.unreadable:
             named = commands.typed(commands.only(name for _, name in result.unreadable[:5]))
             more = " ..." if len(result.unreadable) > 5 else ""

@@ -75,9 +75,16 @@ class Passage:
         self._gate.fence()
 
     async def _until(self, left: Callable[[Pace], float]) -> Pace:
-        """Wait as long as seconds are left by the pace of the gate as of then; gives the last one."""
+        """Wait as long as seconds are left by the pace of the gate as of then; gives the last one.
+
+        Nobody sleeps while an answer is to come, since that says how long: to be woken twice costs more than the wait.
+        """
         while (seconds := left(pace := await self._queued())) > 0:
-            await anyio.sleep(max(TICK, seconds))
+            if pace.under_way:
+                with anyio.move_on_after(max(TICK, seconds)):
+                    await pace.news.wait()
+            else:
+                await anyio.sleep(max(TICK, seconds))
         return pace
 
     async def _queued(self) -> Pace:

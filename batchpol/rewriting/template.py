@@ -222,7 +222,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        hint = "check the path; a relative one starts at the working directory"
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
     if len(content) > MAX_LINE:
         raise InputError(f"{path} is longer than 1 MiB", hint="SES takes a document of 4 KB")
     return text.removeprefix("\ufeff")

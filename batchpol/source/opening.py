@@ -175,7 +175,10 @@ def _format_of(name: str) -> str:
     if path.suffix in _ARCHIVES:
         raise InputError(f"{name} is an archive, which batchpol cannot read", hint=_UNPACK)
     if path.suffix == ".json":
-        hint = f"one object a line? Then give `format=jsonl`. An array? jq -c '.[]' {name} > records.jsonl"
+        hint = (
+            f"one object a line? Then give `format=jsonl`. An array? jq -c '.[]' {name} > records.jsonl. A policy for "
+            "all of a list? Give the list, and this as `policy_template`"
+        )
         raise InputError(f"{name}: .json may be an array; batchpol reads JSON Lines", hint=hint)
     if path.suffix not in _SUFFIXES:
         known = ", ".join(_SUFFIXES)

@@ -56,7 +56,7 @@ INPUTS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
     "OpenDocument": ("book.ods", _archive, ("book.ods is a spreadsheet", "save it as CSV UTF-8")),
     "zip": ("all.zip", _archive, ("all.zip is an archive", "unpack it first")),
     "pdf": ("doc.pdf", _text("%PDF-1.7"), ("doc.pdf: its suffix tells no format", "--format")),
-    "json": ("list.json", _text("[]"), (".json may be an array", "jq -c '.[]' list.json")),
+    "json": ("list.json", _text("[]"), (".json may be an array", "jq -c '.[]' list.json", "this as --policy-template")),
     "json array": (
         "list.jsonl",
         _text('[{"identity": "a"}]'),

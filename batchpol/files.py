@@ -137,7 +137,10 @@ def small() -> int:
         BatchpolError: there is none, and no folder for it.
     """
     try:
-        return os.memfd_create("batchpol")
+        with os.fdopen(os.memfd_create("batchpol"), "wb", buffering=0) as file:
+            file.truncate(IN_MEMORY)  # a limit on files forbids that at once, and not when the first line is written
+            file.truncate(0)
+            return os.dup(file.fileno())
     except (AttributeError, OSError):  # not on Linux, or not allowed
         with temporary() as file:
             return os.dup(file.fileno())

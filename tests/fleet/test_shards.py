@@ -164,7 +164,7 @@ async def test_a_shard_that_is_through_leaves_its_gates_to_others(
                 await Batch(file, chosen, name=file.name).run(targets)
             awake = tail.now
             monkeypatch.setattr(tail, "now", lambda: awake() + 18.0)
-            reads = await targets.reads(Target(ACCOUNT, "us-east-1"), 1)
+            reads = await targets.reads(Target(ACCOUNT, "us-east-1"), 1, Watcher())
             assert await reads.names("tenant-0.example") == ["sending"]
 
 

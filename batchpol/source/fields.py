@@ -110,7 +110,7 @@ class Names:
 
     def absent(self, names: Iterable[str]) -> list[str]:
         """The fields whose columns somebody named, and which are not among these."""
-        found = set(map(self.field_of, names))
+        found = set(map(self.field_said, names))
         return [known for known in self.given if known not in found]
 
 

@@ -55,7 +55,7 @@ def as_record(
     problems += [
         FIELD.at(known, f"there is no key {names.column_of(known)}", "`columns` names it; without a value it is None")
         for known in names.absent(keys)
-        if known not in needed
+        if known not in needed or known in found
     ]
     texts = {known: _text_of(known, value, problems) for known, value in found.items()}
     return Record(

@@ -118,6 +118,15 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(read: Reading
     assert [it.message for it in record.problems] == ["the field identity is missing", 'there is no key "Land"']
 
 
+def test_a_column_that_is_not_there_is_not_replaced_by_one_of_the_usual_name(read: Reading) -> None:
+    names, row = Names.of(["identity=Domain"]), {"identity": "a.test", "policy_name": "p", "policy": {}}
+    with pytest.raises(InputError, match='the header has no column "Domain"; its columns are "identity"'):
+        read("identity,policy_name,policy\na.test,p,{}\n", names=names)
+    with pytest.raises(InputError, match='the first record has no key "Domain"; its keys are "identity"'):
+        read(f"{msgspec.json.encode(row).decode()}\n", "in.jsonl", names=names)
+    assert [it.message for it in as_record(row, 0, names=names).problems] == ['there is no key "Domain"']
+
+
 def test_two_columns_for_one_field_are_refused(read: Reading) -> None:
     for header in ("Domain,identity", "Domain,domain"):
         with pytest.raises(InputError, match="both stand for identity"):

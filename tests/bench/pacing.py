@@ -1,6 +1,7 @@
 """Batchpol beside what people use today, on one target: ``python -m tests.bench.pacing [--case NAME …]``.
 
 Every client gets a fresh server of its own, alike in everything (the seed of its jitter too), and the same records.
+Where there is jitter it gets three, with other seeds, and the run in the middle by utilisation is the one that counts.
 What is measured is read from the servers' logs of arrivals: wall (first to last request let in), utilisation
 (N - 1) / wall, requests refused, records whose document never took effect. The exit code is 1 when batchpol misses a
 threshold of :data:`CASES`.
@@ -17,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from batchpol.sandbox import Arrival
@@ -46,6 +48,11 @@ class Case:
     utilisation: float
     refused: int
     shared: bool = False
+
+    @property
+    def seeds(self) -> range:
+        """Of the servers: a single refusal costs a second in sixty, and is a matter of luck where there is jitter."""
+        return range(1, 4 if self.jitter else 2)
 
 
 CASES = {
@@ -115,13 +122,19 @@ def policy(identity: str, account: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def run(case: Case, client: str, count: int) -> Row:
+def middle(rows: Iterable[Row]) -> Row:
+    """The run in the middle by utilisation, with the losses of all."""
+    ranked = sorted(rows, key=lambda row: row.utilisation)
+    return replace(ranked[len(ranked) // 2], lost=sum(row.lost for row in ranked))
+
+
+def run(case: Case, client: str, count: int, seed: int) -> Row:
     """One client against a fresh server, from its start to its end."""
     with tempfile.TemporaryDirectory(prefix="batchpol-bench-") as name:
         folder = Path(name)
         digests = write_records(folder / "records.csv", count)
         log = folder / "arrivals.jsonl"
-        with served(log, latency_ms=case.latency, jitter_ms=case.jitter, shared=case.shared) as server:
+        with served(log, latency_ms=case.latency, jitter_ms=case.jitter, shared=case.shared, seed=seed) as server:
             with (folder / "output").open("w") as output:
                 began = time.monotonic()
                 environment = server.environment()
@@ -200,9 +213,10 @@ def main() -> None:
     wanted = given.clients.split(",")
     if unknown := set(wanted) - clients.TITLES.keys():
         parser.error(f"unknown client {', '.join(sorted(unknown))}")
-    runs = [(CASES[name], client) for name in given.case for client in wanted]
+    runs = [(CASES[name], client, seed) for name in given.case for client in wanted for seed in CASES[name].seeds]
     with ThreadPoolExecutor(given.at_once) as pool:
-        rows = list(pool.map(lambda each: run(*each, given.records), runs))
+        done = list(pool.map(lambda each: run(each[0], each[1], given.records, each[2]), runs))
+    rows = [middle(same) for _, same in groupby(done, key=lambda row: (row.case, row.client))]
     print(f"{given.records} records; {machine.describe()}\n")
     print("\n".join(table(rows)))
     for row in rows:

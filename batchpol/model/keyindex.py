@@ -44,14 +44,17 @@ class KeyIndex:
 
     def setdefault(self, key: int, value: int) -> int:
         """Store ``value`` for a new ``key``; return what is stored for it now."""
-        slot = self._slot_of(key)
-        if there := self._slots[slot]:
-            return self._values[there - 1]
-        self._keys.append(key)
+        slots, keys = self._slots, self._keys
+        slot = key & self._mask
+        if slots[slot]:  # mostly it is free, and then nothing is to be looked for
+            slot = self._slot_of(key)
+            if there := slots[slot]:
+                return self._values[there - 1]
+        keys.append(key)
         self._values.append(value)
-        self._slots[slot] = count = len(self._keys)
+        slots[slot] = count = len(keys)
         if count == self._full:
-            self._lay(4 * len(self._slots))
+            self._lay(4 * len(slots))
         return value
 
     def set(self, key: int, value: int) -> None:

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Final
 
 from batchpol.model import Finding, Record
-from batchpol.model.mends import BLANKS, is_blank
+from batchpol.model.mends import is_blank
 from batchpol.source.fields import OURS, Layout, Names
 from batchpol.source.header import DELIMITERS, read_header
 from batchpol.source.policyfile import PolicyFiles
@@ -81,7 +81,11 @@ class Table:
             reader = csv.reader(self._feed(), delimiter=self.delimiter, strict=True)
             try:
                 for row in reader:
-                    if len(row) == width and not broken and row[identity].strip(BLANKS):
+                    if (
+                        len(row) == width
+                        and not broken
+                        and ("!" <= row[identity] < "\x7f" or not is_blank(row[identity]))
+                    ):
                         record: Record | None = make(row, self._line + 1)
                         self._line += len(pending)
                         pending.clear()

@@ -142,8 +142,11 @@ class Checker:
         target, place, limit, key = known
         findings: Sequence[Finding] = alike[1]
         if findings or len(text) > SURELY_FITS:
-            text, findings = fitted(text, True, findings)
-            findings = self._sifted(decided(findings, self._doubts.get(target.region)))
+            if len(text) > SURELY_FITS:
+                text, findings = fitted(text, True, findings)
+            if self._doubts:
+                findings = decided(findings, self._doubts.get(target.region))
+            findings = self._sifted(findings)
             if has_error(findings):
                 return Checked(number, record, Verdict.REJECTED, None, capped(findings))
         if self._changes or findings:

@@ -98,12 +98,13 @@ class RoundTrips:
         """Smallest round trip that this route is believed to allow, in seconds; 0 before any was seen.
 
         The smallest of n samples lies above the true smallest by about (mean - smallest) / n where delays are
-        exponential; twice that is taken off, since being wrong costs a refusal, that is a second.
+        exponential; twice that is taken off, since being wrong costs a refusal, that is a second. More is taken off
+        while there are few: they may all have been late, or all alike.
         """
         if not self.route.count:
             return 0.0
         smallest, mean, count = self._summary()
-        return smallest - 2 * (mean - smallest) / count - FIRST_GUARD / count**3
+        return smallest - (2 + 8 / count) * (mean - smallest) / count - FIRST_GUARD / count**3
 
     def half(self) -> float:
         """Seconds that a request takes to arrive at best, so far as is known."""

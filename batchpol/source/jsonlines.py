@@ -144,7 +144,7 @@ class JsonLines:
             return None
         problems: tuple[Finding, ...] = ()
         identity = _string(fields[shape.identity])
-        if not identity.strip():
+        if not "!" <= identity < "\x7f" and not identity.strip():
             return None
         policy = str(fields[shape.policy], "utf-8")
         if policy[0] != "{":

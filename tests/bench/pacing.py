@@ -1,7 +1,7 @@
 """Batchpol beside what people use today, on one target: ``python -m tests.bench.pacing [--case NAME …]``.
 
 Every client gets a fresh server of its own, alike in everything (the seed of its jitter too), and the same records.
-Where there is jitter it gets three, with other seeds, and the run in the middle by utilisation is the one that counts.
+Where there is jitter it gets five, with other seeds, and the run in the middle by utilisation is the one that counts.
 What is measured is read from the servers' logs of arrivals: wall (first to last request let in), utilisation
 (N - 1) / wall, requests refused, records whose document never took effect. The exit code is 1 when batchpol misses a
 threshold of :data:`CASES`.
@@ -28,7 +28,7 @@ from batchpol.sandbox import Arrival
 from tests.bench import clients, machine
 from tests.bench.server import ACCOUNT, REGION, served
 
-AT_ONCE = 3
+AT_ONCE = 5
 """Clients that run at the same time, each with its server: they sleep nearly all the time, and a machine has cores."""
 
 
@@ -52,7 +52,7 @@ class Case:
     @property
     def seeds(self) -> range:
         """Of the servers: a single refusal costs a second in sixty, and is a matter of luck where there is jitter."""
-        return range(1, 4 if self.jitter else 2)
+        return range(1, 6 if self.jitter else 2)
 
 
 CASES = {

@@ -144,6 +144,7 @@ class JsonLines:
             return None
         problems: tuple[Finding, ...] = ()
         identity = _string(fields[shape.identity])
+        # One that begins visibly is not blank; to call for that would cost each line.
         if not "!" <= identity < "\x7f" and not identity.strip():
             return None
         policy = str(fields[shape.policy], "utf-8")

@@ -81,6 +81,7 @@ class Table:
             reader = csv.reader(self._feed(), delimiter=self.delimiter, strict=True)
             try:
                 for row in reader:
+                    # A cell that begins visibly is not blank; to call for that would cost each row.
                     if (
                         len(row) == width
                         and not broken

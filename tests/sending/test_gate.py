@@ -13,6 +13,7 @@ import pytest
 from batchpol.sending.gate import Gate
 from batchpol.sending.meetings import LEEWAY, Meetings
 from batchpol.sending.pace import SPARE, WORTH
+from tests.bench.quota import Caller
 from tests.sending.conftest import change
 from tests.sending.simulated import PUT, Server
 
@@ -55,6 +56,16 @@ async def test_sixty_records_waste_next_to_nothing(bench, rtt, jitter, utilisati
         assert min(made.server.gaps()) >= 1.0
     assert 59 / statistics.median(walls) >= utilisation
     assert max(refusals) <= refused
+
+
+async def test_a_few_round_trips_that_vary_are_not_trusted_much() -> None:
+    """The first ten requests of a run, with 10 ms of jitter: trusted as later ones are, twice as many are refused."""
+    refused = 0
+    for seed in range(100):
+        server = Server()
+        await Caller(server, 10, seed, jitter=0.01).run()
+        refused += server.refused
+    assert 0 < refused <= 15
 
 
 async def test_who_leaves_too_late_for_a_meeting_has_waited_for_it_all_the_same() -> None:

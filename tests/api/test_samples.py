@@ -134,7 +134,9 @@ def write_table(path: str, record: dict[str, Any]) -> None:
         rows.writerow([record["Identity"], record["PolicyName"], json.dumps(record["Policy"])])
 
 
-@pytest.mark.parametrize("checker", [["mypy", "--strict"], ["pyright"]], ids=lambda it: it[0])
+@pytest.mark.parametrize(
+    "checker", [["mypy", "--strict"], ["pyright", "--pythonpath", sys.executable]], ids=lambda it: it[0]
+)
 def test_they_are_typed(checker: list[str], tmp_path: Path) -> None:
     for needed in (checker[0], "fastapi"):
         pytest.importorskip(needed)
